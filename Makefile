@@ -1,0 +1,55 @@
+# `make run` on a fresh machine needs Python 3.11 or newer and make, nothing else. `make help` lists the targets.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CONFIG ?= configs/burgers1d.yaml
+PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
+
+.DEFAULT_GOAL := help
+.PHONY: run test test-all lint format bench docs clean help
+
+run: $(STAMP)  ## train on CONFIG (Burgers unless given), evaluate, and print the ledger
+	$(BIN)/ups run $(CONFIG)
+
+test: $(STAMP)  ## the fast tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest
+
+test-all: $(STAMP)  ## all tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "slow or not slow"
+
+lint: $(STAMP)  ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(STAMP)  ## bring all files into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench  ## the benchmarks against the baselines (hours)
+	$(BIN)/python bench/run.py
+
+docs: $(VENV)/.docs  ## the documentation, in site/
+	$(BIN)/python -c "from ups.config import reference; print(reference(), end='')" > docs/config.md
+	$(BIN)/mkdocs build --strict
+
+clean:  ## remove caches and built files; runs, data and .venv stay
+	rm -rf site dist .pytest_cache .ruff_cache .hypothesis
+	find src scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*  ## (.*)/  make \1~\2/' | column -t -s '~'
+
+$(STAMP): pyproject.toml constraints.txt
+	@python=; for p in $(PYTHONS); do \
+	  if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$p; break; fi; done; \
+	if [ -z "$$python" ]; then echo "error: Python 3.11 or newer is needed, none of these is: $(PYTHONS)" >&2; exit 2; fi; \
+	if [ ! -x $(BIN)/pip ]; then echo "creating $(VENV) with $$($$python --version)"; $$python -m venv $(VENV); fi
+	@echo "installing into $(VENV) (a few minutes the first time)"
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[data,dev]'
+	@touch $@
+
+$(VENV)/.%: $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[data,dev,$*]'
+	@touch $@

@@ -1,0 +1,130 @@
+"""Commands that start from a trained run: `ups evaluate`, `ups predict`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ups.cli.options import Param, Run, assignments, number
+from ups.core.errors import UserError
+
+
+class SplitName(StrEnum):
+    """What `--split` takes."""
+
+    TEST = "test"
+    VALIDATION = "validation"
+
+
+class SamplerName(StrEnum):
+    """What `--sampler` takes."""
+
+    NONE = "none"
+    DIFFUSION = "diffusion"
+    CONSISTENCY = "consistency"
+    CRPS = "crps"
+
+
+class SpaceName(StrEnum):
+    """What `--space` takes."""
+
+    FIELD = "field"
+    LATENT = "latent"
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this module's commands to `app`."""
+    app.command()(evaluate)
+    app.command()(predict)
+
+
+def evaluate(
+    run: Run,
+    split: Annotated[SplitName, typer.Option("--split", help="Trajectories to score on.")] = SplitName.TEST,
+) -> None:
+    """Score a trained run in physical units, beside its baselines, and write the report.
+
+    \b
+    [bold]Examples[/bold]
+      ups evaluate runs/burgers1d
+      ups evaluate runs/burgers1d --split validation
+    """
+    from ups.pipeline import evaluate_run
+
+    evaluate_run(run, split=split.value)
+
+
+def predict(
+    run: Run,
+    input: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            help="Initial states (B, C, *S) in physical units as .npy or .npz, or a data file.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="File to write; a picture if it ends in .png.", show_default=False),
+    ],
+    steps: Annotated[int, typer.Option(min=1, help="Time steps to go.")] = 40,
+    members: Annotated[int, typer.Option(min=1, help="Members of the ensemble.")] = 1,
+    sampler: Annotated[
+        SamplerName | None,
+        typer.Option(help="Where members differ; the best there is if members > 1, else none.", show_default=False),
+    ] = None,
+    nfe: Annotated[
+        int | None, typer.Option(min=1, help="Network evaluations per sample and step.", show_default=False)
+    ] = None,
+    space: Annotated[
+        SpaceName | None,
+        typer.Option(help="Decode and encode each step, or stay latent; as the run does.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
+    param: Param = None,
+    frame: Annotated[int, typer.Option(min=0, help="Of a data file: the frame to start from.")] = 0,
+) -> None:
+    """Roll a trained surrogate out from initial states.
+
+    \b
+    [bold]Examples[/bold]
+      ups predict runs/burgers1d states.npy -o forecast.h5 --steps 40
+      ups predict runs/burgers1d states.npy -o out.h5 --members 16 --param Nu=0.01
+    """
+    import ups
+    from ups.data.inputs import load_input
+
+    model = ups.load(run)
+    states, stored = load_input(input, model.system, frame)
+    given = {name: number(value, f"--param {name}") for name, value in assignments(param, "--param").items()}
+    sampling = {}
+    if members > 1 or sampler:
+        chosen = sampler.value if sampler else default_sampler(run)
+        sampling = {"members": members, "sampler": chosen, "nfe": nfe, "seed": seed}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    params = _conditions({**stored, **given}, model.system.param_names, len(states))
+    forecast = model.rollout(states, steps, params=params, space=space.value if space else None, **sampling)
+    if output.suffix == ".png":
+        forecast.plot(output)
+    else:
+        forecast.save(output)
+    typer.echo(f"wrote {output}: {len(states)} states, {members} members, {steps} steps")
+
+
+def default_sampler(run: Path) -> str:
+    """The cheapest sampler that the run has trained: the distilled student, else the diffusion residual."""
+    student = run / "checkpoints" / "consistency_distill.pt"
+    return "consistency" if student.exists() else "diffusion"
+
+
+def _conditions(known: dict[str, Any], names: tuple[str, ...], count: int) -> Any:
+    """PDE parameters `(B, P)` of `count` states, None if none are known; raises `UserError` unless they are complete."""
+    import numpy as np
+
+    if not known:
+        return None
+    if set(known) != set(names):
+        raise UserError(f"--param: expected {' and '.join(names) or 'none'}, found {' and '.join(known)}")
+    return np.stack([np.broadcast_to(np.asarray(known[name], np.float32), (count,)) for name in names], axis=1)

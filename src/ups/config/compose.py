@@ -1,0 +1,98 @@
+"""The config of a run: one section for each concern, each class beside its code, and what must hold between them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from ups.config import load
+from ups.config.problems import value_at
+from ups.config.reference import section_reference
+from ups.config.sections import RolloutSettings, RunSettings, TrackingSettings, TTCSettings
+from ups.config.source import Key
+from ups.core.settings import Settings
+from ups.data.settings import DataSettings
+from ups.evaluation.settings import EvaluationSettings
+from ups.models.autoencoder import LatentSettings
+from ups.models.diffusion_residual import DiffusionSettings
+from ups.models.latent_operator import OperatorSettings
+from ups.training.settings import StagesSettings, TrainingSettings
+
+WIDTHS: tuple[Key, Key] = (("latent", "dim"), ("operator", "pdet", "input_dim"))
+NEEDS = {
+    "diff_residual": ("operator", "it learns the residual of the operator"),
+    "consistency_distill": ("diff_residual", "it distils the diffusion residual"),
+    "steady_prior": ("operator", "it works on the latents that are trained with the operator"),
+}
+
+
+class Config(Settings):
+    """All settings of a run.
+
+    Good values: only `data` is required; start from a file in `configs/`.
+    """
+
+    data: DataSettings
+    """Trajectories to train, validate and test on."""
+    latent: LatentSettings = LatentSettings.model_validate({})
+    """Latent space."""
+    operator: OperatorSettings = OperatorSettings.model_validate({})
+    """Latent operator (stage 1)."""
+    diffusion: DiffusionSettings = DiffusionSettings.model_validate({})
+    """Diffusion residual (stages 2 and 3)."""
+    training: TrainingSettings = TrainingSettings.model_validate({})
+    """What all stages share."""
+    stages: StagesSettings = StagesSettings.model_validate({})
+    """What each stage sets for itself."""
+    evaluation: EvaluationSettings = EvaluationSettings.model_validate({})
+    """Scores and report."""
+    rollout: RolloutSettings = RolloutSettings.model_validate({})
+    """Forecasts from step to step."""
+    ttc: TTCSettings = TTCSettings.model_validate({})
+    """Test-time conditioning."""
+    run: RunSettings = RunSettings.model_validate({})
+    """Run folder, seed and hardware."""
+    tracking: TrackingSettings = TrackingSettings.model_validate({})
+    """Experiment trackers."""
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """The config in a YAML file, with `a.b=value` overrides.
+
+    Without `run.dir` the run folder is `runs/<name of the file>`; of `latent.dim` and `operator.pdet.input_dim`, one
+    that is not given follows the other.
+    Raises `UserError` with one line `FILE:LINE: key: sentence` for each problem.
+    """
+    path = Path(path)
+
+    def derived(values: dict[str, Any]) -> list[tuple[Key, Any]]:
+        widths = [(key, value_at(values, other)) for key, other in (WIDTHS, WIDTHS[::-1])]
+        paths = [(("run", "dir"), f"runs/{path.stem}"), (("run", "source"), str(path))]
+        return [*paths, *((key, width) for key, width in widths if width is not None)]
+
+    return load.load_settings(path, overrides, Config, defaults=derived, contradictions=_contradictions)
+
+
+def dump_config(config: BaseModel) -> str:
+    """YAML that `load_config` reads back to an equal config."""
+    return load.dump_settings(config)
+
+
+def reference() -> str:
+    """The reference of all config keys in Markdown."""
+    return "\n\n".join(["# Config reference", *section_reference(Config)]) + "\n"
+
+
+def _contradictions(config: Config) -> list[tuple[tuple[Key, ...], str]]:
+    found: list[tuple[tuple[Key, ...], str]] = []
+    width, given = config.latent.dim, config.operator.pdet.input_dim
+    if width != given:
+        found.append((WIDTHS, f"the operator works on tokens of width latent.dim = {width}, found input_dim = {given}"))
+    for stage, (needed, why) in NEEDS.items():
+        if getattr(config.stages, stage).epochs and not getattr(config.stages, needed).epochs:
+            keys: tuple[Key, ...] = (("stages", stage, "epochs"), ("stages", needed, "epochs"))
+            found.append((keys, f"{stage} needs stage {needed} ({why}), which is skipped with epochs = 0"))
+    if config.training.amp == "fp16" and config.run.device == "cpu":
+        found.append(((("training", "amp"), ("run", "device")), "fp16 needs a CUDA device, use bf16 on a CPU"))
+    return found

@@ -1,0 +1,69 @@
+"""Convolutions that know the boundary of each axis.
+
+Padding continues a field beyond the grid: periodic axes wrap, Neumann (open) axes repeat the edge, Dirichlet axes add zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def pad(x: Tensor, width: int, boundary: Sequence[str], first_axis: int) -> Tensor:
+    """Pads each spatial axis (`first_axis`, `first_axis + 1`, ...) of x by `width` points on both sides."""
+    for axis, kind in enumerate(boundary, start=first_axis):
+        n = x.shape[axis]
+        if kind == "dirichlet":
+            edge = x.new_zeros([*x.shape[:axis], width, *x.shape[axis + 1 :]])
+            x = torch.cat([edge, x, edge], axis)
+        elif width <= n and kind == "periodic":
+            x = torch.cat([x.narrow(axis, n - width, width), x, x.narrow(axis, 0, width)], axis)
+        else:
+            index = torch.arange(-width, n + width, device=x.device)
+            x = x.index_select(axis, index % n if kind == "periodic" else index.clamp(0, n - 1))
+    return x
+
+
+class BoundaryConv(nn.Module):
+    """A dense convolution (B, C_in, *S) -> (B, C_out, *S) with an odd `kernel` on 1, 2 or 3 axes."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, boundary: Sequence[str]):
+        super().__init__()
+        self.boundary, self.width = tuple(boundary), kernel // 2
+        conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(boundary) - 1]
+        self.conv = conv(channels_in, channels_out, kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(pad(x, self.width, self.boundary, 2))
+
+
+class StarConv(nn.Module):
+    """A depthwise convolution with a star-shaped stencil, like a finite difference: `taps` points along each axis.
+
+    Works on tokens (B, *G, D), so no transposition is needed. Zero-initialised: at first it adds nothing.
+    """
+
+    def __init__(self, dim: int, boundary: Sequence[str], taps: int = 3):
+        super().__init__()
+        self.boundary, self.width = tuple(boundary), taps // 2
+        self.weight = nn.Parameter(torch.zeros(len(boundary), taps, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = torch.zeros_like(x)
+        for axis, kind in enumerate(self.boundary):
+            padded = pad(x, self.width, [kind], 1 + axis)
+            for tap, weight in enumerate(self.weight[axis]):
+                out = out + padded.narrow(1 + axis, tap, x.shape[1 + axis]) * weight
+        return out
+
+
+def mirror(x: Tensor, boundary: Sequence[str], first_axis: int) -> Tensor:
+    """Extends non-periodic axes to twice their length so that x becomes periodic: even for Neumann, odd for Dirichlet."""
+    for axis, kind in enumerate(boundary, start=first_axis):
+        if kind != "periodic":
+            x = torch.cat([x, x.flip(axis) * (-1 if kind == "dirichlet" else 1)], axis)
+    return x
+
+

@@ -1,0 +1,17 @@
+"""The one exception for what a user can put right: a sentence that says what was expected, found and where."""
+
+
+class UserError(Exception):
+    """Bad input or a run folder in the wrong state; the command line prints it as one line and exits with code 2."""
+
+
+class Stopped(Exception):
+    """Work was stopped by a signal after everything needed to go on was saved.
+
+    Attributes:
+        signum: The signal; the command line exits with 128 + signum.
+    """
+
+    def __init__(self, message: str, signum: int):
+        super().__init__(message)
+        self.signum = signum

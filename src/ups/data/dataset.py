@@ -1,0 +1,205 @@
+"""A data set: the files that the settings name, checked against each other, divided into splits, hashed.
+
+Physical values throughout; normalisation is left to the models, with the statistics of the training split.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ups.core.errors import UserError
+from ups.data.arrays import open_mapped
+from ups.data.fields import Statistics, System
+from ups.data.hashes import content_hash, split_hash
+from ups.data.locate import Located, locate
+from ups.data.pdebench import open_pdebench, task_of
+from ups.data.settings import DataSettings
+from ups.data.split import Split
+from ups.data.splits import Parts, places, split_rows
+from ups.data.statistics import RunningMoments
+from ups.data.storage import files_closed
+from ups.data.trajectories import Trajectories
+
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Trajectories of one system in three splits."""
+
+    system: System
+    statistics: Statistics
+    train: Split
+    validation: Split
+    test: Split
+    hash: str
+    """Hash of the system, the values and the splits: equal for equal data, in whatever files they lie."""
+    files: tuple[tuple[str, str], ...]
+    """(name, content hash) of each file."""
+    settings: DataSettings
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a score has to carry of its data: hashes, files, strides, sizes of splits and grid."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {
+            "data_hash": self.hash,
+            "task": self.system.task,
+            "files": [{"name": name, "hash": content} for name, content in self.files],
+            "splits": {name: {"trajectories": split.n, "hash": split.hash} for name, split in splits.items()},
+            "stride": {"space": self.settings.subsample.space, "time": self.settings.subsample.time},
+            "channels": list(self.system.channels),
+            "shape": list(self.system.shape),
+            "frames": self.train.frames,
+            "dt": self.system.dt,
+            "boundary": list(self.system.boundary),
+            "params": list(self.system.param_names),
+        }
+
+
+def open_dataset(settings: DataSettings, *, allow_generate: bool = True) -> Dataset:
+    """Find, check and split the trajectories that `settings` name, and read the training split once for its statistics.
+
+    Missing files are generated if `data.generate` says how and `allow_generate` is true. The result depends on
+    the settings and the files alone. Raises UserError if files are missing, damaged or unlike each other, hold NaN or
+    Inf, or have too few trajectories.
+    """
+    located = locate(settings, allow_generate)
+    with files_closed():
+        chosen = [[_choose(open_file(path, settings), settings) for path in part] for part in located]
+        chosen = [[choice for choice in part if len(choice.rows)] for part in chosen]
+        for name, part, paths in zip(Located._fields, chosen, located, strict=True):
+            if paths and not part:
+                wanted = ", ".join(f"{key} = {value}" for key, value in settings.params.items())
+                names = ", ".join(map(str, paths))
+                raise UserError(f"no trajectory for {name} has {wanted} (data.params) among {names}")
+        files = [choice.file for part in chosen for choice in part]
+        dt = _check_alike(files)
+        return _assemble(settings, files, _divide(chosen, settings), dt)
+
+
+def open_file(path: Path, settings: DataSettings) -> Trajectories:
+    """Open one file as `settings` say, through their mapping or as PDEBench's. Raises UserError."""
+    if settings.mapping is not None:
+        return open_mapped(path, settings.mapping, settings.boundary, settings.subsample)
+    return open_pdebench(path, _task(settings), settings.boundary, settings.subsample)
+
+
+def _assemble(settings: DataSettings, files: Sequence[Trajectories], parts: Parts, dt: float) -> Dataset:
+    first = files[0]
+    system = System(
+        channels=first.channels,
+        shape=first.shape,
+        coords=tuple(tuple(values.tolist()) for values in first.coords),
+        boundary=first.boundary,
+        param_names=tuple(first.params),
+        dt=dt,
+        task=_task(settings) or task_of(first.path),
+    )
+    hashes = _distinct_hashes(files)
+    moments = RunningMoments(len(first.channels))
+    limit = settings.in_memory_mb * MEGABYTE
+    train, validation, test = (
+        Split(files, part, split_hash(hashes, part), limit, moments if name == "train" else None)
+        for name, part in parts._asdict().items()
+    )
+    record = [system.to_dict(), train.times.tolist(), train.hash, validation.hash, test.hash]
+    return Dataset(
+        system=system,
+        statistics=_statistics(moments, train),
+        train=train,
+        validation=validation,
+        test=test,
+        hash=hashlib.sha256(json.dumps(record).encode()).hexdigest(),
+        files=tuple((file.path.name, content) for file, content in zip(files, hashes, strict=True)),
+        settings=settings,
+    )
+
+
+def _distinct_hashes(files: Sequence[Trajectories]) -> list[str]:
+    """Return the content hash of each file. Raises UserError if two are equal: one could be trained, one tested on."""
+    found: dict[str, Path] = {}
+    for file in files:
+        content = content_hash(file)
+        if content in found:
+            raise UserError(f"{file.path}: holds the same trajectories as {found[content]}; remove one of them")
+        found[content] = file.path
+    return list(found)
+
+
+def _statistics(moments: RunningMoments, train: Split) -> Statistics:
+    params = train.params.double().numpy()
+    std = params.std(axis=0)
+    constant = std <= 1e-6 * np.abs(params.mean(axis=0))
+    return Statistics(
+        mean=tuple(moments.mean.tolist()),
+        std=tuple(moments.std().tolist()),
+        param_mean=tuple(params.mean(axis=0).tolist()),
+        param_std=tuple(np.where(constant, 1.0, std).tolist()),
+    )
+
+
+class Choice(NamedTuple):
+    """A file and the trajectories `(m,)` of it that are used."""
+
+    file: Trajectories
+    rows: np.ndarray
+
+
+def _choose(file: Trajectories, settings: DataSettings) -> Choice:
+    """Choose the trajectories of a file that have the wanted parameters, up to the limit."""
+    keep = np.ones(file.n, bool)
+    for name, value in settings.params.items():
+        if name not in file.params:
+            raise UserError(f"{file.path}: data.params.{name} is no parameter of the data; known: {list(file.params)}")
+        keep &= np.isclose(file.params[name], value, rtol=1e-5, atol=0.0)
+    return Choice(file, np.flatnonzero(keep)[: settings.limit])
+
+
+def _divide(chosen: Sequence[Sequence[Choice]], settings: DataSettings) -> Parts:
+    """Give files named for validation and test to them whole; take what has none out of the training files."""
+    train, validation, test = chosen
+    shares = (0.0 if validation else settings.validation, 0.0 if test else settings.test)
+    parts = split_rows([choice.rows for choice in train], *shares)
+    return Parts(
+        parts.train,
+        places([choice.rows for choice in validation], len(train)) if validation else parts.validation,
+        places([choice.rows for choice in test], len(train) + len(validation)) if test else parts.test,
+    )
+
+
+def _check_alike(files: Sequence[Trajectories]) -> float:
+    """Return the time step. Raises UserError unless all files have alike channels, parameters, grids and even times."""
+    first = files[0]
+    steps = np.diff(first.times)
+    dt = float((first.times[-1] - first.times[0]) / len(steps))
+    if not np.allclose(steps, dt, rtol=1e-3):
+        found = f"{steps.min():g} to {steps.max():g}"
+        raise UserError(f"{first.path}: evenly spaced times expected, found steps from {found}")
+    for file in files:
+        for what, mine, theirs in (
+            ("channels", file.channels, first.channels),
+            ("parameters", tuple(file.params), tuple(first.params)),
+            ("grid shape", file.shape, first.shape),
+            ("boundary", file.boundary, first.boundary),
+            ("number of frames", file.frames, first.frames),
+        ):
+            if mine != theirs:
+                raise UserError(f"{file.path}: {what} {mine} differs from {theirs} in {first.path}")
+        for mine, theirs, what in ((file.times, first.times, "times"), *_axes(file, first)):
+            if not np.allclose(mine, theirs, rtol=0.0, atol=1e-3 * float(theirs[1] - theirs[0])):
+                raise UserError(f"{file.path}: {what} differ from those in {first.path}")
+    return dt
+
+
+def _axes(file: Trajectories, first: Trajectories) -> list[tuple[np.ndarray, np.ndarray, str]]:
+    pairs = zip(file.coords, first.coords, strict=True)
+    return [(mine, theirs, f"coordinates of spatial axis {axis}") for axis, (mine, theirs) in enumerate(pairs)]
+
+
+def _task(settings: DataSettings) -> str:
+    return settings.task or (settings.generate.pde if settings.generate else "")

@@ -1,0 +1,148 @@
+"""Training batches whose content is a function of the step.
+
+Epoch e visits all (trajectory, first frame) windows in an order drawn from (seed, e), and shifts along periodic axes are drawn
+from (seed, step), so that starting at any step gives the batches that an uninterrupted run would have seen there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ups.core.errors import UserError
+from ups.data.split import Split
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Short pieces of trajectories.
+
+    Attributes:
+        frames: Consecutive frames: fields (B, K + 1, C, *S), or latents (B, K + 1, N, D).
+        params: PDE parameters, physical, (B, P).
+        dt: Time between frames, (B,).
+    """
+
+    frames: Tensor
+    params: Tensor
+    dt: Tensor
+
+    @property
+    def size(self) -> int:
+        """Number of windows."""
+        return len(self.frames)
+
+    def to(self, device: torch.device) -> Windows:
+        """The same on another device, without waiting for the copy."""
+        move = [x.to(device, non_blocking=True) for x in (self.frames, self.params, self.dt)]
+        return Windows(*move)
+
+    def __getitem__(self, part: slice) -> Windows:
+        return Windows(self.frames[part], self.params[part], self.dt[part])
+
+
+def order(seed: int, epoch: int, n: int) -> np.ndarray:
+    """The permutation of n windows that epoch `epoch` follows."""
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(n)
+
+
+def shift(frames: Tensor, offsets: np.ndarray, axis: int) -> Tensor:
+    """Rolls sample b of frames (B, ...) by offsets[b] points along `axis`."""
+    n = frames.shape[axis]
+    index = (torch.arange(n) - torch.from_numpy(offsets)[:, None]) % n
+    shape = [len(frames), *[1] * (frames.ndim - 1)]
+    shape[axis] = n
+    return frames.gather(axis, index.view(shape).expand_as(frames))
+
+
+class WindowBatches:
+    """Batches of windows from a step on.
+
+    Args:
+        windows: (trajectory (B,), first frame (B,), length) -> frames.
+        params: Parameters of all trajectories, (n, P).
+        frames: Frames in a trajectory.
+        length: Frames in a window, K + 1.
+        batch_size: Windows in a batch; the last batch of an epoch may be smaller.
+        dt: Time between frames.
+        seed: Fixes order and shifts.
+        shift_axes: Axes of a window that are shifted at random, or none.
+        steps_per_epoch: Batches in an epoch; all windows unless given.
+        ahead: Batches read ahead in background threads; 0 reads on demand.
+    """
+
+    def __init__(
+        self,
+        windows: Callable[[np.ndarray, np.ndarray, int], Tensor],
+        params: Tensor,
+        frames: int,
+        length: int,
+        batch_size: int,
+        dt: float,
+        *,
+        seed: int = 0,
+        shift_axes: Sequence[int] = (),
+        steps_per_epoch: int | None = None,
+        ahead: int = 0,
+    ):
+        if frames < length:
+            raise UserError(f"windows of {length} frames are needed (training.rollout_horizon + 1), but trajectories have {frames}")
+        self.windows, self.params, self.length, self.batch_size, self.dt = windows, params, length, batch_size, dt
+        self.seed, self.shift_axes, self.ahead = seed, tuple(shift_axes), ahead
+        self.starts = frames - length + 1
+        self.total = len(params) * self.starts
+        available = math.ceil(self.total / batch_size)
+        self.steps_per_epoch = min(steps_per_epoch, available) if steps_per_epoch else available
+
+    def batch(self, step: int, visit: np.ndarray) -> Windows:
+        """The batch of a step, given its epoch's order."""
+        first = step % self.steps_per_epoch * self.batch_size
+        chosen = visit[first : first + self.batch_size]
+        trajectory, start = chosen // self.starts, chosen % self.starts
+        frames = self.windows(trajectory, start, self.length)
+        draws = np.random.Generator(np.random.Philox(key=[self.seed + 1, step]))
+        for axis in self.shift_axes:
+            frames = shift(frames, draws.integers(0, frames.shape[axis], len(frames)), axis)
+        return Windows(frames, self.params[trajectory], torch.full((len(chosen),), self.dt))
+
+    def steps(self, step: int) -> Iterator[tuple[int, np.ndarray]]:
+        """(step, order of its epoch) from `step` on."""
+        for epoch in count(step // self.steps_per_epoch):
+            visit = order(self.seed, epoch, self.total)
+            for i in range(step % self.steps_per_epoch, self.steps_per_epoch):
+                yield epoch * self.steps_per_epoch + i, visit
+            step = 0
+
+    def __call__(self, step: int) -> Iterator[Windows]:
+        """Endless batches from micro-step `step` on."""
+        if not self.ahead:
+            yield from (self.batch(*job) for job in self.steps(step))
+            return
+        jobs = self.steps(step)
+        with ThreadPoolExecutor(self.ahead) as pool:
+            waiting = [pool.submit(self.batch, *next(jobs)) for _ in range(self.ahead)]
+            while True:
+                yield waiting.pop(0).result()
+                waiting.append(pool.submit(self.batch, *next(jobs)))
+
+
+def build_field_loader(split: Split, dt: float, length: int, batch_size: int, **options: object) -> WindowBatches:
+    """Windows of physical fields from a split; options as in `WindowBatches`."""
+    return WindowBatches(split.windows, split.params, split.frames, length, batch_size, dt, **options)  # pyright: ignore[reportArgumentType]
+
+
+def build_latent_pair_loader(latents: np.ndarray, params: Tensor, dt: float, batch_size: int, **options: object) -> WindowBatches:
+    """Pairs (z_t, z_t+1) as windows of two frames from cached latents (n, T, N, D), which may be memory-mapped."""
+
+    def windows(trajectory: np.ndarray, start: np.ndarray, length: int) -> Tensor:
+        frames = start[:, None] + np.arange(length)
+        return torch.from_numpy(np.ascontiguousarray(latents[trajectory[:, None], frames]))
+
+    return WindowBatches(windows, params, latents.shape[1], 2, batch_size, dt, **options)  # pyright: ignore[reportArgumentType]

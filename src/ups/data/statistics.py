@@ -1,0 +1,44 @@
+"""Mean and standard deviation per channel, from trajectories that are read once, piece by piece."""
+
+import numpy as np
+
+from ups.core.errors import UserError
+
+
+class RunningMoments:
+    """Mean and variance per channel, merged over blocks of values in float64.
+
+    With n, m, M2 the count, mean and sum of squared deviations of both parts and d = m_b - m_a (Chan, Golub and
+    LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979):
+
+        m = m_a + d n_b / n,    M2 = M2_a + M2_b + d^2 n_a n_b / n.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.count = 0
+        self.mean = np.zeros(channels)
+        self._squares = np.zeros(channels)
+
+    def add(self, values: np.ndarray) -> None:
+        """Merge a block of values `(b, t, C, *S)`."""
+        axes = (0, 1, *range(3, values.ndim))
+        n = values.size // values.shape[2]
+        mean = values.mean(axis=axes, dtype=np.float64)
+        deviation = values - mean.reshape(-1, *(1,) * (values.ndim - 3)).astype(values.dtype)
+        first = deviation.mean(axis=axes, dtype=np.float64)  # what rounding the mean to float32 has left
+        squares = np.square(deviation, dtype=np.float64).sum(axis=axes) - n * first**2
+        shift, total = mean - self.mean, self.count + n
+        self.mean += shift * n / total
+        self._squares += squares + shift**2 * self.count * n / total
+        self.count = total
+
+    def std(self) -> np.ndarray:
+        """Return the standard deviation `(C,)` over everything added; 1.0 for channels that never change.
+
+        Raises UserError if no channel changes at all.
+        """
+        std = np.sqrt(np.maximum(self._squares / self.count, 0.0))
+        changing = std > 1e-7 * np.abs(self.mean)
+        if not changing.any():
+            raise UserError("the values of the training split never change: there is nothing to learn")
+        return np.where(changing, std, 1.0)

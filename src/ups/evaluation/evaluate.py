@@ -1,0 +1,270 @@
+"""The evaluation of a run: roll every forecaster out, store, score, compare, draw."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ups.core.errors import UserError
+from ups.data.fields import System
+from ups.evaluation.baselines import FLOOR, PERSISTENCE, Persistence
+from ups.evaluation.emulator import Emulator
+from ups.evaluation.ledger import ledger_entries
+from ups.evaluation.predictions import PredictionWriter, read_predictions
+from ups.evaluation.report_figures import draw_report
+from ups.evaluation.rows import ForecastErrors, plain, rollout_scores, score_row, spectra
+from ups.evaluation.settings import EvaluationSettings
+
+Progress = Callable[[str, int, int], None]
+"""Called with the model's name, the trajectories done and their number."""
+
+
+class HeldOut(Protocol):
+    """What an evaluation reads: trajectories in physical units, one batch at a time."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def times(self) -> np.ndarray: ...
+    @property
+    def params(self) -> Tensor: ...
+    def trajectories(self, start: int, stop: int) -> Tensor:
+        """`(stop - start, T, C, *S)` float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation: the data, the settings and the seed that every forecaster shares."""
+
+    split: HeldOut
+    system: System
+    settings: EvaluationSettings
+    seed: int
+
+    @property
+    def trajectories(self) -> int:
+        """Number of scored trajectories."""
+        return min(self.split.n, self.settings.trajectories or self.split.n)
+
+    @property
+    def stored(self) -> int:
+        """Number of trajectories whose forecasts are kept."""
+        return self.trajectories if self.settings.store is None else min(self.settings.store, self.trajectories)
+
+    def batches(self) -> list[tuple[int, int]]:
+        """First, and one past the last, trajectory of every batch."""
+        size = self.settings.batch
+        return [(i, min(i + size, self.trajectories)) for i in range(0, self.trajectories, size)]
+
+    def leads(self, context: int) -> Tensor:
+        """Physical lead times `(T - context,)` of a rollout from the last given frame."""
+        times = torch.from_numpy(np.asarray(self.split.times, dtype=np.float64))
+        return times[context:] - times[context - 1]
+
+
+def evaluate(
+    emulators: Mapping[str, Emulator],
+    split: HeldOut,
+    system: System,
+    settings: EvaluationSettings,
+    folder: Path,
+    protocol: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Score forecasters on `split` in their order, after persistence, and return what `metrics.json` holds.
+
+    Writes `predictions.h5`, `metrics.json` and the pictures `report/*.png` into `folder`. A forecast that is not
+    finite does not stop the others: its row has a sentence under `error`, repeated under `errors` of the whole, and
+    None for the scores that it lacks.
+    Raises UserError if the trajectories are too short for the context.
+    """
+    _check_length(split, settings)
+    job = Job(split, system, settings, seed)
+    protocol = _protocol(job, protocol or {})
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    spectrum: dict[str, Any] = {}
+    with PredictionWriter(folder / "predictions.h5", job.stored, protocol) as store:
+        store.axes(system.coords, split.times)
+        for first, stop in job.batches():
+            store.truth(first, split.trajectories(first, stop).numpy(), split.params[first:stop].numpy())
+        for name, emulator in {PERSISTENCE: Persistence(), **emulators}.items():
+            row, powers = evaluate_row(name, emulator, job, store, progress)
+            rows.append(row)
+            spectrum |= powers
+    entries = ledger_entries(rows, settings.bootstrap, seed)
+    metrics = {
+        "protocol": protocol,
+        "errors": [row["error"] for row in rows if row["error"]],
+        "rows": rows,
+        "ledger": [entry.record() for entry in entries],
+        "spectra": spectrum,
+    }
+    write_metrics(folder / "metrics.json", metrics)
+    if settings.pictures:
+        draw_report(metrics, read_predictions(folder / "predictions.h5", slice(0, 1)), system, folder / "report")
+    return metrics
+
+
+def evaluate_row(
+    name: str, emulator: Emulator, job: Job, store: PredictionWriter, progress: Progress | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The row of `metrics.json` of one forecaster and its spectra, with its forecasts written to `store`."""
+    settings, start = job.settings, job.settings.context - 1
+    _warm_up(emulator, job)
+    rollouts, one_steps, further, seconds, steps = [], [], {c: [] for c in settings.also_context}, 0.0, 0
+    for first, stop in job.batches():
+        truth, params, seed = job.split.trajectories(first, stop), job.split.params[first:stop], job.seed + first
+        began = _now()
+        members = forecast(emulator, truth, start, params, settings.members, seed)
+        seconds, steps = seconds + _now() - began, steps + members.shape[0] * members.shape[1] * members.shape[2]
+        rollouts.append(ForecastErrors.of(truth[:, start + 1 :], members, seed))
+        store.forecast(name, "rollout", first, members.numpy())
+        for context, errors in further.items():
+            again = forecast(emulator, truth, context - 1, params, settings.members, seed)
+            errors.append(ForecastErrors.of(truth[:, context:], again, seed))
+        members = one_step(emulator, truth, params, settings, seed)
+        one_steps.append(ForecastErrors.of(truth[:, 1:], members, seed))
+        store.forecast(name, "one_step", first, members.numpy())
+        if progress is not None:
+            progress(name, stop, job.trajectories)
+    rollout = ForecastErrors.join(rollouts)
+    threshold = settings.correlation_threshold
+    row = score_row(
+        name, rollout, ForecastErrors.join(one_steps), job.leads(settings.context), settings.lead_times, threshold
+    )
+    row |= plain(_costs(name, emulator, seconds, steps))
+    for context, parts in further.items():
+        scores = rollout_scores(ForecastErrors.join(parts).mean, job.leads(context), threshold)
+        row[f"rollout_context_{context}"] = plain(scores)
+    return row, _spectra(name, rollout, settings)
+
+
+def forecast(emulator: Emulator, truth: Tensor, start: int, params: Tensor, members: int, seed: int) -> Tensor:
+    """Free rollout from frame `start` to the end, `(b, M, T - start - 1, C, *S)` on the CPU.
+
+    Raises ValueError if the forecaster returns another shape.
+    """
+    steps = truth.shape[1] - start - 1
+    with torch.inference_mode():
+        result = emulator.rollout(truth, start, steps, params, members, seed).float().cpu()
+    expected = (truth.shape[0], result.shape[1], steps, *truth.shape[2:])
+    if tuple(result.shape) != expected:
+        raise ValueError(f"expected a rollout of shape (b, M, steps, C, *S) = {expected}, got {tuple(result.shape)}")
+    return result
+
+
+def one_step(emulator: Emulator, truth: Tensor, params: Tensor, settings: EvaluationSettings, seed: int) -> Tensor:
+    """Every frame from the true frame before it: `(b, T, C, *S) -> (b, M, T - 1, C, *S)`."""
+    b, frames = truth.shape[:2]
+    pairs = torch.stack([truth[:, :-1], truth[:, 1:]], dim=2).flatten(0, 1)
+    params = params.repeat_interleave(frames - 1, dim=0)
+    members = settings.one_step_members or settings.members
+    parts = [
+        forecast(emulator, pairs[i : i + settings.batch], 0, params[i : i + settings.batch], members, seed + i)
+        for i in range(0, len(pairs), settings.batch)
+    ]
+    return torch.cat(parts)[:, :, 0].unflatten(0, (b, frames - 1)).movedim(1, 2)
+
+
+def rescore(path: Path, settings: EvaluationSettings, seed: int = 0) -> list[dict[str, Any]]:
+    """Score the forecasts stored in a `predictions.h5` again, under other settings; costs are not stored."""
+    stored = read_predictions(path)
+    context = int(stored.protocol["context"])
+    truth, times = torch.from_numpy(stored.truth), torch.from_numpy(stored.times)
+    return [
+        score_row(
+            name,
+            ForecastErrors.of(truth[:, context:], torch.from_numpy(row.rollout), seed),
+            ForecastErrors.of(truth[:, 1:], torch.from_numpy(row.one_step), seed),
+            times[context:] - times[context - 1],
+            settings.lead_times,
+            settings.correlation_threshold,
+        )
+        for name, row in stored.rows.items()
+    ]
+
+
+def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Write strict JSON under a temporary name, sync and rename. Raises ValueError at a number that is not finite."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as handle:
+        json.dump(metrics, handle, indent=1, allow_nan=False)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.replace(path)
+
+
+def _check_length(split: HeldOut, settings: EvaluationSettings) -> None:
+    longest = max(settings.context, *settings.also_context, 1)
+    if split.frames <= longest:
+        raise UserError(
+            f"an evaluation with {longest} context frames needs trajectories of at least {longest + 1} frames, "
+            f"found {split.frames}: lower evaluation.context or evaluation.also_context"
+        )
+
+
+def _protocol(job: Job, protocol: Mapping[str, Any]) -> dict[str, Any]:
+    settings = job.settings
+    return plain(dict(protocol)) | {
+        "context": settings.context,
+        "members": settings.members,
+        "trajectories": job.trajectories,
+        "frames": job.split.frames,
+        "dt": job.system.dt,
+        "channels": list(job.system.channels),
+        "shape": list(job.system.shape),
+        "lead_times": list(settings.lead_times),
+        "correlation_threshold": settings.correlation_threshold,
+        "bootstrap": settings.bootstrap,
+        "seed": job.seed,
+        "batch": settings.batch,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "times": [float(t) for t in job.split.times],
+    }
+
+
+def _costs(name: str, emulator: Emulator, seconds: float, steps: int) -> dict[str, Any]:
+    """Costs of a forecaster; `ms_per_step` is for one member of one trajectory at the batch size of the protocol."""
+    return {
+        "floor": name == FLOOR,
+        "nfe_per_step": emulator.evaluations,
+        "ms_per_step": 1e3 * seconds / steps,
+        "train_seconds": emulator.train_seconds,
+        "parameters": emulator.parameters,
+    }
+
+
+def _spectra(name: str, rollout: ForecastErrors, settings: EvaluationSettings) -> dict[str, Any]:
+    """Power spectra `(lead time, C, K)` of truth and of one member, mean over trajectories."""
+    steps = [step for step in settings.lead_times if step <= rollout.ensemble.crps.shape[1]]
+    truth, members = spectra(rollout.ensemble, steps)
+    return plain({"lead_times": steps, "truth": truth, name: members})
+
+
+def _warm_up(emulator: Emulator, job: Job) -> None:
+    """One step of the first batch, so that compilation and first allocations are not timed."""
+    first, stop = job.batches()[0]
+    start, settings = job.settings.context - 1, job.settings
+    truth = job.split.trajectories(first, stop)[:, : start + 2]
+    forecast(emulator, truth, start, job.split.params[first:stop], settings.members, job.seed)
+
+
+def _now() -> float:
+    """Wall-clock seconds; waits for a GPU first."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -1,0 +1,54 @@
+"""All pictures of an evaluation, drawn from `metrics.json` and `predictions.h5` alone."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ups.data.fields import System
+from ups.evaluation.ledger import ledger_entries
+from ups.evaluation.plot_scores import (
+    calibration_curves,
+    error_curves,
+    ledger_figure,
+    rank_histograms,
+    spectrum_figure,
+)
+from ups.evaluation.plots import snapshots, space_time
+from ups.evaluation.predictions import Predictions
+
+
+def draw_report(metrics: Mapping[str, Any], predictions: Predictions, system: System, folder: Path) -> None:
+    """Draw `folder/*.png`: ledger, errors, spectra, calibration where members are drawn, and the first trajectory."""
+    protocol, rows = metrics["protocol"], metrics["rows"]
+    context, times = protocol["context"], np.asarray(protocol["times"])
+    leads = (times[context:] - times[context - 1]).tolist()
+    ensembles = [row for row in rows if row["members"] > 1 and row["error"] is None]
+    ledger_figure(folder / "ledger.png", ledger_entries(rows, protocol["bootstrap"], protocol["seed"]))
+    error_curves(folder / "error.png", rows, leads)
+    if metrics["spectra"]["lead_times"]:
+        spectrum_figure(folder / "spectra.png", metrics["spectra"], [row["model"] for row in rows], leads)
+    if ensembles:
+        calibration_curves(folder / "calibration.png", ensembles, leads)
+        rank_histograms(folder / "ranks.png", ensembles)
+    if len(predictions.truth):
+        _draw_fields(predictions, context, system, folder)
+
+
+def picture_name(model: str) -> str:
+    """Name of a row's picture of fields: `fields_<model>.png` with nothing but letters, digits and underscores."""
+    return f"fields_{re.sub(r'[^A-Za-z0-9]+', '_', model).strip('_')}.png"
+
+
+def _draw_fields(predictions: Predictions, context: int, system: System, folder: Path) -> None:
+    """The free rollout of the first stored trajectory, a picture for each row."""
+    truth, times = predictions.truth[0, context:], predictions.times[context:]
+    for model, row in predictions.rows.items():
+        path, members = folder / picture_name(model), row.rollout[0]
+        if len(system.shape) == 1:
+            space_time(path, truth, members, predictions.coords[0], times, system.channels, model)
+        else:
+            first = system.channels[0]
+            snapshots(path, truth[:, 0], members[:, :, 0], predictions.coords, times, first, model)

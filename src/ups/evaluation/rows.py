@@ -1,0 +1,197 @@
+"""Rows of `metrics.json`: every score of one forecaster, in physical units on the scored frames."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from ups import metrics
+from ups.metrics import EnsembleErrors, FieldErrors
+
+VRMSE_WINDOWS = ((6, 12), (13, 30))
+"""Windows of scored frames over which The Well prints the VRMSE of a rollout."""
+
+
+@dataclass(frozen=True)
+class ForecastErrors:
+    """Statistics of a forecast with M members: of its mean, of its first member, and of the ensemble."""
+
+    mean: FieldErrors
+    member: FieldErrors
+    ensemble: EnsembleErrors
+
+    @classmethod
+    def of(cls, truth: Tensor, members: Tensor, seed: int) -> Self:
+        """Compare truth `(n, T, C, *S)` with members `(n, M, T, C, *S)`; for M = 1 mean and member are the same."""
+        member = metrics.compare(truth, members[:, 0])
+        mean = metrics.compare(truth, members.mean(dim=1)) if members.shape[1] > 1 else member
+        return cls(mean, member, metrics.compare_members(truth, members, seed))
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """The statistics of the trajectories of all batches."""
+        return cls(
+            FieldErrors.join([part.mean for part in parts]),
+            FieldErrors.join([part.member for part in parts]),
+            EnsembleErrors.join([part.ensemble for part in parts]),
+        )
+
+
+def score_row(
+    model: str,
+    rollout: ForecastErrors,
+    one_step: ForecastErrors,
+    leads: Tensor,
+    lead_times: Sequence[int],
+    threshold: float = 0.8,
+) -> dict[str, Any]:
+    """All scores of one forecaster; `rollout` and `one_step` score the ensemble mean (the forecast itself if M = 1).
+
+    `leads (T,)` are the physical lead times of the rollout's frames, `lead_times` the steps at which probabilistic
+    scores are given. Values that are not finite become None; `error` says in a sentence why, or is None.
+    """
+    return plain(
+        {
+            "model": model,
+            "members": rollout.ensemble.members,
+            "rollout": rollout_scores(rollout.mean, leads, threshold),
+            "member": rollout_scores(rollout.member, leads, threshold),
+            "one_step": point_scores(one_step.mean),
+            "probabilistic": probabilistic_scores(rollout.ensemble, lead_times),
+            "per_trajectory": {
+                "nrmse": metrics.nrmse_per_trajectory(rollout.mean),
+                "crps": metrics.crps_per_trajectory(rollout.ensemble),
+            },
+            "error": fault(model, rollout),
+        }
+    )
+
+
+def point_scores(errors: FieldErrors) -> dict[str, Any]:
+    """Scalar scores of one forecast."""
+    return {
+        "nrmse": metrics.nrmse(errors),
+        "nrmse_pooled": metrics.nrmse_pooled(errors),
+        "rmse": metrics.rmse(errors),
+        "mae": metrics.mae(errors),
+        "max": metrics.max_error(errors),
+        "crmse": metrics.crmse(errors),
+        "brmse": metrics.brmse(errors),
+        "frmse_low": metrics.frmse(errors, "low"),
+        "frmse_mid": metrics.frmse(errors, "mid"),
+        "frmse_high": metrics.frmse(errors, "high"),
+        "vrmse": metrics.vrmse(errors),
+    }
+
+
+def rollout_scores(errors: FieldErrors, leads: Tensor, threshold: float) -> dict[str, Any]:
+    """`point_scores` with the curve of the nRMSE, The Well's windows and the correlation time.
+
+    A correlation that never falls below the threshold gives the last lead time and `correlation_lost: False`.
+    """
+    lost = metrics.correlation_time(errors, leads, threshold)
+    frames = errors.square.shape[1]
+    return point_scores(errors) | {
+        "vrmse_windows": {
+            f"{first}:{stop}": metrics.vrmse(errors.frames(slice(first, stop)))
+            for first, stop in VRMSE_WINDOWS
+            if stop <= frames
+        },
+        "correlation_time": min(lost, float(leads[-1])),
+        "correlation_lost": math.isfinite(lost),
+        "nrmse_per_frame": metrics.nrmse_per_frame(errors),
+        "correlation_per_frame": metrics.correlation_curve(errors),
+    }
+
+
+ENSEMBLE_SCORES: dict[str, Callable[[EnsembleErrors], Tensor]] = {
+    "crps": metrics.crps,
+    "spread_skill": lambda errors: metrics.spread_skill(errors).mean(),
+    "coverage_50": lambda errors: metrics.coverage(errors, 0.5),
+    "coverage_90": lambda errors: metrics.coverage(errors, 0.9),
+    "interval_50": lambda errors: metrics.interval_coverage(errors, 0.5),
+    "interval_90": lambda errors: metrics.interval_coverage(errors, 0.9),
+    "reliability_distance": metrics.reliability_distance,
+    "energy_score": metrics.energy_score,
+    "spectrum_error": metrics.log_spectrum_error,
+}
+"""Probabilistic scores by their names in `metrics.json`; `interval` is the empirical quantile interval."""
+
+
+SINGLE_SCORES = ("crps", "spread_skill", "energy_score", "spectrum_error")
+"""Those that mean something for a single forecast; its others are None."""
+
+
+def probabilistic_scores(errors: EnsembleErrors, lead_times: Sequence[int]) -> dict[str, Any]:
+    """Every ensemble score as a list over `lead_times` (steps within the rollout), over all frames, and per frame.
+
+    `nominal` is what M perfect members would score.
+    """
+    frames, m = errors.crps.shape[1], errors.members
+    leads = [step for step in lead_times if step <= frames]
+    per_frame = [errors.frames(slice(t, t + 1)) for t in range(frames)]
+    overall = {name: score(errors) if _means(name, m) else None for name, score in ENSEMBLE_SCORES.items()}
+    curves = {
+        name: [score(frame) if _means(name, m) else None for frame in per_frame]
+        for name, score in ENSEMBLE_SCORES.items()
+    }
+    return {
+        "members": m,
+        "lead_times": leads,
+        **{name: [curve[step - 1] for step in leads] for name, curve in curves.items()},
+        "overall": overall,
+        "spread_skill_per_channel": metrics.spread_skill(errors),
+        "rank_histogram": metrics.rank_histogram(errors) if m > 1 else None,
+        "nominal": {
+            "spread_skill": 1.0,
+            "coverage_50": metrics.nominal_coverage(m, 0.5),
+            "coverage_90": metrics.nominal_coverage(m, 0.9),
+            "interval_50": metrics.nominal_interval_coverage(m, 0.5),
+            "interval_90": metrics.nominal_interval_coverage(m, 0.9),
+        },
+        "per_frame": curves,
+    }
+
+
+def _means(score: str, members: int) -> bool:
+    """Whether a score means something for so many members."""
+    return members > 1 or score in SINGLE_SCORES
+
+
+def fault(model: str, errors: ForecastErrors) -> str | None:
+    """Why a forecast has no score, in a sentence; None if it has one."""
+    broken = ~errors.ensemble.crps.isfinite().all(dim=2)
+    if bool(broken.any()):
+        frame = int(broken.any(dim=0).int().argmax()) + 1
+        count = int(broken.any(dim=1).sum())
+        return (
+            f"the rollout of {model} is not finite in {count} of {len(broken)} trajectories, "
+            f"first at step {frame} of {broken.shape[1]}"
+        )
+    zero = errors.mean.truth_square == 0
+    if bool(zero.any()):
+        i, t, c = (int(index) for index in zero.nonzero()[0])
+        return f"nRMSE is not defined: channel {c} of the truth is zero at step {t + 1} of trajectory {i}"
+    return None
+
+
+def plain(value: Any) -> Any:
+    """Numbers, strings, lists and dicts only, as strict JSON wants them; a number that is not finite becomes None."""
+    if isinstance(value, Tensor):
+        return plain(value.tolist())
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def spectra(errors: EnsembleErrors, steps: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Power spectra of truth and members at some steps, mean over trajectories and members, `(steps, C, K)` each."""
+    index = torch.tensor([step - 1 for step in steps], dtype=torch.long)
+    return errors.truth_power[:, index].mean(dim=0), errors.power[:, index].mean(dim=0)

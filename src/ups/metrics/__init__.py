@@ -1,0 +1,84 @@
+"""Scores of forecasts against truth, in physical units; a metric is a mean of statistics and a final function.
+
+Notation: truth `u (n, T, C, *S)`, forecast `v (n, T, C, *S)`, members `x (n, M, T, C, *S)`: n trajectories, M members,
+T *scored* frames (given frames are cut off by the caller), C channels, a grid S of 1, 2 or 3 axes.
+
+    errors = compare(truth, prediction)                     # statistics per trajectory, frame and channel
+    ensemble = compare_members(truth, members, seed=0)
+    nrmse(errors), nrmse(errors.frames(slice(0, 1))), crps(ensemble), ...
+
+Statistics of batches are joined by `.join` before any root is taken, so no score is a mean of batch scores. A forecast
+that is not finite gives statistics, and therefore scores, that are not finite.
+"""
+
+from ups.metrics.deterministic import (
+    FieldErrors,
+    brmse,
+    compare,
+    correlation_curve,
+    correlation_time,
+    crmse,
+    frmse,
+    mae,
+    max_error,
+    nrmse,
+    nrmse_per_frame,
+    nrmse_per_trajectory,
+    nrmse_pooled,
+    rmse,
+    vrmse,
+)
+from ups.metrics.probabilistic import (
+    EnsembleErrors,
+    compare_members,
+    coverage,
+    crps,
+    crps_per_trajectory,
+    energy_score,
+    fair_crps,
+    fair_energy_score,
+    interval_coverage,
+    log_spectrum_error,
+    nominal_coverage,
+    nominal_interval_coverage,
+    rank_histogram,
+    reliability_distance,
+    spread_skill,
+)
+from ups.metrics.spectra import power_spectrum, shells, spectrum_error
+
+__all__ = [
+    "EnsembleErrors",
+    "FieldErrors",
+    "brmse",
+    "compare",
+    "compare_members",
+    "correlation_curve",
+    "correlation_time",
+    "coverage",
+    "crmse",
+    "crps",
+    "crps_per_trajectory",
+    "energy_score",
+    "fair_crps",
+    "fair_energy_score",
+    "frmse",
+    "interval_coverage",
+    "log_spectrum_error",
+    "mae",
+    "max_error",
+    "nominal_coverage",
+    "nominal_interval_coverage",
+    "nrmse",
+    "nrmse_per_frame",
+    "nrmse_per_trajectory",
+    "nrmse_pooled",
+    "power_spectrum",
+    "rank_histogram",
+    "reliability_distance",
+    "rmse",
+    "shells",
+    "spectrum_error",
+    "spread_skill",
+    "vrmse",
+]

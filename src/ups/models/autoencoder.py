@@ -1,0 +1,163 @@
+"""Stage 0: the codec between fields and latent tokens.
+
+    z = (P E(u) + c_enc(u) - m) / s          u = D(z s + m)
+
+u is standardised per channel; P cuts it into patches and E keeps the lowest cosine modes of each (all of them where the latent
+has room), so the codec starts as an exactly invertible map and c_enc, a zero-initialised convolutional correction, as well as its
+mirror in the decoder, learn what the dynamics want. Full-resolution convolutions before and after the patches make shifts by
+less than a patch easy. m and s are the latents' mean and deviation over training data.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ups.core.boundary import BoundaryConv
+from ups.core.errors import UserError
+from ups.core.interpolate import resample, sample
+from ups.core.patches import Patches, token_grid
+from ups.core.settings import Settings
+from ups.data.fields import System
+
+
+class LatentSettings(Settings):
+    """The latent space.
+
+    Good values: one token for 4 grid points of an axis and `dim` 32 for accuracy; `tokens * dim` an eighth of the field's size
+    where latents are to be small.
+    """
+
+    dim: int = Field(32, ge=1)
+    """Width D of a token; equals `operator.pdet.input_dim`."""
+    tokens: int = Field(48, ge=1)
+    """Number N of tokens; need not divide the grid."""
+    width: int = Field(32, ge=1)
+    """Channels of the convolutions around the patches."""
+    kernel: int = Field(5, ge=1)
+    """Points of these convolutions along each axis; odd."""
+
+
+def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
+    """Orthonormal rows (keep, channels * points): the pixels themselves if all are kept, else the lowest cosine modes of a patch."""
+    points = math.prod(sides)
+    if keep == channels * points:
+        return torch.eye(keep)
+    modes = sorted(itertools.product(*(range(p) for p in sides)), key=lambda k: sum(i * i / p / p for i, p in zip(k, sides, strict=True)))
+    waves = []
+    for k in modes:
+        rows = torch.ones(1)
+        for i, p in zip(k, sides, strict=True):
+            wave = torch.cos(torch.pi / p * (torch.arange(p) + 0.5) * i) * math.sqrt((1 if i == 0 else 2) / p)
+            rows = torch.outer(rows, wave).flatten()
+        waves.append(rows)
+    basis = torch.stack(waves)
+    return torch.cat([torch.kron(torch.eye(channels)[[c]], basis[[m]]) for m in range(points) for c in range(channels)])[:keep]
+
+
+class Autoencoder(nn.Module):
+    """Fields (B, C, *S) in physical units <-> latent tokens (B, N, D), normalised.
+
+    Args:
+        system: Channels, grid and boundary of the data.
+        latent: Size of the latent space.
+    """
+
+    def __init__(self, system: System, latent: LatentSettings):
+        super().__init__()
+        if latent.kernel % 2 == 0:
+            raise UserError(f"latent.kernel must be odd, found {latent.kernel}")
+        self.system, self.latent = system, latent
+        channels, width, boundary = len(system.channels), latent.width, system.boundary
+        self.patches = Patches(system.shape, token_grid(system.shape, latent.tokens))
+        self.linear_dim = min(latent.dim, channels * self.patches.points)
+        self.register_buffer("basis", cosine_basis(channels, self.patches.sides, self.linear_dim), persistent=False)
+        for name, size, value in (("u_mean", channels, 0.0), ("u_std", channels, 1.0), ("z_mean", latent.dim, 0.0), ("z_std", latent.dim, 1.0)):
+            self.register_buffer(name, torch.full((size,), value))
+        self.stem = nn.Sequential(
+            BoundaryConv(channels, width, latent.kernel, boundary), nn.GELU(), BoundaryConv(width, width, latent.kernel, boundary), nn.GELU()
+        )
+        self.to_latent = nn.Linear(width * self.patches.points, latent.dim)
+        self.from_latent = nn.Linear(latent.dim, width * self.patches.points)
+        self.head = nn.Sequential(
+            BoundaryConv(width + channels, width, latent.kernel, boundary), nn.GELU(), BoundaryConv(width, channels, latent.kernel, boundary)
+        )
+        last = self.head[-1]
+        assert isinstance(last, BoundaryConv)
+        with torch.no_grad():
+            for tensor in (self.to_latent.weight[: self.linear_dim], self.to_latent.bias, last.conv.weight, last.conv.bias):
+                if tensor is not None:
+                    tensor.zero_()
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Tokens per axis."""
+        return self.patches.grid
+
+    @property
+    def compression(self) -> float:
+        """Numbers in a field over numbers in its latent: above 1 the latent is smaller."""
+        return len(self.system.channels) * math.prod(self.system.shape) / (self.latent.tokens * self.latent.dim)
+
+    def _native(self) -> list[Tensor]:
+        return [torch.tensor(axis, dtype=torch.double) for axis in self.system.coords]
+
+    def encode(self, u: Tensor, coords: Sequence[Tensor] | None = None) -> Tensor:
+        """Physical fields -> latent tokens.
+
+        Args:
+            u: (B, C, *S), or (B, C, *Q) on the grid spanned by `coords`.
+            coords: One coordinate vector per axis; the training grid unless given.
+
+        Returns:
+            (B, N, D).
+        """
+        if coords is not None:
+            u = resample(u, coords, self._native(), self.system.boundary)
+        if u.shape[1:] != (len(self.system.channels), *self.system.shape):
+            expected = (len(self.system.channels), *self.system.shape)
+            raise UserError(f"fields must have shape (batch, channels, *grid) = (B, {', '.join(map(str, expected))}), found {tuple(u.shape)}")
+        v = (u - self._channelwise(self.u_mean)) / self._channelwise(self.u_std)
+        z = self.to_latent(self.patches.split(self.stem(v)))
+        linear = self.patches.split(v) @ self.basis.T
+        z = torch.cat([z[..., : self.linear_dim] + linear, z[..., self.linear_dim :]], -1)
+        return (z - self.z_mean) / self.z_std
+
+    def decode(self, z: Tensor, coords: Sequence[Tensor] | Tensor | None = None) -> Tensor:
+        """Latent tokens -> physical fields.
+
+        Args:
+            z: (B, N, D).
+            coords: Where to answer: None for the training grid; one vector per axis for another grid; or scattered points (Q, axes).
+
+        Returns:
+            (B, C, *S), (B, C, *Q) or (B, C, Q).
+        """
+        z = z * self.z_std + self.z_mean
+        v = self.patches.join(z[..., : self.linear_dim] @ self.basis)
+        v = v + self.head(torch.cat([self.patches.join(self.from_latent(z)), v], 1))
+        u = v * self._channelwise(self.u_std) + self._channelwise(self.u_mean)
+        if coords is None:
+            return u
+        if isinstance(coords, Tensor):
+            return sample(u, self._native(), coords, self.system.boundary)
+        return resample(u, self._native(), coords, self.system.boundary)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """decode(encode(u))."""
+        return self.decode(self.encode(u))
+
+    @torch.no_grad()
+    def calibrate(self, u: Tensor) -> None:
+        """Sets the latents' mean and deviation from training fields u (B, C, *S); decode(encode(u)) stays as it is."""
+        z = self.encode(u) * self.z_std + self.z_mean
+        self.z_mean.copy_(z.mean((0, 1)))
+        self.z_std.copy_(z.std((0, 1)).clamp_min(1e-3))
+
+    def _channelwise(self, buffer: Tensor) -> Tensor:
+        return buffer.view(-1, *[1] * len(self.system.shape))

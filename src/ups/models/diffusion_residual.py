@@ -1,0 +1,122 @@
+"""Stage 2: the distribution of what the operator leaves unexplained.
+
+    r = (z_t+1 - z~) / s,   z~ = operator(z_t)            residual, scaled per channel
+    x_tau = (1 - tau) r + tau eps,   eps ~ N(0, 1)        noise level tau in (0, 1)
+    v(x_tau, tau) ~ E[eps - r | x_tau, z_t, z~, c]        what the network learns (flow matching, arXiv 2210.02747)
+    dx / dtau = v                                         from eps at tau = 1 to a sample of r at tau = 0
+
+The denoised residual is x - tau v, and the score of x_tau is -(x + (1 - tau) v) / tau.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ups.core.blocks_pdet import PDETransformer, PDETransformerConfig
+from ups.core.embedding import Conditioning
+from ups.core.settings import Settings
+
+
+class DiffusionSettings(Settings):
+    """The residual model of stages 2 and 3.
+
+    Good values: about half the operator's size, so that a one-step member costs at most half an operator step more; `reserve` 0.2
+    to 0.3; `steps` 8 with `heun`.
+    """
+
+    hidden_dim: int = Field(64, ge=1)
+    """Width inside the blocks."""
+    depths: tuple[int, ...] = (2,)
+    """Blocks per level, as in `operator.pdet.depths`."""
+    group_size: int = Field(16, ge=0)
+    """Tokens in an attention window; 0 leaves attention out."""
+    num_heads: int = Field(4, ge=1)
+    """Attention heads."""
+    mlp_ratio: float = Field(2.0, gt=0)
+    """Width of the MLPs relative to `hidden_dim`."""
+    spectral_modes: int = Field(0, ge=0)
+    """Frequencies per axis of the spectral mixing; 0 leaves it out."""
+    objective: Literal["flow", "regression", "crps"] = "flow"
+    """`flow` learns the distribution by flow matching; `regression` its mean, with tau a mere input; `crps` trains an ensemble of
+    one-evaluation members directly on the fair CRPS."""
+    members: int = Field(4, ge=2)
+    """Members per sample while training with `objective: crps`."""
+    reserve: float = Field(0.2, ge=0, lt=1)
+    """Share of the training trajectories that the operator does not see, on which its residuals are learnt: on its own training
+    data they are too small. 0 uses all for both."""
+    steps: int = Field(8, ge=1)
+    """Sampling steps K."""
+    solver: Literal["heun", "euler", "stochastic"] = "heun"
+    """`heun` takes 2 K - 1 network evaluations, `euler` and `stochastic` take K."""
+
+    def backbone(self, latent_dim: int) -> PDETransformerConfig:
+        """The network's PDE-Transformer."""
+        shared = {name: getattr(self, name) for name in ("hidden_dim", "depths", "group_size", "num_heads", "mlp_ratio", "spectral_modes")}
+        return PDETransformerConfig(input_dim=latent_dim, **shared)
+
+
+class DiffusionResidual(nn.Module):
+    """The network v(x_tau, tau; z_t, z~, c), zero at initialisation; it also serves the student and the other objectives.
+
+    Args:
+        latent_dim: Width D of a token.
+        settings: Size of the network.
+        grid: Tokens per axis.
+        boundary: Boundary kind per axis.
+        params: Number P of PDE parameters.
+    """
+
+    def __init__(self, latent_dim: int, settings: DiffusionSettings, grid: Sequence[int], boundary: Sequence[str], params: int):
+        super().__init__()
+        cfg = settings.backbone(latent_dim)
+        self.settings = settings
+        self.conditioning = Conditioning(2, params, 32, cfg.hidden_dim)
+        self.transformer = PDETransformer(cfg, grid, boundary, cfg.hidden_dim, 3 * latent_dim, latent_dim)
+        self.register_buffer("scale", torch.ones(latent_dim))
+        self.register_buffer("param_mean", torch.zeros(params))
+        self.register_buffer("param_std", torch.ones(params))
+        self.register_buffer("dt", torch.ones(()))
+
+    def forward(self, x: Tensor, tau: Tensor, z: Tensor, base: Tensor, params: Tensor | None, dt: Tensor) -> Tensor:
+        """One evaluation.
+
+        Args:
+            x: Noisy residual, (B, N, D).
+            tau: Noise level, (B,).
+            z: Latents before the step, (B, N, D).
+            base: The operator's prediction z~, (B, N, D).
+            params: PDE parameters, physical, (B, P), or None.
+            dt: Physical step, (B,).
+
+        Returns:
+            (B, N, D).
+        """
+        standard = None if params is None else (params - self.param_mean) / self.param_std
+        cond = self.conditioning([tau, (dt / self.dt).log()], standard)
+        return self.transformer(torch.cat([x, z, (base - z) / self.scale], -1), cond)
+
+
+def denoised(x: Tensor, tau: Tensor, v: Tensor) -> Tensor:
+    """E[r | x_tau] = x - tau v; tau (B,) or a number broadcast over (B, N, D)."""
+    return x - _like(tau, x) * v
+
+
+def score(x: Tensor, tau: Tensor, v: Tensor) -> Tensor:
+    """grad log p(x_tau) = -E[eps | x_tau] / tau = -(x + (1 - tau) v) / tau."""
+    t = _like(tau, x)
+    return -(x + (1 - t) * v) / t
+
+
+def velocity_of_score(x: Tensor, tau: Tensor, grad: Tensor) -> Tensor:
+    """The inverse of `score`: v = -(x + tau grad) / (1 - tau), for tau < 1."""
+    t = _like(tau, x)
+    return -(x + t * grad) / (1 - t)
+
+
+def _like(tau: Tensor, x: Tensor) -> Tensor:
+    return tau.view(-1, *[1] * (x.ndim - 1))

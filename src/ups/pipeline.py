@@ -1,0 +1,197 @@
+"""The ordered stages over a run folder: data, training, evaluation.
+
+    RUN/config.yaml  checkpoints/*.pt  reports/training_log.jsonl  latents/  predictions.h5  metrics.json  report/*.png
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from ups.config import Config, dump_config, load_config
+from ups.core.errors import UserError
+from ups.data.dataset import Dataset, open_dataset
+from ups.evaluation.emulators import emulators
+from ups.evaluation.evaluate import evaluate
+from ups.evaluation.ledger import ledger_table
+from ups.evaluation.plot_scores import training_curves
+from ups.stages import autoencoder, operator
+from ups.stages.context import Context
+from ups.surrogate import Surrogate
+from ups.tracking.training_logger import TrainingLogger
+from ups.training.loop import fit
+from ups.training.stage import Stage
+
+STAGES: dict[str, Callable[[Context], Stage]] = {
+    "autoencoder": autoencoder.build,
+    "operator": operator.build,
+}
+"""The stages in their order."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run leaves.
+
+    Attributes:
+        folder: The run folder.
+        metrics: What `metrics.json` holds, or None where evaluation is switched off.
+    """
+
+    folder: Path
+    metrics: dict[str, Any] | None
+
+    @property
+    def model(self) -> Surrogate:
+        """The trained surrogate."""
+        return Surrogate.load(self.folder)
+
+
+def device_of(name: str) -> torch.device:
+    """The device of `run.device`; `auto` takes a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"run.device: {name} is not available here ({str(error).splitlines()[0]})") from error
+    return device
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Path]:
+    """Makes the run folder and keeps other processes out of it."""
+    try:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "w")
+    except OSError as error:
+        raise UserError(f"cannot write the run folder {folder}: {error.strerror}; choose another with --set run.dir=FOLDER") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"another process is working in {folder}; wait for it or choose another run.dir") from error
+        yield folder
+
+
+def context_of(config: Config, data: Dataset) -> Context:
+    """What the stages need of a config."""
+    return Context(
+        data=data,
+        latent=config.latent,
+        operator=config.operator,
+        training=config.training,
+        stages=config.stages,
+        folder=config.run.dir,
+        validation_trajectories=config.evaluation.validation_trajectories,
+        rollout_space=config.rollout.space,
+        seed=config.run.seed,
+        device=device_of(config.run.device),
+        source=str(config.run.dir / "config.yaml"),
+    )
+
+
+def prepare(config: Config) -> Context:
+    """Opens (or generates) the data and writes the resolved config into the run folder, which must be claimed."""
+    if config.run.threads:
+        torch.set_num_threads(config.run.threads)
+    data = open_dataset(config.data)
+    temporary = config.run.dir / "config.yaml.part"
+    temporary.write_text(dump_config(config))
+    os.replace(temporary, config.run.dir / "config.yaml")
+    return context_of(config, data)
+
+
+def train_stages(context: Context, stage: str, log: TrainingLogger) -> None:
+    """Trains one stage, or with `all` every stage that has epochs, in order."""
+    names = [name for name in STAGES if context.settings(name).epochs] if stage == "all" else [stage]
+    for name in names:
+        if not context.settings(name).epochs:
+            raise UserError(f"stages.{name}.epochs is 0, so there is nothing to train; set it with --set stages.{name}.epochs=N")
+        fit(STAGES[name](context), context.settings(name), context.training, context.checkpoints, log, seed=context.seed, device=context.device)
+
+
+def train(config: Config, stage: str = "all") -> Path:
+    """Trains and returns the run folder; what is finished already is not trained again.
+
+    Args:
+        config: A loaded config.
+        stage: `all`, or the name of one stage, whose predecessors must be there.
+    """
+    if stage not in ("all", *STAGES):
+        raise UserError(f"no stage {stage!r}: expected all, {', '.join(STAGES)}")
+    with claimed(config.run.dir):
+        context = prepare(config)
+        train_stages(context, stage, TrainingLogger(config.run.dir / config.training.log_path))
+    return config.run.dir
+
+
+def train_all_stages(config: Config) -> Path:
+    """Trains all stages that have epochs, in order."""
+    return train(config, "all")
+
+
+def evaluate_run(folder: str | Path, split: str = "test", config: Config | None = None, data: Dataset | None = None) -> dict[str, Any]:
+    """Scores the models of a run folder and writes `predictions.h5`, `metrics.json` and pictures into it.
+
+    Args:
+        folder: A run folder.
+        split: `test`, or `validation` for a look that may guide choices.
+        config: The run's config; read from the folder unless given.
+        data: The open data set; opened from the config unless given.
+    """
+    folder = Path(folder)
+    if config is None:
+        if not (folder / "config.yaml").exists():
+            raise UserError(f"{folder} is not a run folder: it has no config.yaml")
+        config = load_config(folder / "config.yaml")
+    if split not in ("test", "validation"):
+        raise UserError(f"split must be test or validation, found {split!r}")
+    data = data or open_dataset(config.data, allow_generate=False)
+    surrogate = Surrogate.load(folder, device_of(config.run.device))
+    if surrogate.system.to_dict() != data.system.to_dict():
+        raise UserError(f"the model in {folder} was trained on another grid, time step or parameters than the data of its config have now")
+    target = folder if split == "test" else folder / split
+    part = data.test if split == "test" else data.validation
+    protocol = {**data.describe(), "split": split, "split_hash": part.hash, "seed": config.run.seed, "config_hash": config_hash(config)}
+    rows = emulators(surrogate, config.evaluation.batch)
+    metrics = evaluate(rows, part, data.system, config.evaluation, target, protocol, seed=config.run.seed)
+    log = folder / config.training.log_path
+    if log.exists():
+        training_curves(target / "report" / "training.png", log)
+    show(metrics, target)
+    return metrics
+
+
+def config_hash(config: Config) -> str:
+    """A hash of all settings but the run's folder and hardware."""
+    return hashlib.sha256(config.model_dump_json(exclude={"run", "tracking"}).encode()).hexdigest()[:16]
+
+
+def show(metrics: dict[str, Any], folder: Path) -> None:
+    """Prints the ledger and where everything lies."""
+    console = Console()
+    console.print(ledger_table(metrics["rows"], metrics["protocol"]["bootstrap"], metrics["protocol"]["seed"]))
+    for error in metrics["errors"]:
+        console.print(f"[yellow]{error}[/]")
+    pictures = sorted(p.name for p in (folder / "report").glob("*.png"))
+    console.print(f"scores    {folder / 'metrics.json'}\npictures  {folder / 'report'}/ ({', '.join(pictures)})\nmodel     {folder / 'checkpoints'}", highlight=False)
+
+
+def run(config: Config) -> RunResult:
+    """Everything: data, all stages, evaluation, pictures."""
+    with claimed(config.run.dir):
+        context = prepare(config)
+        train_stages(context, "all", TrainingLogger(config.run.dir / config.training.log_path))
+        metrics = evaluate_run(config.run.dir, config=config, data=context.data) if config.evaluation.enabled else None
+    return RunResult(config.run.dir, metrics)

@@ -1,0 +1,49 @@
+"""Stage 0: trains the codec alone, by the relative error of decode(encode(u))."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ups.data.latent_pairs import Windows, build_field_loader
+from ups.metrics import compare, nrmse
+from ups.models.latent_operator import LatentModel, set_statistics
+from ups.stages.context import Context
+from ups.training.losses import relative_l2
+from ups.training.stage import Progress, Stage
+
+
+def new_model(context: Context) -> LatentModel:
+    """A model with fresh weights, the training split's statistics and calibrated latents."""
+    torch.manual_seed(context.seed)
+    model = LatentModel(context.data.system, context.latent, context.operator)
+    s = context.data.statistics
+    set_statistics(model, s.mean, s.std, s.param_mean, s.param_std)
+    model.codec.calibrate(calibration_fields(context))
+    return model
+
+
+def calibration_fields(context: Context) -> Tensor:
+    """Some training fields (B, C, *S) by which latents are normalised: the first trajectories, whole."""
+    return context.data.train.trajectories(0, min(16, context.data.train.n)).flatten(0, 1)
+
+
+def build(context: Context) -> Stage:
+    """The stage; its model is an `Autoencoder`."""
+    name = "autoencoder"
+    data, codec = context.data, new_model(context).codec
+    loader = build_field_loader(
+        data.train, context.dt, 1, context.batch_size(name), seed=context.seed, steps_per_epoch=context.steps_per_epoch(name), ahead=context.training.num_workers
+    )
+    held_out = data.validation.trajectories(0, min(context.validation_trajectories, data.validation.n)).to(context.device)
+
+    def loss(model: nn.Module, batch: Windows, progress: Progress) -> dict[str, Tensor]:
+        u = batch.frames[:, 0]
+        return {"loss": relative_l2(model(u), u)}
+
+    def score(model: nn.Module) -> float:
+        decoded = torch.stack([model(trajectory) for trajectory in held_out])
+        return float(nrmse(compare(held_out, decoded)))
+
+    payload = {"system": data.system.to_dict(), "latent": context.latent.model_dump(mode="json"), "operator": context.operator.model_dump(mode="json")}
+    return Stage(name, codec, loader, loader.steps_per_epoch, loss, score, fingerprint=context.fingerprint(name, {}), payload=payload)

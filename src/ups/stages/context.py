@@ -1,0 +1,111 @@
+"""What every stage is built from: the data, the settings and the files of its predecessors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+from torch import nn
+
+from ups.core.errors import UserError
+from ups.data.dataset import Dataset
+from ups.models.autoencoder import LatentSettings
+from ups.models.latent_operator import OperatorSettings
+from ups.training import checkpoint
+from ups.training.settings import StageSettings, StagesSettings, TrainingSettings
+
+UNTRACKED = {"num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "checkpoint_seconds", "checkpoint_interval", "log_path"}
+"""Settings that do not change what is learnt."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """A run as its stages see it.
+
+    Attributes:
+        data: The open data set.
+        latent, operator, training, stages: Settings.
+        folder: The run folder.
+        validation_trajectories: Trajectories of the validation split that scores during training use.
+        rollout_space: Where these scores roll out.
+        seed: Fixes all randomness.
+        device: Where training runs.
+        source: The config file, for commands named in errors.
+    """
+
+    data: Dataset
+    latent: LatentSettings
+    operator: OperatorSettings
+    training: TrainingSettings
+    stages: StagesSettings
+    folder: Path
+    validation_trajectories: int = 32
+    rollout_space: str = "field"
+    seed: int = 0
+    device: torch.device = torch.device("cpu")
+    source: str = "CONFIG"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the weights."""
+        return self.folder / "checkpoints"
+
+    def settings(self, stage: str) -> StageSettings:
+        """The settings of a stage."""
+        return getattr(self.stages, stage)
+
+    def batch_size(self, stage: str) -> int:
+        """The batch size of a stage."""
+        return self.settings(stage).batch_size or self.training.batch_size
+
+    def steps_per_epoch(self, stage: str) -> int | None:
+        """Micro-batches in an epoch of a stage, or None for all windows."""
+        return self.settings(stage).steps_per_epoch or self.training.steps_per_epoch
+
+    @property
+    def dt(self) -> float:
+        """The physical time step."""
+        return self.training.dt or self.data.system.dt
+
+    def fingerprint(self, stage: str, predecessors: dict[str, str]) -> dict[str, Any]:
+        """Everything that decides what a stage learns, as dotted names and plain values."""
+        sections: dict[str, BaseModel] = {"latent": self.latent, "operator": self.operator, "training": self.training, f"stages.{stage}": self.settings(stage)}
+        flat = {name: value for prefix, section in sections.items() for name, value in flatten(section.model_dump(mode="json"), prefix)}
+        return {"data": self.data.hash, "run.seed": self.seed, **flat, **{f"{name} checkpoint": digest for name, digest in predecessors.items()}}
+
+    def require(self, stage: str) -> tuple[Path, dict[str, Any]]:
+        """The best weights of a predecessor, the average where there is one; missing ones name the command that makes them."""
+        averaged, plain = (self.checkpoints / f"{stage}{suffix}.pt" for suffix in ("_ema", ""))
+        path = averaged if self.training.ema_decay and averaged.exists() else plain
+        if not path.exists():
+            raise UserError(f"no checkpoint {plain} of stage {stage}: run `ups train --config {self.source} --stage {stage}` first")
+        payload = checkpoint.load(path, self.device)
+        if payload.get("kind") != stage:
+            raise UserError(f"{path} should hold stage {stage} and holds {payload.get('kind')!r}")
+        if payload["fingerprint"].get("data") != self.data.hash:
+            raise UserError(f"{path} was trained on other data; run `ups train --config {self.source} --stage {stage}` in another run.dir, or with --fresh")
+        return path, payload
+
+
+def flatten(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Dotted names and plain values of nested settings."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in UNTRACKED:
+                yield from flatten(inner, f"{prefix}.{key}")
+    else:
+        yield prefix, value
+
+
+def digest(model: nn.Module) -> str:
+    """A hash of all weights and buffers of a model."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        sha.update(name.encode())
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()[:16]

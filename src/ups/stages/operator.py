@@ -1,0 +1,131 @@
+"""Stage 1: trains the latent operator, and by default the codec with it.
+
+With `training.train_codec` the forward and rollout losses are relative errors of decoded fields, joined by the reconstruction of
+the input and the consistency of latents; without it they are mean squared errors in the frozen codec's latent space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ups.data.fields import System
+from ups.data.latent_pairs import Windows, build_field_loader
+from ups.metrics import compare, nrmse
+from ups.models.latent_operator import LatentModel, Unrolled
+from ups.stages.autoencoder import calibration_fields, new_model
+from ups.stages.context import Context, digest
+from ups.training.checkpoint import load_state
+from ups.training.losses import compute_operator_loss_bundle, latent_consistency, relative_l2
+from ups.training.settings import TrainingSettings
+from ups.training.stage import Progress, Stage
+
+
+def horizon(training: TrainingSettings, fraction: float) -> int:
+    """Steps to unroll when `fraction` of the stage is done: 1 until `rollout_start`, then 2 growing to `rollout_horizon`."""
+    if not training.lambda_rollout or training.rollout_horizon < 2 or fraction < training.rollout_start:
+        return 1
+    share = (fraction - training.rollout_start) / max(1 - training.rollout_start, 1e-9)
+    return min(training.rollout_horizon, 2 + int(share * (training.rollout_horizon - 1)))
+
+
+def operator_loss(training: TrainingSettings, system: System, model: nn.Module, batch: Windows, progress: Progress) -> dict[str, Tensor]:
+    """All losses of a batch: "loss", the total, and its components."""
+    joint = training.train_codec
+    frames = batch.frames[:, : horizon(training, progress.fraction) + 1]
+    reencode = training.rollout_reencode and frames.shape[1] > 2
+    out: Unrolled = model(frames, batch.params, batch.dt, reencode=reencode)
+    predicted, target = (out.fields, frames[:, 1:]) if joint else (out.latents, out.encoded[:, 1:])
+    unrolled = predicted.shape[1] > 1
+    inverse = progress.step % training.inverse_loss_frequency == 0
+    spectral = spectral_pair(training.spectral_space, model, frames, out)
+    bundle = compute_operator_loss_bundle(
+        pred_next=predicted[:, 0],
+        target_next=target[:, 0],
+        weights=training,
+        current_epoch=progress.epoch,
+        measure=relative_l2 if joint else nn.functional.mse_loss,
+        input_fields=frames[:, 1] if inverse else None,
+        encoded_latent=out.latents[:, 0] if inverse else None,
+        pred_latent=out.latents[:, 0] if inverse else None,
+        decoder=model.codec.decode,
+        encoder=model.codec.encode,
+        pred_rollout=predicted[:, 1:] if unrolled else None,
+        target_rollout=target[:, 1:] if unrolled else None,
+        spectral_pred=spectral[0],
+        spectral_target=spectral[1],
+        spectral_axes=len(system.shape),
+    )
+    if not joint:
+        return {"loss": bundle.total, **bundle.components}
+    extra = {"L_rec": relative_l2(out.reconstruction, frames[:, 0]), "L_lat": latent_consistency(out.latents, out.encoded[:, 1:])}
+    total = bundle.total + training.lambda_reconstruction * extra["L_rec"] + training.lambda_latent * extra["L_lat"]
+    return {"loss": total, **bundle.components, **extra}
+
+
+def spectral_pair(space: str, model: nn.Module, frames: Tensor, out: Unrolled) -> tuple[Tensor, Tensor]:
+    """One-step prediction and truth with their spatial axes last: (B, D, *G) latents or (B, C, *S) fields."""
+    if space == "field":
+        return out.fields[:, 0], frames[:, 1]
+    on_grid = [z.unflatten(1, model.codec.grid).movedim(-1, 1) for z in (out.latents[:, 0], out.encoded[:, 1])]
+    return on_grid[0], on_grid[1]
+
+
+def build(context: Context) -> Stage:
+    """The stage; its model is a `LatentModel`, whose codec starts from stage 0."""
+    name, training, data = "operator", context.training, context.data
+    model = new_model(context)
+    predecessors = {}
+    if context.stages.autoencoder.epochs or not training.train_codec:
+        path, payload = context.require("autoencoder")
+        load_state(model.codec, payload, path)
+        model.codec.calibrate(calibration_fields(context))
+        predecessors["autoencoder"] = digest(model.codec)
+    if not training.train_codec:
+        model.codec.requires_grad_(False)
+    periodic = [3 + i for i, kind in enumerate(data.system.boundary) if kind == "periodic"]
+    loader = build_field_loader(
+        data.train,
+        context.dt,
+        (training.rollout_horizon if training.lambda_rollout else 1) + 1,
+        context.batch_size(name),
+        seed=context.seed,
+        shift_axes=periodic if training.shift_augmentation else (),
+        steps_per_epoch=context.steps_per_epoch(name),
+        ahead=training.num_workers,
+    )
+    loss = partial(operator_loss, training, data.system)
+    fingerprint = context.fingerprint(name, predecessors)
+    return Stage(name, model, loader, loader.steps_per_epoch, loss, rollout_score(context), fingerprint=fingerprint, payload=describe(context))
+
+
+def describe(context: Context) -> dict[str, Any]:
+    """What a checkpoint needs so that its model can be built without the config."""
+    settings = {"latent": context.latent.model_dump(mode="json"), "operator": context.operator.model_dump(mode="json")}
+    return {"system": context.data.system.to_dict(), **settings}
+
+
+def rollout_score(context: Context) -> Callable[[Any], float]:
+    """The free-rollout nRMSE of a `LatentModel` on the validation split."""
+    split = context.data.validation
+    count = min(context.validation_trajectories, split.n)
+    truth, params = split.trajectories(0, count).to(context.device), split.params[:count].to(context.device)
+    dt = torch.full((count,), context.dt, device=context.device)
+
+    def score(model: LatentModel) -> float:
+        forecast = model.rollout(truth[:, 0], truth.shape[1] - 1, params, dt, context.rollout_space)
+        return float(nrmse(compare(truth[:, 1:], forecast)))
+
+    return score
+
+
+def load(context: Context) -> LatentModel:
+    """The frozen model that stage 1 left, for the stages after it."""
+    path, payload = context.require("operator")
+    model = LatentModel(context.data.system, context.latent, context.operator)
+    load_state(model, payload, path)
+    return model.to(context.device).requires_grad_(False).eval()

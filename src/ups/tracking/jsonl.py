@@ -1,0 +1,46 @@
+"""The training log: one JSON object a line, appended with one write each, so that a kill costs at most the line being written."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from ups.core.errors import UserError
+
+
+def plain(value: Any) -> Any:
+    """JSON has no infinity and no NaN: both become null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a log; a last line that was cut off by a kill is left out."""
+    if not path.exists():
+        return []
+    entries = []
+    for line in path.read_text().splitlines():
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return entries
+
+
+def append_line(path: Path, entry: dict[str, Any]) -> None:
+    """Appends one entry in one write."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab", buffering=0) as file:
+            file.write((json.dumps({k: plain(v) for k, v in entry.items()}) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"cannot write the training log {path}: {error.strerror}") from error
+
+
+def rewrite_lines(path: Path, entries: list[dict[str, Any]]) -> None:
+    """Replaces the log as a whole, atomically."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    os.replace(temporary, path)

@@ -1,0 +1,40 @@
+"""The record of every epoch of every stage, in the JSONL log and in whatever else listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ups.tracking.jsonl import append_line, read_lines, rewrite_lines
+
+Sink = Callable[[dict[str, Any]], None]
+
+
+class TrainingLogger:
+    """Writes epochs with a global step that counts them across stages.
+
+    Args:
+        path: The JSONL log.
+        sinks: Called with every entry after it was written.
+    """
+
+    def __init__(self, path: Path, sinks: Sequence[Sink] = ()):
+        self.path, self.sinks = path, sinks
+        self.global_step = len(read_lines(path))
+
+    def rewind(self, stage: str, epoch: int) -> None:
+        """Drops the entries of `stage` after `epoch`, which will be written again."""
+        entries = read_lines(self.path)
+        kept = [e for e in entries if e.get("stage") != stage or e["epoch"] <= epoch]
+        if self.path.exists() and (len(kept) < len(entries) or not self.path.read_bytes().endswith(b"\n")):
+            rewrite_lines(self.path, kept)
+        self.global_step = len(kept)
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Records one epoch."""
+        self.global_step += 1
+        entry = {"global_step": self.global_step, **entry}
+        append_line(self.path, entry)
+        for sink in self.sinks:
+            sink(entry)

@@ -1,0 +1,81 @@
+"""Checkpoints: written whole or not at all, loaded without running code, and sure of what they belong to."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ups.core.errors import UserError
+
+FORMAT = 1
+
+
+def save(payload: Mapping[str, Any], path: Path) -> None:
+    """Writes to a temporary file, syncs and renames, so a reader or a crash never meets half a checkpoint."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            torch.save({"format": FORMAT, **payload}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
+        raise UserError(f"cannot write the checkpoint {path}: {_reason(error)}; what was saved before is untouched") from error
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Reads a checkpoint with `weights_only=True`: tensors, numbers, strings, lists and dicts, never code."""
+    try:
+        payload = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"no checkpoint at {path}") from error
+    except pickle.UnpicklingError as error:
+        raise UserError(f"{path} holds more than tensors and plain values, so it is not loaded: it could run code") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is not a readable checkpoint (truncated or foreign): {_reason(error)}") from error
+    if not isinstance(payload, dict) or payload.get("format") != FORMAT:
+        found = payload.get("format") if isinstance(payload, dict) else type(payload).__name__
+        raise UserError(f"{path} is not a checkpoint of this program: expected format {FORMAT}, found {found}")
+    return payload
+
+
+def strip_compiled_prefix(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """State keys without the `_orig_mod.` that torch.compile(model) puts before them."""
+    return {key.removeprefix("_orig_mod."): value for key, value in state.items()}
+
+
+def load_state(model: torch.nn.Module, payload: Mapping[str, Any], path: Path) -> None:
+    """Loads `payload["state"]` into the model; shapes or names that do not fit are one sentence."""
+    try:
+        model.load_state_dict(strip_compiled_prefix(payload["state"]))
+    except (RuntimeError, KeyError) as error:
+        detail = str(error).strip().splitlines()[-1].strip()
+        raise UserError(f"the checkpoint {path} does not fit the model of this config: {detail}") from error
+
+
+def check_fingerprint(payload: Mapping[str, Any], fingerprint: Mapping[str, Any], path: Path) -> None:
+    """Raises where a checkpoint was made with other settings or data, naming the first that differs.
+
+    Args:
+        payload: A loaded checkpoint with a `fingerprint`, dotted names to plain values.
+        fingerprint: The fingerprint of this run.
+        path: Named in the error.
+    """
+    theirs = payload.get("fingerprint", {})
+    for key in sorted({*theirs, *fingerprint}):
+        if theirs.get(key) != fingerprint.get(key):
+            raise UserError(
+                f"{path} belongs to another config: {key} was {theirs.get(key)!r} and is now {fingerprint.get(key)!r}; "
+                "choose another run.dir, or start afresh with --fresh"
+            )

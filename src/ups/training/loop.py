@@ -1,0 +1,286 @@
+"""The one training loop of all stages.
+
+Everything random and everything scheduled is a function of the step, and the resume state holds the rest, so a run that was
+killed at any moment and started again ends with the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ups.core.errors import Stopped, UserError
+from ups.training import checkpoint
+from ups.training.ema import Average
+from ups.training.optim import build_optimizers, learning_rate
+from ups.training.precision import Precision
+from ups.training.progress import ProgressBar
+from ups.training.settings import StageSettings, TrainingSettings
+from ups.training.stage import Log, Progress, Stage
+
+
+@dataclass
+class Tally:
+    """The numbers of a stage that survive a restart."""
+
+    step: int = 0
+    epoch: int = 0
+    since_improve: int = 0
+    reductions: int = 0
+    best_score: float = math.inf
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    done: bool = False
+    sums: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+class Trainer:
+    """One stage in training: the state that changes, and the steps that change it."""
+
+    def __init__(self, stage: Stage, settings: StageSettings, training: TrainingSettings, folder: Path, log: Log, seed: int, device: torch.device):
+        self.stage, self.settings, self.training, self.folder, self.log = stage, settings, training, folder, log
+        self.seed, self.device = seed, device
+        self.model = stage.model.to(device)
+        self.average = Average(self.model, training.ema_decay) if training.ema_decay else None
+        self.optimizers = build_optimizers(self.model, settings.optimizer)
+        self.precision = Precision(training.amp, device)
+        self.tally = Tally()
+        self.accum = training.accum_steps
+        self.epoch_steps = math.ceil(stage.steps_per_epoch / self.accum)
+        self.stop_signal = 0
+        self.resume_path = folder / f"{stage.stem}_resume.pt"
+
+    # -- state ---------------------------------------------------------------------------------------------------------
+    def restore(self) -> None:
+        """Goes on from the resume state if there is one; it must belong to this config."""
+        if self.resume_path.exists():
+            saved = checkpoint.load(self.resume_path)
+            checkpoint.check_fingerprint(saved, self.stage.fingerprint, self.resume_path)
+            checkpoint.load_state(self.model, saved, self.resume_path)
+            if self.average:
+                self.average.module.load_state_dict(saved["average"])
+            for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+                optimizer.load_state_dict(state)
+            self.precision.scaler.load_state_dict(saved["scaler"])
+            self.tally = Tally(**saved["tally"])
+        else:
+            self.save_resume()
+        self.log.rewind(self.stage.name, self.tally.epoch)
+
+    def save_resume(self) -> None:
+        """Everything that is needed to go on."""
+        payload = {
+            "kind": "resume",
+            "stage": self.stage.name,
+            "fingerprint": self.stage.fingerprint,
+            "state": self.model.state_dict(),
+            "average": self.average.module.state_dict() if self.average else None,
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "scaler": self.precision.scaler.state_dict(),
+            "tally": self.tally.to_dict(),
+        }
+        checkpoint.save(payload, self.resume_path)
+
+    def save_weights(self, name: str) -> None:
+        """The weights, and their average beside them, as users load them."""
+        t = self.tally
+        common = {
+            "kind": self.stage.name,
+            "fingerprint": self.stage.fingerprint,
+            "epoch": t.epoch,
+            "step": t.step,
+            "score": t.best_score,
+            "train_seconds": t.seconds,
+            **self.stage.payload,
+        }
+        checkpoint.save({**common, "state": self.model.state_dict()}, self.folder / f"{name}.pt")
+        if self.average:
+            checkpoint.save({**common, "state": self.average.module.state_dict()}, self.folder / f"{name}_ema.pt")
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
+    @property
+    def progress(self) -> Progress:
+        """Where training stands before the next step."""
+        epoch = self.tally.step / self.epoch_steps
+        return Progress(self.tally.step, epoch, epoch / self.settings.epochs)
+
+    def set_rate(self) -> float:
+        """Sets and returns this step's learning rate."""
+        t = self.tally
+        rate = learning_rate(self.settings.scheduler, self.settings.optimizer.lr, t.step, self.progress.epoch, self.settings.epochs, t.reductions)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        return rate
+
+    def optimizer_step(self, group: list[Any], sums: dict[str, Tensor]) -> None:
+        """Accumulates the gradients of a group of micro-batches, weighted by their sizes, and steps."""
+        torch.manual_seed((self.seed * 1_000_003 + self.tally.step) % 2**63)
+        self.set_rate()
+        progress, total = self.progress, sum(b.size for b in group)
+        for batch in group:
+            for chunk, share in self.stage.chunks(batch.to(self.device), progress):
+                weight = share * batch.size / total
+                with self.precision.autocast():
+                    losses = self.stage.loss(self.model, chunk, progress)
+                self.precision.scaler.scale(losses["loss"] * weight).backward()
+                for name, value in losses.items():
+                    sums[name] = sums.get(name, 0) + value.detach().double() * weight * total
+        for optimizer in self.optimizers:
+            self.precision.scaler.unscale_(optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.grad_clip or math.inf)
+        for optimizer in self.optimizers:
+            self.precision.scaler.step(optimizer)
+            optimizer.zero_grad(set_to_none=True)
+        self.precision.scaler.update()
+        if self.average:
+            self.average.update(self.model, self.tally.step)
+        sums["grad_norm"] = sums.get("grad_norm", 0) + norm.detach().double()
+        sums["samples"] = sums.get("samples", 0) + torch.tensor(float(total), dtype=torch.double)
+        self.tally.step += 1
+
+    def run_epoch(self, batches: Iterator[Any], bar: ProgressBar) -> None:
+        """The rest of the current epoch, then its evaluation, log line and checkpoints."""
+        t = self.tally
+        self.model.train()
+        sums = {k: torch.tensor(v, dtype=torch.double, device=self.device) for k, v in t.sums.items()}
+        start, since_save, before = time.perf_counter(), time.perf_counter(), t.epoch_seconds
+        while t.step < (t.epoch + 1) * self.epoch_steps:
+            micro = (t.step % self.epoch_steps) * self.accum
+            group = list(itertools.islice(batches, min(self.accum, self.stage.steps_per_epoch - micro)))
+            self.optimizer_step(group, sums)
+            bar.advance()
+            due = time.perf_counter() - since_save > self.training.checkpoint_seconds
+            if self.stop_signal or due:
+                t.sums = {k: float(v) for k, v in sums.items()}
+                t.epoch_seconds = before + time.perf_counter() - start
+                self.require_finite(t.sums)
+                self.save_resume()
+                since_save = time.perf_counter()
+            if self.stop_signal:
+                raise Stopped(f"stopped in stage {self.stage.name} after {t.step} steps; run the same command again to go on", self.stop_signal)
+        self.finish_epoch({k: float(v) for k, v in sums.items()}, before + time.perf_counter() - start, bar)
+
+    def require_finite(self, sums: dict[str, float]) -> None:
+        """A loss that is not finite ends the stage; the last good resume state stays."""
+        if not all(math.isfinite(v) for v in sums.values()):
+            bad = ", ".join(k for k, v in sums.items() if not math.isfinite(v))
+            raise UserError(
+                f"stage {self.stage.name}: {bad} stopped being finite in epoch {self.tally.epoch + 1}; lower stages.{self.stage.name}.optimizer.lr "
+                f"or set training.grad_clip (the last good state is {self.resume_path})"
+            )
+
+    def finish_epoch(self, sums: dict[str, float], seconds: float, bar: ProgressBar) -> None:
+        """Scores, logs, and saves what an epoch has reached."""
+        t, settings = self.tally, self.settings
+        self.require_finite(sums)
+        rate = self.set_rate() if t.step else settings.optimizer.lr
+        samples, norm = sums.pop("samples"), sums.pop("grad_norm") / self.epoch_steps
+        means = {k: v / samples for k, v in sums.items()}
+        t.epoch, t.seconds, t.epoch_seconds, t.sums = t.epoch + 1, t.seconds + seconds, 0.0, {}
+        t.best_loss = min(t.best_loss, means["loss"])
+        last = t.epoch >= settings.epochs
+        score = self.evaluate() if t.epoch % settings.validate_every == 0 or last else None
+        improved = score is not None and (score < t.best_score or not t.best_epoch)
+        if score is not None:
+            t.since_improve = 0 if improved else t.since_improve + 1
+            if t.since_improve and t.since_improve % (settings.scheduler.patience + 1) == 0:
+                t.reductions += 1
+        if improved and score is not None:
+            t.best_score, t.best_epoch = score, t.epoch
+            self.save_weights(self.stage.stem)
+        interval = self.training.checkpoint_interval if settings.checkpoint_interval is None else settings.checkpoint_interval
+        if interval and t.epoch % interval == 0:
+            self.save_weights(f"{self.stage.stem}_epoch_{t.epoch}")
+        patient = settings.patience is None or t.since_improve <= settings.patience
+        t.done = last or not patient or means["loss"] <= settings.target_loss
+        entry = {"stage": self.stage.name, "epoch": t.epoch, **means, "lr": rate, "grad_norm": norm, "score": score, "best_score": t.best_score}
+        entry |= {"best_loss": t.best_loss, "epochs_since_improve": t.since_improve, "steps": t.step, "epoch_time_sec": round(seconds, 4)}
+        self.log.write(entry)
+        self.save_resume()
+        bar.epoch(entry)
+
+    def evaluate(self) -> float:
+        """The held-out score of the averaged model if there is one, else of the model."""
+        model = self.average.module if self.average else self.model
+        model.eval()
+        with torch.no_grad():
+            score = self.stage.score(model)
+        return score if math.isfinite(score) else math.inf
+
+    def fit(self) -> nn.Module:
+        """Trains to the end, or goes on to it, and returns the best model."""
+        self.restore()
+        if not self.tally.done and self.settings.epochs:
+            compiled = self.training.compile if self.settings.compile is None else self.settings.compile
+            if compiled:
+                self.model.compile(mode=self.training.compile_mode)
+            batches = self.stage.batches(self.tally.epoch * self.stage.steps_per_epoch + (self.tally.step % self.epoch_steps) * self.accum)
+            with ProgressBar(self.stage.name, self.settings.epochs, self.epoch_steps, self.tally.step) as bar, self.signals():
+                if self.precision.note:
+                    bar.note(self.precision.note)
+                while not self.tally.done:
+                    self.run_epoch(batches, bar)
+        return self.best()
+
+    def best(self) -> nn.Module:
+        """The averaged weights (else the weights) of the best epoch."""
+        path = self.folder / f"{self.stage.stem}{'_ema' if self.average else ''}.pt"
+        if not path.exists():
+            raise UserError(f"stage {self.stage.name} never reached a finite score on the validation split, so there is no model to go on with")
+        checkpoint.load_state(self.model, checkpoint.load(path), path)
+        return self.model.eval()
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """SIGTERM and Ctrl-C let the current step end, save, and leave; a second one leaves at once."""
+
+        def handler(signum: int, frame: Any) -> None:
+            if self.stop_signal:
+                raise KeyboardInterrupt
+            self.stop_signal = signum
+
+        previous = {}
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            try:
+                previous[signum] = signal.signal(signum, handler)
+            except ValueError:  # not the main thread
+                pass
+        try:
+            yield
+        finally:
+            for signum, old in previous.items():
+                signal.signal(signum, old)
+
+
+def fit(
+    stage: Stage, settings: StageSettings, training: TrainingSettings, folder: Path, log: Log, *, seed: int = 0, device: torch.device | str = "cpu"
+) -> nn.Module:
+    """Trains a stage, resuming where it stands, and returns its best model.
+
+    Args:
+        stage: What is trained.
+        settings: The stage's own settings.
+        training: What all stages share.
+        folder: The run's `checkpoints/`.
+        log: Where epochs are recorded.
+        seed: Fixes all randomness.
+        device: Where training runs.
+    """
+    return Trainer(stage, settings, training, folder, log, seed, torch.device(device)).fit()

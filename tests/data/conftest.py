@@ -1,0 +1,37 @@
+"""Small files in the layouts that others use."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+WriteFile = Callable[..., Path]
+
+
+def travelling_waves(n: int, frames: int, points: int, dt: float = 0.1, seed: int = 0) -> np.ndarray:
+    """Periodic waves `(n, T, X)` on [0, 1), all different."""
+    random = np.random.default_rng(seed)
+    phase, speed, height = random.random((3, n, 1, 1))
+    t, x = np.arange(frames)[:, None] * dt, np.arange(points) / points
+    return ((0.5 + height) * np.sin(2 * np.pi * (x - speed * t + phase)) + 0.3).astype(np.float32)
+
+
+@pytest.fixture
+def write_pdebench(tmp_path: Path) -> WriteFile:
+    """Write a file in PDEBench's layout: cell centres, and one time more than there are frames."""
+
+    def write(name: str = "1D_Burgers_Sols_Nu0.01.hdf5", values: np.ndarray | None = None, **attributes: float) -> Path:
+        values = travelling_waves(10, 11, 16) if values is None else values
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frames, points = values.shape[1:3]
+        with h5py.File(path, "w") as file:
+            file["tensor"] = values
+            file["x-coordinate"] = ((np.arange(points) + 0.5) / points).astype(np.float32)
+            file["t-coordinate"] = (np.arange(frames + 1) * 0.1).astype(np.float32)
+            file.attrs.update(attributes)
+        return path
+
+    return write

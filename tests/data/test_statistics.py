@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ups.core.errors import UserError
+from ups.data.statistics import RunningMoments
+
+
+def moments(values: np.ndarray, cuts: list[int]) -> RunningMoments:
+    found = RunningMoments(values.shape[2])
+    for piece in np.split(values, sorted(cuts)):
+        if len(piece):
+            found.add(piece)
+    return found
+
+
+@given(cuts=st.lists(st.integers(0, 12), max_size=4), offset=st.sampled_from([0.0, 1.0, 1e4]))
+def test_moments_of_pieces_are_the_moments_of_the_whole(cuts, offset):
+    values = (np.random.default_rng(0).standard_normal((12, 3, 2, 5)) + offset).astype(np.float32)
+    found, exact = moments(values, cuts), values.astype(np.float64)
+    np.testing.assert_allclose(found.mean, exact.mean(axis=(0, 1, 3)), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(found.std(), exact.std(axis=(0, 1, 3)), rtol=1e-6)
+
+
+def test_a_small_spread_on_a_large_mean_is_not_lost():
+    wave = np.sin(np.arange(4096) * 2 * np.pi / 64).reshape(4, 1, 1, 1024)
+    found = moments((1000.0 + 0.01 * wave).astype(np.float32), [1, 2])
+    np.testing.assert_allclose(found.std(), 0.01 / np.sqrt(2), rtol=1e-2)
+
+
+def test_a_channel_that_never_changes_has_unit_deviation():
+    values = np.random.default_rng(0).random((3, 2, 2, 4)).astype(np.float32)
+    values[:, :, 1] = 0.1
+    assert moments(values, [1]).std()[1] == 1.0
+
+
+def test_values_that_never_change_at_all_are_refused():
+    with pytest.raises(UserError, match="never change"):
+        moments(np.full((3, 2, 1, 4), 0.1, np.float32), [1]).std()

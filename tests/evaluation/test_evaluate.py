@@ -1,0 +1,143 @@
+"""The driver on a system whose best forecasts are known: perfect members, the conditional mean, persistence."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from toy_process import DECAY, FRAMES, KICK, Process, ToySplit, step
+
+from ups.core.errors import UserError
+from ups.evaluation.baselines import FLOOR, AutoencoderFloor, Persistence
+from ups.evaluation.evaluate import evaluate, one_step, rescore
+from ups.evaluation.predictions import read_predictions
+from ups.evaluation.settings import EvaluationSettings
+
+SETTINGS = EvaluationSettings(lead_times=(1, 5), batch=25, store=4, also_context=(10,))
+
+
+class Diverging(Process):
+    """Leaves the finite numbers in the third step."""
+
+    def rollout(self, truth, start, steps, params, members, seed):
+        values = super().rollout(truth, start, steps, params, members, seed).clone()
+        values[0, :, 2:] = math.nan
+        return values
+
+
+@pytest.fixture(scope="module")
+def result(split, system, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluation")
+    emulators = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "mean": Process(False), "perfect": Process(True)}
+    emulators["diverging"] = Diverging(True)
+    return evaluate(emulators, split, system, SETTINGS, folder, {"data_hash": "abc"}), folder
+
+
+def rows(result) -> dict[str, dict]:
+    return {row["model"]: row for row in result[0]["rows"]}
+
+
+def test_persistence_is_always_the_first_row_and_the_ledger_follows_the_order(result):
+    assert list(rows(result)) == ["persistence", FLOOR, "mean", "perfect", "diverging"]
+    verdicts = [entry["verdict"] for entry in result[0]["ledger"]]
+    assert verdicts == ["", "floor", "pays", "pays", "no score"]
+
+
+def test_the_conditional_mean_has_the_error_the_process_prescribes(result, split):
+    # after k steps the variance of the unpredictable part is KICK^2 (1 + a^2 + ... + a^(2(k-1))), a = DECAY
+    variance = KICK**2 * np.cumsum(DECAY ** (2 * np.arange(FRAMES - 1)))
+    stored = torch.stack([split.values[:, 0]], dim=1)
+    prediction = Process(False).rollout(stored, 0, FRAMES - 1, split.params, 1, 0)[:, 0]
+    measured = (prediction - split.values[:, 1:]).square().mean(dim=(0, 2, 3))
+    np.testing.assert_allclose(measured, variance, rtol=0.25)
+    assert rows(result)["mean"]["rollout"]["rmse"] == pytest.approx(
+        (prediction - split.values[:, 1:]).square().mean(dim=-1).sqrt().mean().item(), rel=1e-6
+    )
+
+
+def test_perfect_members_are_calibrated_at_every_lead_time(result):
+    scores = rows(result)["perfect"]["probabilistic"]
+    np.testing.assert_allclose(scores["spread_skill"], 1, atol=0.12)
+    assert scores["overall"]["spread_skill"] == pytest.approx(1, abs=0.06)
+    assert scores["overall"]["coverage_90"] == pytest.approx(scores["nominal"]["coverage_90"], abs=0.03)
+    assert scores["overall"]["reliability_distance"] < 0.15
+
+
+def test_one_step_starts_every_frame_from_the_truth(result, split):
+    expected = step(split.values[:, :-1], None)
+    found = one_step(Process(False), split.values, split.params, SETTINGS, 0)
+    torch.testing.assert_close(found[:, 0], expected)
+    assert rows(result)["mean"]["one_step"]["rmse"] == pytest.approx(
+        (expected - split.values[:, 1:]).square().mean(-1).sqrt().mean().item(), rel=1e-6
+    )
+    assert rows(result)[FLOOR]["one_step"]["nrmse"] == pytest.approx(0.01, rel=1e-4)
+    assert rows(result)[FLOOR]["rollout"]["nrmse"] == pytest.approx(0.01, rel=1e-4)
+
+
+def test_persistence_holds_the_last_given_frame(split):
+    held = Persistence().rollout(split.values, 3, 5, split.params, 16, 0)
+    assert held.shape == (60, 1, 5, 1, 32) and torch.equal(held[:, 0, 4], split.values[:, 3])
+
+
+def test_given_frames_are_not_scored_in_the_second_protocol(result, split):
+    scores = rows(result)["persistence"]["rollout_context_10"]
+    truth, held = split.values[:, 10:].double(), split.values[:, 9:10].double()
+    error, norm = (truth - held).square().mean(-1).sqrt(), truth.square().mean(-1).sqrt()
+    assert scores["nrmse"] == pytest.approx((error / norm).mean().item())
+    assert len(scores["nrmse_per_frame"]) == FRAMES - 10
+
+
+def test_a_diverging_forecast_stops_nobody_and_is_named(result):
+    assert result[0]["errors"] == [
+        "the rollout of diverging is not finite in 3 of 60 trajectories, first at step 3 of 11"
+    ]
+    assert rows(result)["diverging"]["rollout"]["nrmse"] is None
+
+
+def test_metrics_are_strict_json_with_the_protocol_beside_them(result):
+    def refuse(name: str) -> float:
+        raise AssertionError(f"{name} in metrics.json")
+
+    stored = json.loads((result[1] / "metrics.json").read_text(), parse_constant=refuse)
+    assert stored == json.loads(json.dumps(result[0]))
+    assert stored["protocol"]["data_hash"] == "abc" and stored["protocol"]["context"] == 1
+    assert stored["rows"][2]["ms_per_step"] > 0 and stored["rows"][2]["train_seconds"] == 3.0
+
+
+def test_pictures_are_drawn_and_nothing_partial_is_left(result):
+    names = {path.name for path in (result[1] / "report").iterdir()}
+    assert {"ledger.png", "error.png", "spectra.png", "calibration.png", "ranks.png", "fields_perfect.png"} <= names
+    assert not list(result[1].rglob("*.partial"))
+
+
+def test_scoring_the_stored_forecasts_again_gives_the_same_scores(split, system, tmp_path):
+    settings = EvaluationSettings(members=4, store=None, lead_times=(1,), trajectories=10, pictures=False)
+    first = evaluate({"perfect": Process(True)}, split, system, settings, tmp_path)
+    assert read_predictions(tmp_path / "predictions.h5").truth.shape[0] == 10
+    for old, new in zip(first["rows"], rescore(tmp_path / "predictions.h5", settings), strict=True):
+        assert new["rollout"] == old["rollout"] and new["one_step"] == old["one_step"]
+        assert new["probabilistic"]["crps"] == old["probabilistic"]["crps"]
+
+
+def test_the_batch_size_does_not_change_deterministic_scores(split, system, tmp_path):
+    scores = []
+    for batch in (7, 60):
+        settings = EvaluationSettings(batch=batch, store=0, lead_times=(1,), pictures=False)
+        metrics = evaluate({"mean": Process(False)}, split, system, settings, tmp_path / str(batch))
+        scores.append(metrics["rows"][1]["rollout"]["nrmse"])
+    assert scores[0] == pytest.approx(scores[1], rel=1e-12)
+
+
+def test_trajectories_shorter_than_the_context_are_refused(split, system, tmp_path):
+    with pytest.raises(UserError, match="at least 13 frames, found 12"):
+        evaluate({}, split, system, EvaluationSettings(context=12), tmp_path)
+
+
+def test_a_forecaster_of_the_wrong_shape_is_refused(split, system, tmp_path):
+    class Short(Process):
+        def rollout(self, truth, start, steps, params, members, seed):
+            return super().rollout(truth, start, steps + 1, params, members, seed)
+
+    with pytest.raises(ValueError, match=r"expected a rollout of shape .* got"):
+        evaluate({"short": Short(False)}, ToySplit(3), system, EvaluationSettings(), tmp_path)

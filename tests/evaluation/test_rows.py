@@ -1,0 +1,86 @@
+"""Rows of metrics.json hold the right scores, are strict JSON, and say why a score is missing."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from ups import metrics
+from ups.evaluation.rows import ForecastErrors, plain, rollout_scores, score_row
+
+
+def fields(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def row_of(truth: torch.Tensor, members: torch.Tensor, lead_times=(1, 3, 99)) -> dict:
+    errors = ForecastErrors.of(truth, members, seed=0)
+    return score_row("model", errors, errors, torch.arange(1, truth.shape[1] + 1) * 0.5, lead_times)
+
+
+def test_a_deterministic_row_has_its_mean_absolute_error_as_crps():
+    row = row_of(fields(4, 5, 1, 16), fields(4, 1, 5, 1, 16, seed=1))
+    assert row["probabilistic"]["overall"]["crps"] == pytest.approx(row["rollout"]["mae"])
+    assert row["rollout"] == row["member"] and row["probabilistic"]["rank_histogram"] is None
+
+
+def test_the_rollout_scores_the_ensemble_mean_and_the_member_one_member():
+    truth, members = fields(4, 5, 1, 16), fields(4, 8, 5, 1, 16, seed=1)
+    row = row_of(truth, members)
+    assert row["rollout"]["nrmse"] == metrics.nrmse(metrics.compare(truth, members.mean(dim=1))).item()
+    assert row["member"]["nrmse"] == metrics.nrmse(metrics.compare(truth, members[:, 0])).item()
+    assert row["rollout"]["nrmse"] < row["member"]["nrmse"]
+
+
+def test_lead_times_are_steps_of_the_rollout_and_those_beyond_it_are_left_out():
+    truth, members = fields(4, 5, 2, 16), fields(4, 8, 5, 2, 16, seed=1)
+    scores = row_of(truth, members)["probabilistic"]
+    third = metrics.compare_members(truth[:, 2:3], members[:, :, 2:3])
+    assert scores["lead_times"] == [1, 3] and len(scores["per_frame"]["crps"]) == 5
+    assert scores["crps"][1] == pytest.approx(metrics.crps(third).item())
+    assert scores["spread_skill"][1] == pytest.approx(metrics.spread_skill(third).mean().item())
+    assert len(scores["spread_skill_per_channel"]) == 2
+
+
+def test_trajectory_scores_average_to_the_score():
+    row = row_of(fields(4, 5, 1, 16), fields(4, 3, 5, 1, 16, seed=1))
+    assert sum(row["per_trajectory"]["nrmse"]) / 4 == pytest.approx(row["rollout"]["nrmse"])
+    assert sum(row["per_trajectory"]["crps"]) / 4 == pytest.approx(row["probabilistic"]["overall"]["crps"])
+
+
+def test_windows_of_the_well_are_frames_6_to_12_and_13_to_30():
+    truth, prediction = fields(2, 20, 1, 16), fields(2, 20, 1, 16, seed=1)
+    scores = rollout_scores(metrics.compare(truth, prediction), torch.arange(20.0), 0.8)
+    window = metrics.vrmse(metrics.compare(truth[:, 6:12], prediction[:, 6:12]))
+    assert list(scores["vrmse_windows"]) == ["6:12"]
+    assert scores["vrmse_windows"]["6:12"].item() == pytest.approx(window.item())
+
+
+def test_a_correlation_that_holds_gives_the_last_lead_time_and_says_so():
+    truth = fields(2, 4, 1, 16)
+    held = rollout_scores(metrics.compare(truth, truth), torch.tensor([0.5, 1, 1.5, 2]), 0.8)
+    assert held["correlation_time"] == 2 and not held["correlation_lost"]
+    lost = rollout_scores(metrics.compare(truth, -truth), torch.tensor([0.5, 1, 1.5, 2]), 0.8)
+    assert lost["correlation_time"] == 0.5 and lost["correlation_lost"]
+
+
+def test_a_forecast_that_is_not_finite_has_null_scores_and_a_sentence():
+    truth, members = fields(4, 5, 1, 16), fields(4, 3, 5, 1, 16, seed=1)
+    members[2, 1, 3:] = math.nan
+    row = row_of(truth, members)
+    text = json.dumps(row, allow_nan=False)
+    assert "null" in text and row["rollout"]["nrmse"] is None and row["probabilistic"]["overall"]["crps"] is None
+    assert row["error"] == "the rollout of model is not finite in 1 of 4 trajectories, first at step 4 of 5"
+    assert row["rollout"]["nrmse_per_frame"][2] is not None
+
+
+def test_a_truth_of_zero_is_named_where_it_is():
+    truth = fields(3, 4, 2, 16)
+    truth[1, 2, 1] = 0
+    assert "channel 1 of the truth is zero at step 3 of trajectory 1" in row_of(truth, truth.unsqueeze(1))["error"]
+
+
+def test_plain_keeps_numbers_and_turns_what_is_not_finite_into_none():
+    value = {"a": torch.tensor([1.0, math.inf]), "b": (1, "x", math.nan)}
+    assert plain(value) == {"a": [1.0, None], "b": [1, "x", None]}

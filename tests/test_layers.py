@@ -1,0 +1,137 @@
+"""Every module imports only from rows above its own, also inside functions; the parts of row 1 never import each other."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "ups"
+
+ROWS: dict[str, int] = {
+    "ups.core": 0,
+    "ups.metrics": 0,
+    "ups.data.fields": 0,
+    "ups.data": 1,
+    "ups.models": 1,
+    "ups.training": 1,
+    "ups.tracking": 1,
+    "ups.forecast": 2,
+    "ups.surrogate": 2,
+    "ups.ttc": 2,
+    "ups.stages": 3,
+    "ups.evaluation": 3,
+    "ups.config": 4,
+    "ups.pipeline": 5,
+    "ups.orchestrate": 5,
+    "ups.cli": 6,
+    "scripts": 6,
+}
+
+
+def part_of(module: str) -> str:
+    """The longest entry of `ROWS` that `module` lies in."""
+    found = [part for part in ROWS if module == part or module.startswith(part + ".")]
+    assert found, f"{module} is in no row of the table"
+    return max(found, key=len)
+
+
+def module_name(path: Path) -> str:
+    """`src/ups/data/fields.py` -> `ups.data.fields`."""
+    base = PACKAGE.parent if PACKAGE in path.parents else ROOT
+    parts = path.relative_to(base).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of the package that a file imports at its top or inside functions, but not for type checking alone."""
+    found: set[str] = set()
+    for node in ast.walk(_without_type_checking(ast.parse(path.read_text()))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {_imported(node.module or "", alias.name) for alias in node.names}
+    return {name for name in found if name == "ups" or name.startswith("ups.")}
+
+
+def _without_type_checking(tree: ast.Module) -> ast.Module:
+    class Remove(ast.NodeTransformer):
+        def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+            if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+                return [self.visit(statement) for statement in node.orelse]
+            return self.generic_visit(node)
+
+    return Remove().visit(tree)
+
+
+def _imported(module: str, name: str) -> str:
+    """`from ups.data import fields` imports the module `ups.data.fields`, `from ups.data.fields import System` too."""
+    inner = PACKAGE.parent / Path(*module.split("."), name)
+    return f"{module}.{name}" if inner.is_dir() or inner.with_suffix(".py").exists() else module
+
+
+def violation(module: str, imported: str) -> str | None:
+    """Why `module` must not import `imported`, or None if it may."""
+    if imported == "ups":
+        allowed = ROWS[part_of(module)] > 2
+        return None if allowed else f"{module} imports the package itself"
+    own, other = part_of(module), part_of(imported)
+    if own == other or ROWS[other] < ROWS[own]:
+        return None
+    row = f"row {ROWS[own]}"
+    if ROWS[other] == ROWS[own]:
+        return None if ROWS[own] != 1 else f"{module} ({row}) imports {imported} of the same row"
+    return f"{module} ({row}) imports {imported} (row {ROWS[other]})"
+
+
+MODULES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "scripts").glob("*.py")])
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if module_name(p) != "ups"], ids=module_name)
+def test_a_module_imports_only_from_rows_above_its_own(path: Path) -> None:
+    module = module_name(path)
+    problems = [problem for name in sorted(imports(path)) if (problem := violation(module, name))]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("ups.core.attention", "ups.data.dataset"),
+        ("ups.data.fields", "ups.data.dataset"),
+        ("ups.training.loop", "ups.models.autoencoder"),
+        ("ups.models.autoencoder", "ups.data.dataset"),
+        ("ups.tracking.jsonl", "ups.training.loop"),
+        ("ups.stages.operator", "ups.config"),
+        ("ups.pipeline", "ups.cli.runs"),
+        ("ups.training.loop", "ups"),
+    ],
+)
+def test_the_table_forbids(module: str, imported: str) -> None:
+    assert violation(module, imported)
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("ups.models.autoencoder", "ups.data.fields"),
+        ("ups.models.autoencoder", "ups.models.latent_operator"),
+        ("ups.data.fields", "ups.core.errors"),
+        ("ups.stages.operator", "ups.training.loop"),
+        ("ups.cli.runs", "ups.pipeline"),
+        ("ups.cli.results", "ups"),
+    ],
+)
+def test_the_table_allows(module: str, imported: str) -> None:
+    assert violation(module, imported) is None
+
+
+def test_imports_inside_functions_count_and_imports_for_types_do_not(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from ups.data.dataset import Dataset\n"
+        "def f():\n    from ups.config import load_config\n    import ups.pipeline\n    from ups.data import fields\n"
+    )
+    assert imports(file) == {"ups.config", "ups.pipeline", "ups.data.fields"}
