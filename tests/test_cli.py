@@ -167,7 +167,7 @@ ENDS = [
     (FileNotFoundError(errno.ENOENT, "No such file", "x.pt"), 2, "error: x.pt: no such file"),
     (MemoryError(), 2, "error: out of memory; lower training.batch_size"),
     (OutOfMemoryError("CUDA out of memory"), 2, "error: out of memory; lower training.batch_size"),
-    (ValueError("no sense"), 1, "error: this is a defect in ups (ValueError: no sense, test_cli.py:"),
+    (ValueError("no sense"), 1, "error: this is a defect in ups (ValueError: no sense, runs.py:"),
     (KeyboardInterrupt(), 130, "stopped by Ctrl-C; to go on, run: "),
     (Terminated(), 143, "stopped by SIGTERM; to go on, run: "),
     (Stopped("stopped after 3 steps; to go on, run", signal.SIGINT), 130, "stopped after 3 steps; to go on, run: "),

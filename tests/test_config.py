@@ -1,6 +1,5 @@
-"""The config: what is accepted, what every broken file is told, and what is written back."""
+"""The config: what is accepted, and what is written back."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 
 from ups.config import Config, TTCSettings, changed_keys, dump_config, load_config, reference
 from ups.config.source import read_source, to_yaml
-from ups.core.errors import UserError
 
 TEMPLATE = Path(__file__).parent / "data" / "seed_template.yaml"
 MINIMAL = "data:\n  task: burgers1d\n"
@@ -26,13 +24,6 @@ def write(tmp_path: Path) -> Any:
         return path
 
     return write
-
-
-def message(path: Path, *overrides: str) -> str:
-    """What a user is told, with the folder left out of the file's name."""
-    with pytest.raises(UserError) as caught:
-        load_config(path, overrides)
-    return str(caught.value).replace(f"{path.parent}/", "")
 
 
 def test_the_complete_template_is_accepted_as_it_stands() -> None:
@@ -56,6 +47,12 @@ def test_a_run_folder_that_is_given_is_kept(write: Any) -> None:
     assert load_config(write(MINIMAL), ["run.dir=elsewhere"]).run.dir == Path("elsewhere")
 
 
+def test_a_config_remembers_the_file_it_came_from(write: Any, tmp_path: Path) -> None:
+    config = load_config(write(MINIMAL))
+    assert config.run.source == str(tmp_path / "demo.yaml")
+    assert load_config(write(dump_config(config), "copy.yaml")).run == config.run
+
+
 @pytest.mark.parametrize("override", ["latent.dim=48", "operator.pdet.input_dim=48"])
 def test_of_the_two_token_widths_one_that_is_not_given_follows_the_other(write: Any, override: str) -> None:
     config = load_config(write(MINIMAL), [override])
@@ -69,7 +66,7 @@ def test_numbers_without_a_dot_are_numbers(write: Any) -> None:
 
 
 def test_a_section_without_content_keeps_its_defaults(write: Any) -> None:
-    assert load_config(write(MINIMAL + "ttc:\ntraining:\n  # nothing\n")).ttc == TTCSettings()
+    assert load_config(write(MINIMAL + "ttc:\ntraining:\n  # nothing\n")).ttc == TTCSettings.model_validate({})
 
 
 def test_null_is_a_value_where_it_is_allowed(write: Any) -> None:
@@ -83,201 +80,6 @@ def test_anchors_repeat_a_section(write: Any) -> None:
 
 def test_a_byte_order_mark_is_ignored(write: Any) -> None:
     assert load_config(write(b"\xef\xbb\xbf" + MINIMAL.encode())).data.task == "burgers1d"
-
-
-BROKEN = {
-    "an unknown key with a near name": (
-        "latent:\n  dmi: 32\n",
-        "demo.yaml:4: latent.dmi: unknown key; did you mean `latent.dim`\\?",
-    ),
-    "an unknown section": (
-        "optimiser: 3\n",
-        "demo.yaml:3: optimiser: unknown key; known here: data, latent, operator, .*",
-    ),
-    "a key at the wrong level": (
-        "operator:\n  group_size: 8\n",
-        "demo.yaml:4: operator.group_size: unknown key; there is `operator.pdet.group_size`",
-    ),
-    "a key that several sections know": (
-        "training:\n  lr: 0.1\n",
-        "demo.yaml:4: training.lr: unknown key; there is `stages.autoencoder.optimizer.lr`, .* and 1 more",
-    ),
-    "text for a number": (
-        "training:\n  batch_size: many\n",
-        "demo.yaml:4: training.batch_size: expected a whole number, found the text `many`",
-    ),
-    "a quoted number": (
-        "training:\n  ema_decay: '0.99'\n",
-        "demo.yaml:4: training.ema_decay: expected a number.*, found the text `0.99`; leave out the quotes",
-    ),
-    "a boolean for a number": (
-        "training:\n  batch_size: true\n",
-        "demo.yaml:4: training.batch_size: expected a whole number, found true",
-    ),
-    "a number for a boolean": (
-        "training:\n  compile: 1\n",
-        "demo.yaml:4: training.compile: expected true or false, found 1",
-    ),
-    "yes for a boolean": (
-        "training:\n  pin_memory: yes\n",
-        "demo.yaml:4: training.pin_memory: expected true or false, found the text `yes`",
-    ),
-    "yes for a boolean or a name": (
-        "training:\n  amp: yes\n",
-        "demo.yaml:4: training.amp: expected true or false or one of `bf16`, `fp16`, found the text `yes`",
-    ),
-    "a fraction for a count": (
-        "latent:\n  tokens: 2.5\n",
-        "demo.yaml:4: latent.tokens: expected a whole number, found 2.5",
-    ),
-    "a number for text": (
-        "data:\n  task: 3\n",
-        "demo.yaml:2: data.task: expected text, found 3; put it in quotes",
-    ),
-    "a number for a section": (
-        "latent: 32\n",
-        "demo.yaml:3: latent: expected a mapping, found 32",
-    ),
-    "a list for a section": (
-        "latent: [1, 2]\n",
-        "demo.yaml:3: latent: expected a mapping, found a list of 2",
-    ),
-    "a number for a list": (
-        "operator:\n  pdet:\n    depths: 3\n",
-        "demo.yaml:5: operator.pdet.depths: expected a list, found 3",
-    ),
-    "an item of a list": (
-        "operator:\n  pdet:\n    depths:\n      - 1\n      - x\n      - 1\n",
-        "demo.yaml:7: operator.pdet.depths\\[1\\]: expected a whole number, found the text `x`",
-    ),
-    "nothing for a number": (
-        "latent:\n  dim:\n",
-        "demo.yaml:4: latent.dim: expected a whole number, found nothing",
-    ),
-    "a number out of bounds": (
-        "latent:\n  dim: 0\n",
-        "demo.yaml:4: latent.dim: expected greater than or equal to 1, found 0",
-    ),
-    "not a number": (
-        "training:\n  grad_clip: .nan\n",
-        "demo.yaml:4: training.grad_clip: expected a finite number, found .nan",
-    ),
-    "infinity": (
-        "training:\n  grad_clip: .inf\n",
-        "demo.yaml:4: training.grad_clip: expected a finite number, found .inf",
-    ),
-    "an unknown name": (
-        "rollout:\n  space: felds\n",
-        "demo.yaml:4: rollout.space: expected one of `latent`, `field`, found the text `felds`; did you mean `field`\\?",
-    ),
-    "a check inside a section": (
-        "ttc:\n  candidates: 2\n  beam_width: 3\n",
-        "demo.yaml:5: ttc.beam_width: beam_width must be at most candidates = 2, found 3",
-    ),
-    "a key given twice": (
-        "latent:\n  dim: 32\n  dim: 48\n",
-        "demo.yaml:5: latent.dim: given twice, first in line 4",
-    ),
-    "a section given twice": (
-        "latent:\n  dim: 32\nlatent:\n  tokens: 8\n",
-        "demo.yaml:5: latent: given twice, first in line 3",
-    ),
-    "a key that is no text": (
-        "latent:\n  1: 3\n",
-        "demo.yaml:4: latent: a key must be text, found `1`",
-    ),
-    "an unknown tag": (
-        "latent:\n  dim: !!python/name:os.system 3\n",
-        "demo.yaml:4: latent.dim: cannot read `3` as !!python/name:os.system",
-    ),
-    "widths that contradict each other": (
-        "latent:\n  dim: 32\noperator:\n  pdet:\n    input_dim: 48\n",
-        "demo.yaml:4: latent.dim: the operator works on tokens of width latent.dim = 32, found input_dim = 48 "
-        "\\(`operator.pdet.input_dim`: line 7\\)",
-    ),
-    "a stage without the one it builds on": (
-        "stages:\n  operator: {epochs: 0}\n  diff_residual: {epochs: 2}\n",
-        "demo.yaml:5: stages.diff_residual.epochs: diff_residual needs stage operator .* epochs = 0 "
-        "\\(`stages.operator.epochs`: line 4\\)",
-    ),
-    "fp16 on a CPU": (
-        "training:\n  amp: fp16\nrun:\n  device: cpu\n",
-        "demo.yaml:4: training.amp: fp16 needs a CUDA device, use bf16 on a CPU \\(`run.device`: line 6\\)",
-    ),
-    "a tab": (
-        "latent:\n\tdim: 3\n",
-        "demo.yaml:4: not valid YAML: .*; YAML is indented with spaces, not tabs",
-    ),
-    "a bracket left open": (
-        "latent: [1, 2\nrun: 3\n",
-        "demo.yaml:4: not valid YAML: .*",
-    ),
-    "a second document": (
-        "---\nlatent: 3\n",
-        "demo.yaml:3: not valid YAML: .*another document",
-    ),
-    "a control character": (
-        "latent:\n  dim: \x00\n",
-        "demo.yaml:4: not valid YAML: a control character is not allowed",
-    ),
-    "a value that contains itself": (
-        "latent: &x\n  dim: *x\n",
-        "demo.yaml: values are nested too deeply or contain themselves",
-    ),
-    "a value nested too deeply": (
-        "latent: " + "[" * 1500 + "\n",
-        "demo.yaml: values are nested too deeply",
-    ),
-}
-
-
-@pytest.mark.parametrize(("text", "expected"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_config_is_one_sentence_with_its_line(write: Any, text: str, expected: str) -> None:
-    text = text if text.startswith("data:") else MINIMAL + text
-    found = message(write(text))
-    assert re.fullmatch(expected, found), found
-
-
-def test_all_problems_are_told_at_once_in_the_order_of_the_file(write: Any) -> None:
-    text = (
-        "latent:\n  dmi: 1\n  dim: 32\noperator:\n  pdet: {input_dim: 48, num_heads: none}\ntraining:\n  amp: maybe\n"
-    )
-    first, *lines = message(write(text), "run.sed=1", "nonsense").split("\n  ")
-    assert first == "demo.yaml: 6 problems"
-    keys = [line.split(": ")[:2] for line in lines]
-    assert keys == [
-        ["demo.yaml:1", "data"],
-        ["demo.yaml:2", "latent.dmi"],
-        ["demo.yaml:5", "operator.pdet.num_heads"],
-        ["demo.yaml:7", "training.amp"],
-        ["--set", "expected `section.key=value`, found `nonsense`"],
-        ["--set", "run.sed"],
-    ]
-
-
-def test_contradictions_are_told_beside_other_problems(write: Any) -> None:
-    text = MINIMAL + "latent:\n  dim: 32\n  dmi: 1\noperator:\n  pdet: {input_dim: 48}\n"
-    found = message(write(text))
-    assert "2 problems" in found and "latent.dmi" in found and "input_dim = 48" in found
-
-
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        ("latent.dmi=3", "--set: latent.dmi: unknown key; did you mean `latent.dim`\\?"),
-        ("latent.dim=x", "--set: latent.dim: expected a whole number, found the text `x`"),
-        ("latent.dim", "--set: expected `section.key=value`, found `latent.dim`"),
-        ("=3", "--set: expected `section.key=value`, found `=3`"),
-        ("latent..dim=3", "--set: expected `section.key=value`, found `latent..dim=3`"),
-        ("operator.pdet.depths=[1, 2", "--set: operator.pdet.depths: not valid YAML: .*"),
-        ("operator.pdet.depths=[1, x, 1]", "--set: operator.pdet.depths\\[1\\]: expected a whole number, .*"),
-        ("data.task.name=3", "--set: data.task.name: cannot be set, because data.task is not a section; .*"),
-        ("latent={dim: 1, dim: 2}", "--set: latent.dim: given twice, first in .*"),
-    ],
-)
-def test_a_broken_override_is_one_sentence(write: Any, override: str, expected: str) -> None:
-    found = message(write(MINIMAL), override)
-    assert re.fullmatch(expected, found), found
 
 
 def test_overrides_are_yaml_and_the_last_one_wins(write: Any) -> None:
@@ -295,37 +97,18 @@ def test_overrides_are_yaml_and_the_last_one_wins(write: Any) -> None:
     assert config.training.grad_clip is None and config.ttc.steps == 3
 
 
-def test_a_missing_file_a_folder_and_an_unreadable_file_are_told_apart(tmp_path: Path, write: Any) -> None:
-    assert message(tmp_path / "no.yaml") == "no.yaml: there is no such file"
-    (tmp_path / "folder").mkdir()
-    assert message(tmp_path / "folder") == "folder: expected a YAML file, found a directory"
-    assert message(write(b"latent:\n  dim: \xff\n")) == "demo.yaml:2: expected UTF-8 text, found the byte 0xff"
-
-
-@pytest.mark.parametrize("text", ["", "\n\n", "# nothing but a comment\n"])
-def test_an_empty_file_is_told(write: Any, text: str) -> None:
-    assert message(write(text)).startswith("demo.yaml: the file is empty")
-
-
-@pytest.mark.parametrize(("text", "found"), [("- 1\n", "a list"), ("\nhello\n", "`hello`"), ("3\n", "`3`")])
-def test_a_file_that_is_no_mapping_is_told(write: Any, text: str, found: str) -> None:
-    assert message(write(text)).endswith(f"expected a mapping of sections such as `data:`, found {found}")
-
-
 def plain() -> st.SearchStrategy[Any]:
     """Values that a config may hold, nested."""
-    text = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=12)
     tricky = st.sampled_from(
         ["1e-3", "yes", "off", "1:30", "010", "null", "~", "", "=", "<<", ".inf", "0x1F", " a ", "a: b"]
     )
+    text = tricky | st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=12)
     numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**60), 2**60)
-    leaves = st.none() | st.booleans() | numbers | text | tricky
-    return st.recursive(
-        leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text | tricky, inner, max_size=3)
-    )
+    leaves = st.none() | st.booleans() | numbers | text
+    return st.recursive(leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(text, v, max_size=3), max_leaves=8)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.text("abc", min_size=1), plain(), min_size=1, max_size=4))
 def test_what_is_written_reads_back_equal(tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]) -> None:
     path = tmp_path_factory.getbasetemp() / "written.yaml"

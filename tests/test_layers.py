@@ -1,4 +1,4 @@
-"""Every module imports only from rows above its own, also inside functions; the parts of row 1 never import each other."""
+"""Modules import only from rows above their own, also inside functions; the parts of row 1 never import each other."""
 
 import ast
 from pathlib import Path

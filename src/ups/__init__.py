@@ -1,7 +1,7 @@
 """UPS, the Universal Physics Stack: fast, calibrated latent-space surrogates of time-dependent physical systems.
 
-    model = ups.load("runs/burgers1d")
-    forecast = model.rollout(u0, steps=40)
+model = ups.load("runs/burgers1d")
+forecast = model.rollout(u0, steps=40)
 """
 
 from __future__ import annotations

@@ -54,7 +54,9 @@ class Forecast:
             path.parent.mkdir(parents=True, exist_ok=True)
             with h5py.File(temporary, "w") as file:
                 file["values"], file["times"] = self.values.cpu().numpy(), self.times.cpu().numpy()
-                file["values"].attrs["axes"] = "trajectory member time channel " + " ".join("xyz"[: len(self.system.shape)])
+                file["values"].attrs["axes"] = "trajectory member time channel " + " ".join(
+                    "xyz"[: len(self.system.shape)]
+                )
                 for name, axis in zip("xyz", self.system.coords, strict=False):
                     file[f"{name}-coordinate"] = np.array(axis, dtype=np.float32)
                 file.attrs["channels"], file.attrs["boundary"] = list(self.system.channels), list(self.system.boundary)
@@ -77,17 +79,25 @@ class Forecast:
         pictures = {"mean": self.mean()[trajectory, :, channel].cpu()}
         if self.values.shape[1] > 1:
             pictures["standard deviation"] = self.std()[trajectory, :, channel].cpu()
-        figure, axes = plt.subplots(1, len(pictures), figsize=(5.2 * len(pictures), 4), squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(
+            1, len(pictures), figsize=(5.2 * len(pictures), 4), squeeze=False, layout="constrained"
+        )
         x = self.system.coords
         for ax, (title, values) in zip(axes[0], pictures.items(), strict=True):
             limit = float(values.abs().max()) or 1.0
-            style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if title == "mean" else {"cmap": "cividis", "vmin": 0}
+            style = (
+                {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if title == "mean" else {"cmap": "cividis", "vmin": 0}
+            )
             if dims == 1:
                 image = ax.pcolormesh(x[0], self.times.cpu(), values, shading="nearest", **style)
                 ax.set(xlabel="x", ylabel="time", title=f"{self.system.channels[channel]}: {title}")
             else:
                 image = ax.pcolormesh(x[0], x[1], values[-1].T, shading="nearest", **style)
-                ax.set(xlabel="x", ylabel="y", title=f"{self.system.channels[channel]} at t = {float(self.times[-1]):.3g}: {title}")
+                ax.set(
+                    xlabel="x",
+                    ylabel="y",
+                    title=f"{self.system.channels[channel]} at t = {float(self.times[-1]):.3g}: {title}",
+                )
             figure.colorbar(image, ax=ax)
         figure.savefig(path, dpi=150)
         plt.close(figure)

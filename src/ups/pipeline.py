@@ -1,6 +1,6 @@
 """The ordered stages over a run folder: data, training, evaluation.
 
-    RUN/config.yaml  checkpoints/*.pt  reports/training_log.jsonl  latents/  predictions.h5  metrics.json  report/*.png
+RUN/config.yaml  checkpoints/*.pt  reports/training_log.jsonl  latents/  predictions.h5  metrics.json  report/*.png
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ups.stages import autoencoder, operator
 from ups.stages.context import Context
 from ups.surrogate import Surrogate
 from ups.tracking.training_logger import TrainingLogger
-from ups.training.loop import fit
+from ups.training.loop import fit, resumable
 from ups.training.stage import Stage
 
 STAGES: dict[str, Callable[[Context], Stage]] = {
@@ -73,15 +73,20 @@ def claimed(folder: Path) -> Iterator[Path]:
     """Makes the run folder and keeps other processes out of it."""
     try:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".lock", "w")
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise UserError(f"cannot write the run folder {folder}: {error.strerror}; choose another with --set run.dir=FOLDER") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"another process is working in {folder}; wait for it or choose another run.dir") from error
+        raise UserError(
+            f"cannot write the run folder {folder}: {error.strerror}; choose another with --set run.dir=FOLDER"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise UserError(f"another process is working in {folder}; wait for it or choose another run.dir") from error
+    try:
         yield folder
+    finally:
+        os.close(lock)
 
 
 def context_of(config: Config, data: Dataset) -> Context:
@@ -97,28 +102,49 @@ def context_of(config: Config, data: Dataset) -> Context:
         rollout_space=config.rollout.space,
         seed=config.run.seed,
         device=device_of(config.run.device),
-        source=str(config.run.dir / "config.yaml"),
+        source=config.run.source or str(config.run.dir / "config.yaml"),
     )
 
 
 def prepare(config: Config) -> Context:
-    """Opens (or generates) the data and writes the resolved config into the run folder, which must be claimed."""
+    """Opens, or generates, the data of a config."""
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
-    data = open_dataset(config.data)
+    return context_of(config, open_dataset(config.data))
+
+
+def write_config(config: Config) -> None:
+    """Writes the resolved config into the run folder."""
     temporary = config.run.dir / "config.yaml.part"
     temporary.write_text(dump_config(config))
     os.replace(temporary, config.run.dir / "config.yaml")
-    return context_of(config, data)
 
 
-def train_stages(context: Context, stage: str, log: TrainingLogger) -> None:
+def train_stages(config: Config, context: Context, stage: str) -> None:
     """Trains one stage, or with `all` every stage that has epochs, in order."""
+    log = TrainingLogger(config.run.dir / config.training.log_path)
     names = [name for name in STAGES if context.settings(name).epochs] if stage == "all" else [stage]
+    if not names:
+        raise UserError("every stage has epochs: 0, so there is nothing to train; set stages.operator.epochs")
     for name in names:
         if not context.settings(name).epochs:
-            raise UserError(f"stages.{name}.epochs is 0, so there is nothing to train; set it with --set stages.{name}.epochs=N")
-        fit(STAGES[name](context), context.settings(name), context.training, context.checkpoints, log, seed=context.seed, device=context.device)
+            raise UserError(
+                f"stages.{name}.epochs is 0, so there is nothing to train; set it with --set stages.{name}.epochs=N"
+            )
+    for name in names:
+        if (context.checkpoints / f"{name}_resume.pt").exists():
+            resumable(STAGES[name](context), context.checkpoints)
+    write_config(config)
+    for name in names:
+        fit(
+            STAGES[name](context),
+            context.settings(name),
+            context.training,
+            context.checkpoints,
+            log,
+            seed=context.seed,
+            device=context.device,
+        )
 
 
 def train(config: Config, stage: str = "all") -> Path:
@@ -132,7 +158,7 @@ def train(config: Config, stage: str = "all") -> Path:
         raise UserError(f"no stage {stage!r}: expected all, {', '.join(STAGES)}")
     with claimed(config.run.dir):
         context = prepare(config)
-        train_stages(context, stage, TrainingLogger(config.run.dir / config.training.log_path))
+        train_stages(config, context, stage)
     return config.run.dir
 
 
@@ -141,7 +167,9 @@ def train_all_stages(config: Config) -> Path:
     return train(config, "all")
 
 
-def evaluate_run(folder: str | Path, split: str = "test", config: Config | None = None, data: Dataset | None = None) -> dict[str, Any]:
+def evaluate_run(
+    folder: str | Path, split: str = "test", config: Config | None = None, data: Dataset | None = None
+) -> dict[str, Any]:
     """Scores the models of a run folder and writes `predictions.h5`, `metrics.json` and pictures into it.
 
     Args:
@@ -160,10 +188,18 @@ def evaluate_run(folder: str | Path, split: str = "test", config: Config | None 
     data = data or open_dataset(config.data, allow_generate=False)
     surrogate = Surrogate.load(folder, device_of(config.run.device))
     if surrogate.system.to_dict() != data.system.to_dict():
-        raise UserError(f"the model in {folder} was trained on another grid, time step or parameters than the data of its config have now")
+        raise UserError(
+            f"the model in {folder} was trained on another grid, time step or parameters than its data have now"
+        )
     target = folder if split == "test" else folder / split
     part = data.test if split == "test" else data.validation
-    protocol = {**data.describe(), "split": split, "split_hash": part.hash, "seed": config.run.seed, "config_hash": config_hash(config)}
+    protocol = {
+        **data.describe(),
+        "split": split,
+        "split_hash": part.hash,
+        "seed": config.run.seed,
+        "config_hash": config_hash(config),
+    }
     rows = emulators(surrogate, config.evaluation.batch)
     metrics = evaluate(rows, part, data.system, config.evaluation, target, protocol, seed=config.run.seed)
     log = folder / config.training.log_path
@@ -184,14 +220,14 @@ def show(metrics: dict[str, Any], folder: Path) -> None:
     console.print(ledger_table(metrics["rows"], metrics["protocol"]["bootstrap"], metrics["protocol"]["seed"]))
     for error in metrics["errors"]:
         console.print(f"[yellow]{error}[/]")
-    pictures = sorted(p.name for p in (folder / "report").glob("*.png"))
-    console.print(f"scores    {folder / 'metrics.json'}\npictures  {folder / 'report'}/ ({', '.join(pictures)})\nmodel     {folder / 'checkpoints'}", highlight=False)
+    for what, path in (("scores", "metrics.json"), ("pictures", "report"), ("model", "checkpoints")):
+        console.print(f"{what:<9} {folder / path}", highlight=False, soft_wrap=True)
 
 
 def run(config: Config) -> RunResult:
     """Everything: data, all stages, evaluation, pictures."""
     with claimed(config.run.dir):
         context = prepare(config)
-        train_stages(context, "all", TrainingLogger(config.run.dir / config.training.log_path))
+        train_stages(config, context, "all")
         metrics = evaluate_run(config.run.dir, config=config, data=context.data) if config.evaluation.enabled else None
     return RunResult(config.run.dir, metrics)

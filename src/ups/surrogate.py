@@ -1,6 +1,6 @@
 """The trained surrogate as its users see it: encode, step, decode, roll out.
 
-    u_t --encode--> z_t --operator(dt, c)--> z_t+1 --decode--> u_t+1
+u_t --encode--> z_t --operator(dt, c)--> z_t+1 --decode--> u_t+1
 """
 
 from __future__ import annotations
@@ -39,7 +39,14 @@ class Surrogate:
         train_seconds: Time spent on training.
     """
 
-    def __init__(self, model: LatentModel, *, space: str = "field", train_seconds: float = 0.0, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        model: LatentModel,
+        *,
+        space: str = "field",
+        train_seconds: float = 0.0,
+        device: torch.device | str = "cpu",
+    ):
         self.device = torch.device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.space, self.train_seconds = space, train_seconds
@@ -67,7 +74,9 @@ class Surrogate:
             raise UserError(f"no trained operator in {folder}: expected operator.pt; train one with `ups run CONFIG`")
         payload = checkpoint.load(path, device)
         model = build(payload, path)
-        seconds = payload["train_seconds"] + sum(checkpoint.load(p)["train_seconds"] for p in [best_weights(folder, "autoencoder")] if p)
+        seconds = payload["train_seconds"] + sum(
+            checkpoint.load(p)["train_seconds"] for p in [best_weights(folder, "autoencoder")] if p
+        )
         return cls(model, space=payload.get("rollout_space", "field"), train_seconds=seconds, device=device)
 
     @torch.no_grad()
@@ -96,7 +105,8 @@ class Surrogate:
         Args:
             u0: Physical fields, (B, C, *S); (C, *S), (B, *S) with one channel, and (*S) are understood.
             steps: Steps of `dt` to go.
-            params: PDE parameters, (B, P) or (P,) in the order of `system.param_names`, or by name; the training mean unless given.
+            params: PDE parameters, (B, P) or (P,) in the order of `system.param_names`, or by name; the training mean
+                unless given.
             space: `field` decodes and encodes between steps, `latent` does not; the run's setting unless given.
             dt: Physical time step; the data's unless given.
             batch: States rolled out at once.
@@ -129,7 +139,9 @@ class Surrogate:
         elif expected[0] == 1 and tuple(u.shape[1:]) == expected[1:]:
             u = u.unsqueeze(1)
         if tuple(u.shape[1:]) != expected:
-            raise UserError(f"initial states must have shape (B, {', '.join(map(str, expected))}), found {tuple(u.shape)}")
+            raise UserError(
+                f"initial states must have shape (B, {', '.join(map(str, expected))}), found {tuple(u.shape)}"
+            )
         if not torch.isfinite(u).all():
             raise UserError("initial states must be finite, found NaN or infinity")
         return u
@@ -140,11 +152,15 @@ class Surrogate:
             return self.model.operator.param_mean.expand(batch, -1)
         if isinstance(params, Mapping):
             if set(params) != set(names):
-                raise UserError(f"params must name {', '.join(names) or 'nothing'}, found {', '.join(params) or 'nothing'}")
+                raise UserError(
+                    f"params must name {', '.join(names) or 'nothing'}, found {', '.join(params) or 'nothing'}"
+                )
             params = [float(params[name]) for name in names]
         values = torch.as_tensor(params, dtype=torch.float32, device=self.device)
         if values.shape not in ((len(names),), (batch, len(names))):
-            raise UserError(f"params must have shape ({batch}, {len(names)}) or ({len(names)},), found {tuple(values.shape)}")
+            raise UserError(
+                f"params must have shape ({batch}, {len(names)}) or ({len(names)},), found {tuple(values.shape)}"
+            )
         return values.expand(batch, -1)
 
 
@@ -152,7 +168,11 @@ def build(payload: Mapping[str, Any], path: Path) -> LatentModel:
     """A `LatentModel` from an operator checkpoint alone."""
     try:
         system = System.from_dict(payload["system"])
-        model = LatentModel(system, LatentSettings.model_validate(payload["latent"]), OperatorSettings.model_validate(payload["operator"]))
+        model = LatentModel(
+            system,
+            LatentSettings.model_validate(payload["latent"]),
+            OperatorSettings.model_validate(payload["operator"]),
+        )
     except (KeyError, ValueError) as error:
         raise UserError(f"{path} is not an operator checkpoint of this program: {error}") from error
     checkpoint.load_state(model, payload, path)

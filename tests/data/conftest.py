@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 WriteFile = Callable[..., Path]
+ReadArray = Callable[..., np.ndarray]
+ReplaceArray = Callable[[Path, str, np.ndarray], None]
 
 
 def travelling_waves(n: int, frames: int, points: int, dt: float = 0.1, seed: int = 0) -> np.ndarray:
@@ -16,6 +18,36 @@ def travelling_waves(n: int, frames: int, points: int, dt: float = 0.1, seed: in
     phase, speed, height = random.random((3, n, 1, 1))
     t, x = np.arange(frames)[:, None] * dt, np.arange(points) / points
     return ((0.5 + height) * np.sin(2 * np.pi * (x - speed * t + phase)) + 0.3).astype(np.float32)
+
+
+@pytest.fixture
+def contents() -> ReadArray:
+    """Read a dataset of an HDF5 file whole, with nothing but h5py."""
+
+    def read(path: Path, key: str = "tensor") -> np.ndarray:
+        with h5py.File(path, "r") as file:
+            return np.asarray(dataset(file, key))
+
+    return read
+
+
+@pytest.fixture
+def replace_array() -> ReplaceArray:
+    """Put another array in the place of a dataset of an HDF5 file."""
+
+    def replace(path: Path, key: str, values: np.ndarray) -> None:
+        with h5py.File(path, "a") as file:
+            if key in file:
+                del file[key]
+            file[key] = values
+
+    return replace
+
+
+def dataset(file: h5py.File, key: str) -> h5py.Dataset:
+    found = file[key]
+    assert isinstance(found, h5py.Dataset)
+    return found
 
 
 @pytest.fixture

@@ -25,10 +25,9 @@ def random_values(n: int = 10, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((n, 11, 16)).astype(np.float32)
 
 
-def test_a_single_file_is_split_first_test_then_validation_then_train(burgers, tmp_path):
+def test_a_single_file_is_split_first_test_then_validation_then_train(burgers, contents, tmp_path):
     dataset = open_dataset(data(**burgers, validation=0.2))
-    with h5py.File(tmp_path / "1D_Burgers_Sols_Nu0.01.hdf5") as file:
-        values = torch.from_numpy(file["tensor"][:])[:, :, None]
+    values = torch.from_numpy(contents(tmp_path / "1D_Burgers_Sols_Nu0.01.hdf5"))[:, :, None]
     assert torch.equal(dataset.test.trajectories(0, 1), values[:1])
     assert torch.equal(dataset.validation.trajectories(0, 2), values[1:3])
     assert torch.equal(dataset.train.trajectories(0, 7), values[3:])
@@ -172,48 +171,32 @@ def test_nan_in_the_training_split_is_refused_at_opening_even_if_it_is_not_held(
         open_dataset(data(task="burgers1d", root=str(tmp_path), in_memory_mb=0.0))
 
 
-def unlike(folder, kind):
-    second = folder / "1D_Burgers_Sols_Nu0.1.hdf5"
-    with h5py.File(second, "a") as file:
-        values = file["tensor"][:]
-        match kind:
-            case "grid":
-                del file["tensor"], file["x-coordinate"]
-                file["tensor"], file["x-coordinate"] = values[:, :, ::2], np.arange(8) / 8
-            case "points":
-                file["x-coordinate"][:] += 0.5
-            case "times":
-                file["t-coordinate"][:] *= 2
-            case "frames":
-                del file["tensor"], file["t-coordinate"]
-                file["tensor"], file["t-coordinate"] = values[:, :5], np.arange(5) * 0.1
-            case "channels":
-                del file["tensor"]
-                file["tensor"] = np.stack((values, values), -1)
-            case "uneven":
-                for path in folder.glob("*.hdf5"):
-                    if path != second:
-                        with h5py.File(path, "a") as other:
-                            other["t-coordinate"][3] += 0.05
-
-
 @pytest.mark.parametrize(
-    ("kind", "sentence"),
+    ("changes", "sentence"),
     [
-        ("grid", r"grid shape \(8,\) differs from \(16,\)"),
-        ("points", "coordinates of spatial axis 0 differ"),
-        ("times", "times differ"),
-        ("frames", "number of frames 5 differs from 11"),
-        ("channels", "channels .* differs from"),
-        ("uneven", "evenly spaced times expected"),
+        (
+            {"tensor": random_values()[:, :, ::2], "x-coordinate": np.arange(8) / 8},
+            r"grid shape \(8,\) differs from \(16,\)",
+        ),
+        ({"x-coordinate": np.arange(16) / 16}, "coordinates of spatial axis 0 differ"),
+        ({"t-coordinate": np.arange(11) * 0.2}, "times differ"),
+        ({"tensor": random_values()[:, :5], "t-coordinate": np.arange(5) * 0.1}, "number of frames 5 differs from 11"),
+        ({"tensor": random_values()[..., None].repeat(2, -1)}, "channels .* differs from"),
     ],
 )
-def test_files_that_do_not_belong_together_are_refused(write_pdebench, tmp_path, kind, sentence):
+def test_files_that_do_not_belong_together_are_refused(write_pdebench, replace_array, tmp_path, changes, sentence):
     write_pdebench("1D_Burgers_Sols_Nu0.01.hdf5", random_values(seed=0))
-    write_pdebench("1D_Burgers_Sols_Nu0.1.hdf5", random_values(seed=1))
-    unlike(tmp_path, kind)
+    second = write_pdebench("1D_Burgers_Sols_Nu0.1.hdf5", random_values(seed=1))
+    for key, values in changes.items():
+        replace_array(second, key, values)
     with pytest.raises(UserError, match=sentence):
         open_dataset(data(task="burgers1d", root=str(tmp_path)))
+
+
+def test_uneven_times_are_refused_because_a_model_steps_by_one_dt(burgers, replace_array, tmp_path):
+    replace_array(tmp_path / "1D_Burgers_Sols_Nu0.01.hdf5", "t-coordinate", np.arange(11) ** 1.1)
+    with pytest.raises(UserError, match="evenly spaced times expected"):
+        open_dataset(data(**burgers))
 
 
 def test_copies_of_one_file_are_refused(tmp_path):

@@ -1,6 +1,5 @@
 import json
 
-import h5py
 import numpy as np
 import pytest
 
@@ -15,11 +14,10 @@ def messages(findings) -> list[str]:
     return [str(finding) for finding in findings]
 
 
-def test_a_description_gives_sizes_axes_parameters_and_ranges(write_pdebench):
+def test_a_description_gives_sizes_axes_parameters_and_ranges(write_pdebench, contents):
     path = write_pdebench()
     record = json.loads(json.dumps(describe_file(path)))
-    with h5py.File(path) as file:
-        values = file["tensor"][:].astype(np.float64)
+    values = contents(path).astype(np.float64)
     assert (record["task"], record["trajectories"], record["frames"], record["shape"]) == ("burgers1d", 10, 11, [16])
     assert record["params"] == {"Nu": [0.01, 0.01]}
     assert record["values"]["u"]["max"] == values.max() and record["values"]["u"]["nan"] == 0

@@ -11,12 +11,11 @@ from ups.data.settings import SubsampleSettings
 from ups.data.tasks import TASKS
 
 
-def test_the_file_is_read_as_it_was_written_without_the_extra_time(write_pdebench):
+def test_the_file_is_read_as_it_was_written_without_the_extra_time(write_pdebench, contents):
     path = write_pdebench()
     source = open_pdebench(path)
-    with h5py.File(path) as file:
-        np.testing.assert_array_equal(source.read(slice(None))[:, :, 0], file["tensor"][:])
-        assert len(file["t-coordinate"]) == source.frames + 1
+    np.testing.assert_array_equal(source.read(slice(None))[:, :, 0], contents(path))
+    assert len(contents(path, "t-coordinate")) == source.frames + 1
     np.testing.assert_allclose(source.times, np.arange(11) * 0.1, rtol=1e-6)
     np.testing.assert_allclose(source.coords[0], (np.arange(16) + 0.5) / 16)
     assert (source.channels, source.boundary, source.n) == (("u",), ("periodic",), 10)
@@ -57,70 +56,52 @@ def test_a_name_that_contradicts_the_attribute_is_refused(write_pdebench):
         open_pdebench(write_pdebench(Nu=0.1))
 
 
-def test_several_channels_lie_last_and_are_named_by_the_task(write_pdebench):
+def test_several_channels_lie_last_and_are_named_by_the_task(write_pdebench, replace_array):
     path = write_pdebench("1D_Diffusion_Sols_Nu0.01.hdf5")
     values = np.random.default_rng(0).random((3, 11, 16, 2)).astype(np.float32)
-    with h5py.File(path, "a") as file:
-        del file["tensor"]
-        file["tensor"] = values
+    replace_array(path, "tensor", values)
     source = open_pdebench(path)
     assert source.channels == ("u", "source")
     np.testing.assert_array_equal(source.read(slice(None)), np.moveaxis(values, -1, 2))
 
 
-def test_one_array_per_channel_is_read_as_channels(write_pdebench):
+def test_one_array_per_channel_is_read_as_channels(write_pdebench, contents):
     path = write_pdebench("1D_CFD_Rand.hdf5")
+    velocity = contents(path)
     with h5py.File(path, "a") as file:
-        file["Vx"], file["density"] = file["tensor"][:], 2 * file["tensor"][:]
+        file["Vx"], file["density"] = velocity, 2 * velocity
         del file["tensor"]
     source = open_pdebench(path, boundary=("periodic",))
     assert source.channels == ("Vx", "density")
-    values = source.read(slice(None))
-    np.testing.assert_array_equal(values[:, :, 1], 2 * values[:, :, 0])
+    np.testing.assert_array_equal(source.read(slice(None)), np.stack((velocity, 2 * velocity), axis=2))
 
 
-def test_two_dimensions_are_read_by_their_coordinates(write_pdebench):
+def test_two_dimensions_are_read_by_their_coordinates(write_pdebench, replace_array):
     path = write_pdebench("2D_Kolmogorov_Sols_Nu0.01.hdf5")
     values = np.random.default_rng(0).random((2, 11, 16, 8)).astype(np.float32)
-    with h5py.File(path, "a") as file:
-        del file["tensor"]
-        file["tensor"], file["y-coordinate"] = values, np.arange(8) / 8
+    replace_array(path, "tensor", values)
+    replace_array(path, "y-coordinate", np.arange(8) / 8)
     source = open_pdebench(path, subsample=SubsampleSettings(space=2))
     assert (source.shape, source.boundary) == ((8, 4), ("periodic", "periodic"))
     np.testing.assert_array_equal(source.read(slice(None))[:, :, 0], values[:, :, ::2, ::2])
 
 
-def damage(path, kind):
-    with h5py.File(path, "a") as file:
-        match kind:
-            case "no coordinates":
-                del file["x-coordinate"]
-            case "no values":
-                del file["tensor"]
-            case "rank":
-                del file["tensor"]
-                file["tensor"] = np.zeros((10, 16))
-            case "times":
-                del file["t-coordinate"]
-                file["t-coordinate"] = np.arange(5.0)
-            case "grid":
-                del file["x-coordinate"]
-                file["x-coordinate"] = np.arange(8.0)
-
-
 @pytest.mark.parametrize(
-    ("kind", "sentence"),
+    ("key", "values", "sentence"),
     [
-        ("no coordinates", r"x-coordinate and t-coordinate expected, found t-coordinate, tensor.*data\.mapping"),
-        ("no values", "no 'tensor'"),
-        ("rank", r"rank 3 .* found shape \(10, 16\)"),
-        ("times", "11 or 12 entries expected, found 5"),
-        ("grid", r"grid \(16,\) found, but coordinates for \(8,\)"),
+        ("x-coordinate", None, r"x-coordinate and t-coordinate expected, found t-coordinate, tensor.*data\.mapping"),
+        ("tensor", None, "no 'tensor'"),
+        ("tensor", np.zeros((10, 16)), r"rank 3 .* found shape \(10, 16\)"),
+        ("t-coordinate", np.arange(5.0), "11 or 12 entries expected, found 5"),
+        ("x-coordinate", np.arange(8.0), r"grid \(16,\) found, but coordinates for \(8,\)"),
     ],
 )
-def test_a_file_of_another_layout_is_one_sentence(write_pdebench, kind, sentence):
+def test_a_file_of_another_layout_is_one_sentence(write_pdebench, key, values, sentence):
     path = write_pdebench()
-    damage(path, kind)
+    with h5py.File(path, "a") as file:
+        del file[key]
+        if values is not None:
+            file[key] = values
     with pytest.raises(UserError, match=sentence):
         open_pdebench(path)
 
@@ -156,12 +137,11 @@ def test_the_same_file_twice_under_the_root_is_refused(write_pdebench, tmp_path)
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_generated_file_is_found_again_by_its_task(tmp_path, task):
-    variants = [GenerateSettings(pde=task), GenerateSettings(pde=task, observe_every=2)]
-    for name, value in TASKS[task].params.items():
-        variants.append(GenerateSettings(pde=task, params={name: (0.5, 0.75)}))
-        variants.append(GenerateSettings(pde=task, params={name: 1e-5 if not isinstance(value, tuple) else 3.0}))
+    variants = [{}, {"observe_every": 2}]
+    for name in TASKS[task].params:
+        variants += [{"params": {name: value}} for value in (1e-5, 3.0, (0.5, 0.75))]
     for variant in variants:
-        path = published_path(tmp_path, variant)
+        path = published_path(tmp_path, GenerateSettings.model_validate({"pde": task, **variant}))
         path.touch()
         assert task_of(path) == task
         assert path in find_published(tmp_path, task)

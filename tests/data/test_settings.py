@@ -7,7 +7,7 @@ from ups.data.settings import DataSettings, MappingSettings
 def test_a_list_of_files_means_files_to_train_on():
     short = DataSettings.model_validate({"files": ["a.npz", "b.npz"]})
     assert short == DataSettings.model_validate({"files": {"train": ["a.npz", "b.npz"]}})
-    assert DataSettings.model_validate({"files": "a.npz"}).files.train == ("a.npz",)
+    assert DataSettings.model_validate({"files": "a.npz"}) == DataSettings.model_validate({"files": ["a.npz"]})
 
 
 def test_settings_survive_a_round_trip_through_plain_data():

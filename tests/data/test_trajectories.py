@@ -8,13 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ups.core.errors import UserError
+from ups.data.fields import Boundary
 from ups.data.storage import stored_array
 from ups.data.trajectories import Axes, StoredTrajectories, blocks, require_finite
 
 SHARED_FOLDER = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def line(values: np.ndarray, path: Path, space: int = 1, time: int = 1, boundary="neumann") -> StoredTrajectories:
+def line(
+    values: np.ndarray, path: Path, space: int = 1, time: int = 1, boundary: Boundary = "neumann"
+) -> StoredTrajectories:
     """Open values `(n, T, X)` with unit spacing."""
     np.save(path, values)
     axes = Axes((np.arange(float(values.shape[2])),), np.arange(float(values.shape[1])), (boundary,), space, time)

@@ -25,6 +25,8 @@ from typer.core import TyperGroup
 
 from ups.core.errors import Stopped, UserError
 
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, raised where Ctrl-C raises `KeyboardInterrupt`, so that one handler saves for both."""
@@ -83,6 +85,7 @@ def _explain_os(error: OSError) -> str:
 
 def _where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in frames if frame.filename.startswith(PACKAGE)] or frames
     return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "place unknown"
 
 

@@ -120,7 +120,7 @@ def default_sampler(run: Path) -> str:
 
 
 def _conditions(known: dict[str, Any], names: tuple[str, ...], count: int) -> Any:
-    """PDE parameters `(B, P)` of `count` states, None if none are known; raises `UserError` unless they are complete."""
+    """PDE parameters `(B, P)` of `count` states, None if none are known; raises `UserError` if some are missing."""
     import numpy as np
 
     if not known:

@@ -162,6 +162,7 @@ def _unknown(key: Key, settings: type[BaseModel]) -> str:
     name = str(key[-1])
     here = [field for section in classes_at(settings, key[:-1]) for field in section.model_fields]
     elsewhere = [other for other, _ in fields(settings) if other[-1] == name]
+    elsewhere.sort(key=lambda other: other[0] != key[0])
     near = difflib.get_close_matches(name.lower().replace("-", "_"), here, 1, 0.8 if elsewhere else 0.6)
     advice = [f"did you mean `{dotted((*key[:-1], near[0]))}`?"] if near else []
     if elsewhere:

@@ -38,7 +38,7 @@ def allows_none(annotation: Any) -> bool:
 
 
 def type_name(annotation: Any) -> str:
-    """A type as a reader of the reference wants it: `number`, `list of whole numbers`, `"a" or "b"`."""
+    """A type as a reader of the reference wants it: `number`, `[whole number, ...]`, `a or b`."""
     origin, args = get_origin(annotation), get_args(annotation)
     options = _options(annotation)
     if len(options) > 1:
@@ -51,9 +51,9 @@ def type_name(annotation: Any) -> str:
     if origin in (list, tuple, set, frozenset):
         items = [type_name(arg) for arg in args if arg is not Ellipsis]
         fixed = origin is tuple and Ellipsis not in args
-        return f"list ({', '.join(items)})" if fixed else f"list of {items[0] if items else 'values'}"
+        return f"[{', '.join(items)}]" if fixed else f"[{items[0] if items else 'value'}, ...]"
     if origin is not None and args:
-        return f"mapping of {type_name(args[-1])}"
+        return f"{{name: {type_name(args[-1])}}}"
     if _is_settings(annotation):
         return "section"
     names = {bool: "true or false", int: "whole number", float: "number", str: "text", type(None): "null"}

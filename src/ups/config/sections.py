@@ -18,9 +18,9 @@ class RunSettings(Settings):
     """Folder of checkpoints, logs and reports; a config file without it gets `runs/<name of the file>`."""
     source: str = ""
     """The file that the config was read from, for commands named in messages; fills itself in."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Fixes initial weights, the order of the data and all sampling."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
     """CPU threads; torch decides unless given. Bit-identical results need the same number."""
     device: str = "auto"
     """`cpu`, `cuda`, `cuda:1` or `mps`; `auto` takes a GPU where there is one."""
@@ -45,17 +45,17 @@ class TTCSettings(Settings):
 
     enabled: bool = False
     """Scores forecasts with test-time conditioning beside those without it."""
-    steps: int = Field(1, ge=1)
+    steps: int = Field(default=1, ge=1)
     """Rollout steps between two choices."""
-    candidates: int = Field(4, ge=1)
+    candidates: int = Field(default=4, ge=1)
     """Candidates drawn at each choice, besides the unperturbed prediction."""
-    beam_width: int = Field(1, ge=1)
+    beam_width: int = Field(default=1, ge=1)
     """Candidates kept at each choice; 1 is greedy."""
-    horizon: int = Field(1, ge=1)
+    horizon: int = Field(default=1, ge=1)
     """Choices that are looked ahead before the first of them is settled."""
-    max_evaluations: int | None = Field(None, ge=1)
+    max_evaluations: int | None = Field(default=None, ge=1)
     """Largest number of network evaluations per trajectory; null sets no limit."""
-    early_stop_margin: float | None = Field(None, ge=0)
+    early_stop_margin: float | None = Field(default=None, ge=0)
     """Draws no further candidates once the best leads by this margin in reward; null always draws all."""
 
     @model_validator(mode="after")

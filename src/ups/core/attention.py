@@ -1,8 +1,8 @@
-"""Shifted-window attention over a grid of tokens with 1, 2 or 3 axes: the cost grows linearly with the number of tokens.
+"""Shifted-window attention over a grid of tokens with 1, 2 or 3 axes: its cost is linear in the number of tokens.
 
-Windows hold about `group_size` tokens. Every other block shifts them by half a window, so information crosses their edges
-(Swin Transformer, arXiv 2103.14030; PDE-Transformer, arXiv 2505.24717). Periodic axes wrap with the shift; elsewhere tokens
-that the shift has brought together from opposite ends do not see each other.
+Windows hold about `group_size` tokens. Every other block shifts them by half a window, so that information crosses
+their edges (Swin Transformer, arXiv 2103.14030; PDE-Transformer, arXiv 2505.24717). Periodic axes wrap with the shift;
+elsewhere tokens that the shift has brought together from opposite ends do not see each other.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ class WindowAttention(nn.Module):
         shift: Whether windows are shifted by half a side.
     """
 
-    def __init__(self, dim: int, heads: int, grid: Sequence[int], boundary: Sequence[str], group_size: int, shift: bool):
+    mask: Tensor | None
+
+    def __init__(
+        self, dim: int, heads: int, grid: Sequence[int], boundary: Sequence[str], group_size: int, shift: bool
+    ):
         super().__init__()
         self.heads, self.grid = heads, tuple(grid)
         self.sides = window_sides(grid, group_size)
@@ -46,11 +50,17 @@ class WindowAttention(nn.Module):
 
     def _mask(self, boundary: Sequence[str]) -> Tensor | None:
         """Which tokens of a window see each other, (windows, 1, w, w), or None where all do."""
-        if self.padded == self.grid and all(k == "periodic" or s == 0 for k, s in zip(boundary, self.shifts, strict=True)):
+        if self.padded == self.grid and all(
+            k == "periodic" or s == 0 for k, s in zip(boundary, self.shifts, strict=True)
+        ):
             return None
         region = torch.zeros(self.grid, dtype=torch.long)
         for axis, (kind, shift) in enumerate(zip(boundary, self.shifts, strict=True)):
-            wrapped = torch.arange(self.grid[axis]) < shift if kind != "periodic" else torch.zeros(self.grid[axis], dtype=torch.bool)
+            wrapped = (
+                torch.arange(self.grid[axis]) < shift
+                if kind != "periodic"
+                else torch.zeros(self.grid[axis], dtype=torch.bool)
+            )
             region = 2 * region + wrapped.long().view([-1 if i == axis else 1 for i in range(len(self.grid))])
         region = self._windows((region + 1).unsqueeze(0).unsqueeze(-1)).squeeze(-1)
         same = region[:, :, None] == region[:, None, :]
@@ -62,7 +72,9 @@ class WindowAttention(nn.Module):
         if any(self.shifts):
             x = torch.roll(x, [-s for s in self.shifts], list(range(1, d + 1)))
         if self.padded != self.grid:
-            x = F.pad(x, [0, 0, *(n for g, p in zip(self.grid[::-1], self.padded[::-1], strict=True) for n in (0, p - g))])
+            x = F.pad(
+                x, [0, 0, *(n for g, p in zip(self.grid[::-1], self.padded[::-1], strict=True) for n in (0, p - g))]
+            )
         for axis, w in enumerate(self.sides):
             x = x.unflatten(1 + 2 * axis, (-1, w))
         x = x.permute(0, *(1 + 2 * i for i in range(d)), *(2 + 2 * i for i in range(d)), 2 * d + 1)

@@ -4,7 +4,8 @@
     x <- x + g1 * (attention + spectral)(mod1(x))      mixing of tokens
     x <- x + g2 * mlp(mod2(x))                         mixing of channels
 
-with mod(x) = (1 + a) * LayerNorm(x) + b, and a, b, g linear in the condition (AdaLN-Zero, arXiv 2212.09748: g = 0 at first).
+with mod(x) = (1 + a) * LayerNorm(x) + b, and a, b, g linear in the condition (AdaLN-Zero, arXiv 2212.09748: g = 0 at
+first).
 """
 
 from __future__ import annotations
@@ -26,25 +27,25 @@ from ups.core.spectral import SpectralMixing
 class PDETransformerConfig(Settings):
     """The backbone of the operator.
 
-    Good values: `hidden_dim` 64 to 128, `depths` [4] up to 128 tokens on an axis and [2, 4, 2] beyond, `spectral_modes` half the
-    tokens of an axis for smooth periodic flows, `group_size` 16 to 64.
+    Good values: `hidden_dim` 64 to 128, `depths` [4] up to 128 tokens on an axis and [2, 4, 2] beyond,
+    `spectral_modes` half the tokens of an axis for smooth periodic flows, `group_size` 16 to 64.
     """
 
-    input_dim: int = Field(32, ge=1)
+    input_dim: int = Field(default=32, ge=1)
     """Width of a token; equals `latent.dim`."""
-    hidden_dim: int = Field(64, ge=1)
+    hidden_dim: int = Field(default=64, ge=1)
     """Width inside the blocks."""
     depths: tuple[int, ...] = (1, 1, 1)
     """Blocks per level, down to the coarsest and up again; an odd count. `[4]` stays at full token resolution."""
-    group_size: int = Field(16, ge=0)
+    group_size: int = Field(default=16, ge=0)
     """Tokens in an attention window; 0 leaves attention out."""
-    num_heads: int = Field(8, ge=1)
+    num_heads: int = Field(default=8, ge=1)
     """Attention heads; divides `hidden_dim`."""
-    mlp_ratio: float = Field(2.0, gt=0)
+    mlp_ratio: float = Field(default=2.0, gt=0)
     """Width of the MLPs relative to `hidden_dim`."""
-    spectral_modes: int = Field(0, ge=0)
+    spectral_modes: int = Field(default=0, ge=0)
     """Frequencies per axis of the spectral mixing beside attention; 0 leaves it out."""
-    conv_taps: int = Field(3, ge=1)
+    conv_taps: int = Field(default=3, ge=1)
     """Points per axis of the depthwise convolution; odd."""
 
     @model_validator(mode="after")
@@ -52,7 +53,9 @@ class PDETransformerConfig(Settings):
         if self.hidden_dim % self.num_heads:
             raise ValueError(f"num_heads must divide hidden_dim = {self.hidden_dim}, found {self.num_heads}")
         if len(self.depths) % 2 == 0 or min(self.depths) < 1:
-            raise ValueError(f"depths must be an odd number of positive counts (down, coarsest, up), found {list(self.depths)}")
+            raise ValueError(
+                f"depths must be an odd number of positive counts (down, coarsest, up), found {list(self.depths)}"
+            )
         if self.conv_taps % 2 == 0:
             raise ValueError(f"conv_taps must be odd, found {self.conv_taps}")
         if not self.group_size and not self.spectral_modes:
@@ -63,13 +66,19 @@ class PDETransformerConfig(Settings):
 class Block(nn.Module):
     """One PDE-Transformer block, (B, *G, D) and a condition (B, E) -> (B, *G, D)."""
 
-    def __init__(self, cfg: PDETransformerConfig, grid: Sequence[int], boundary: Sequence[str], cond_dim: int, shift: bool):
+    def __init__(
+        self, cfg: PDETransformerConfig, grid: Sequence[int], boundary: Sequence[str], cond_dim: int, shift: bool
+    ):
         super().__init__()
         dim = cfg.hidden_dim
         self.star = StarConv(dim, boundary, cfg.conv_taps)
-        self.attention = WindowAttention(dim, cfg.num_heads, grid, boundary, cfg.group_size, shift) if cfg.group_size else None
+        self.attention = (
+            WindowAttention(dim, cfg.num_heads, grid, boundary, cfg.group_size, shift) if cfg.group_size else None
+        )
         self.spectral = SpectralMixing(dim, grid, boundary, cfg.spectral_modes) if cfg.spectral_modes else None
-        self.mlp = nn.Sequential(nn.Linear(dim, int(dim * cfg.mlp_ratio)), nn.GELU(), nn.Linear(int(dim * cfg.mlp_ratio), dim))
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, int(dim * cfg.mlp_ratio)), nn.GELU(), nn.Linear(int(dim * cfg.mlp_ratio), dim)
+        )
         self.modulation = nn.Linear(cond_dim, 6 * dim)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
@@ -79,8 +88,9 @@ class Block(nn.Module):
         a1, b1, g1, a2, b2, g2 = modulation.chunk(6, -1)
         x = x + self.star(x)
         h = torch.addcmul(b1, F.layer_norm(x, x.shape[-1:]), 1 + a1)
-        mixed = [mix(h) for mix in (self.attention, self.spectral) if mix is not None]
-        x = torch.addcmul(x, g1, sum(mixed[1:], mixed[0]))
+        for mix in (self.attention, self.spectral):
+            if mix is not None:
+                x = torch.addcmul(x, g1, mix(h))
         h = torch.addcmul(b2, F.layer_norm(x, x.shape[-1:]), 1 + a2)
         return torch.addcmul(x, g2, self.mlp(h))
 
@@ -88,7 +98,9 @@ class Block(nn.Module):
 class Level(nn.Module):
     """A few blocks at one token resolution, with shifted windows in every second one."""
 
-    def __init__(self, cfg: PDETransformerConfig, depth: int, grid: Sequence[int], boundary: Sequence[str], cond_dim: int):
+    def __init__(
+        self, cfg: PDETransformerConfig, depth: int, grid: Sequence[int], boundary: Sequence[str], cond_dim: int
+    ):
         super().__init__()
         self.blocks = nn.ModuleList(Block(cfg, grid, boundary, cond_dim, shift=i % 2 == 1) for i in range(depth))
 
@@ -126,8 +138,12 @@ class PDETransformer(nn.Module):
             self.grids.append(tuple(-(-g // 2) for g in self.grids[-1]))
         sizes = [*range(levels + 1), *reversed(range(levels))]
         self.input = nn.Linear(input_dim or cfg.input_dim, dim)
-        self.levels = nn.ModuleList(Level(cfg, depth, self.grids[i], boundary, cond_dim) for depth, i in zip(cfg.depths, sizes, strict=True))
-        self.patches = nn.ModuleList(Patches(fine, coarse) for fine, coarse in zip(self.grids, self.grids[1:], strict=False))
+        self.levels = nn.ModuleList(
+            Level(cfg, depth, self.grids[i], boundary, cond_dim) for depth, i in zip(cfg.depths, sizes, strict=True)
+        )
+        self.patches = nn.ModuleList(
+            Patches(fine, coarse) for fine, coarse in zip(self.grids, self.grids[1:], strict=False)
+        )
         self.down = nn.ModuleList(nn.Linear(dim * p.points, dim) for p in self._patches())
         self.up = nn.ModuleList(nn.Linear(dim, dim * p.points) for p in self._patches())
         self.skip = nn.ModuleList(nn.Linear(2 * dim, dim) for _ in self.patches)

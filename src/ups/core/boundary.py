@@ -1,6 +1,7 @@
 """Convolutions that know the boundary of each axis.
 
-Padding continues a field beyond the grid: periodic axes wrap, Neumann (open) axes repeat the edge, Dirichlet axes add zeros.
+Padding continues a field beyond the grid: periodic axes wrap, Neumann (open) axes repeat the edge, Dirichlet axes add
+zeros.
 """
 
 from __future__ import annotations
@@ -60,10 +61,9 @@ class StarConv(nn.Module):
 
 
 def mirror(x: Tensor, boundary: Sequence[str], first_axis: int) -> Tensor:
-    """Extends non-periodic axes to twice their length so that x becomes periodic: even for Neumann, odd for Dirichlet."""
+    """Extends non-periodic axes to twice their length so that x becomes periodic: even for Neumann, odd for
+    Dirichlet."""
     for axis, kind in enumerate(boundary, start=first_axis):
         if kind != "periodic":
             x = torch.cat([x, x.flip(axis) * (-1 if kind == "dirichlet" else 1)], axis)
     return x
-
-

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 class ScalarEmbedding(nn.Module):
     """Sines and cosines of a scalar at `dim / 2` frequencies from 1 to 100, then a linear map: (B,) -> (B, D)."""
 
+    frequencies: Tensor
+
     def __init__(self, dim: int, out: int):
         super().__init__()
         self.register_buffer("frequencies", torch.logspace(0, 2, max(dim // 2, 1)), persistent=False)

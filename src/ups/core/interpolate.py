@@ -1,7 +1,7 @@
 """Values of gridded fields at any coordinates, one small matrix per axis.
 
-Periodic axes use trigonometric interpolation, exact for what the grid resolves; other axes use cubic Lagrange polynomials on
-the four nearest points. Both return the grid values themselves at the grid points.
+Periodic axes use trigonometric interpolation, exact for what the grid resolves; other axes use cubic Lagrange
+polynomials on the four nearest points. Both return the grid values themselves at the grid points.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ def interpolation_matrix(source: Tensor, query: Tensor, boundary: str) -> Tensor
     """The matrix M (Q, S) with u(query) ≈ M u(source), for one axis.
 
     Args:
-        source: Equidistant grid coordinates, (S,). A periodic axis excludes its right end: the period is S times the spacing.
+        source: Equidistant grid coordinates, (S,). A periodic axis excludes its right end: the period is S times the
+            spacing.
         query: Coordinates that are asked for, (Q,).
         boundary: `periodic`, or anything else for an axis with two ends.
     """
     source, query = source.double(), query.double()
     if len(source) == 1:
         return torch.ones(len(query), 1, dtype=torch.double, device=source.device)
-    position = (query - source[0]) / (source[1] - source[0])
+    position = (query - source[0]) / ((source[-1] - source[0]) / (len(source) - 1))
     return _trigonometric(position, len(source)) if boundary == "periodic" else _cubic(position, len(source))
 
 
@@ -32,7 +33,9 @@ def _trigonometric(position: Tensor, n: int) -> Tensor:
     k = torch.arange(-((n - 1) // 2), (n - 1) // 2 + 1, device=position.device)
     kernel = torch.cos(2 * torch.pi / n * distance[..., None] * k).sum(-1)
     if n % 2 == 0:
-        kernel = kernel + torch.cos(torch.pi * position[:, None]) * torch.cos(torch.pi * torch.arange(n, device=position.device))
+        kernel = kernel + torch.cos(torch.pi * position[:, None]) * torch.cos(
+            torch.pi * torch.arange(n, device=position.device)
+        )
     return kernel / n
 
 
@@ -49,15 +52,19 @@ def _cubic(position: Tensor, n: int) -> Tensor:
 
 
 def resample(u: Tensor, source: Sequence[Tensor], query: Sequence[Tensor], boundary: Sequence[str]) -> Tensor:
-    """Values on another tensor grid: u (B, C, *S) on `source` -> (B, C, *Q) on `query`, one coordinate vector per axis."""
+    """Values on another tensor grid: u (B, C, *S) on `source` -> (B, C, *Q) on `query`, one coordinate vector per
+    axis."""
     for axis, (a, b, kind) in enumerate(zip(source, query, boundary, strict=True), start=2):
         matrix = interpolation_matrix(a, b, kind).to(u)
-        u = torch.tensordot(u, matrix, dims=([axis], [1])).movedim(-1, axis)
+        u = (u.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
     return u
 
 
 def sample(u: Tensor, source: Sequence[Tensor], points: Tensor, boundary: Sequence[str]) -> Tensor:
     """Values at scattered points: u (B, C, *S), points (Q, axes) -> (B, C, Q)."""
-    matrices = [interpolation_matrix(a, points[:, i], kind).to(u) for i, (a, kind) in enumerate(zip(source, boundary, strict=True))]
+    matrices = [
+        interpolation_matrix(a, points[:, i], kind).to(u)
+        for i, (a, kind) in enumerate(zip(source, boundary, strict=True))
+    ]
     letters = "xyz"[: len(matrices)]
     return torch.einsum(f"bc{letters},{','.join('q' + s for s in letters)}->bcq", u, *matrices)

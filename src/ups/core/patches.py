@@ -1,6 +1,7 @@
 """Patches: the exact map between a grid and its tokens, for any number of tokens on 1, 2 or 3 axes.
 
-Token i of an axis with S points and G tokens covers the p = ceil(S / G) points from floor(i S / G) on. Where G divides S
+Token i of an axis with S points and G tokens covers the p = ceil(S / G) points from floor(i S / G) on. Where G
+divides S
 these are the usual disjoint patches; elsewhere neighbours overlap and each point is read back from the last token that
 covers it, so `join(split(u)) == u` always holds to the bit.
 """
@@ -20,7 +21,9 @@ from ups.core.errors import UserError
 def token_grid(shape: Sequence[int], tokens: int) -> tuple[int, ...]:
     """Factors `tokens` over the axes of `shape` so that patches are as close to cubes as can be."""
     if tokens < 1 or tokens > math.prod(shape):
-        raise UserError(f"latent.tokens must be between 1 and the number of grid points {math.prod(shape)}, found {tokens}")
+        raise UserError(
+            f"latent.tokens must be between 1 and the number of grid points {math.prod(shape)}, found {tokens}"
+        )
     divisors = [n for n in range(1, tokens + 1) if tokens % n == 0]
     choices = [
         grid
@@ -28,7 +31,9 @@ def token_grid(shape: Sequence[int], tokens: int) -> tuple[int, ...]:
         if math.prod(grid) == tokens and all(g <= s for g, s in zip(grid, shape, strict=True))
     ]
     if not choices:
-        raise UserError(f"latent.tokens = {tokens} cannot be laid out on the grid {tuple(shape)}; choose a product of small factors")
+        raise UserError(
+            f"latent.tokens = {tokens} cannot be laid out on the grid {tuple(shape)}; choose a product of small factors"
+        )
     return min(choices, key=lambda grid: _elongation(shape, grid))
 
 

@@ -1,7 +1,7 @@
 """Mixing of tokens in Fourier space: a learned matrix over the channels for each of the lowest frequencies.
 
-y = F^-1( R_k F(x)_k ), |k| < modes (Fourier neural operator, arXiv 2010.08895). Axes that are not periodic are mirrored first,
-so no jump at their ends rings through the field.
+y = F^-1( R_k F(x)_k ), |k| < modes (Fourier neural operator, arXiv 2010.08895). Axes that are not periodic
+are mirrored first, so no jump at their ends rings through the field.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ class SpectralMixing(nn.Module):
         self.boundary, self.grid = tuple(boundary), tuple(grid)
         self.length = tuple(g if k == "periodic" else 2 * g for g, k in zip(grid, boundary, strict=True))
         self.kept = tuple(min(modes, n // 2 + 1) for n in self.length)
-        rows = tuple(n if axis == len(grid) - 1 else min(2 * n - 1, size) for axis, (n, size) in enumerate(zip(self.kept, self.length, strict=True)))
+        rows = tuple(
+            n if axis == len(grid) - 1 else min(2 * n - 1, size)
+            for axis, (n, size) in enumerate(zip(self.kept, self.length, strict=True))
+        )
         self.weight = nn.Parameter(torch.randn(*rows, dim, dim, 2) / dim / 2**0.5)
 
     def _low(self, axis: int, device: torch.device) -> Tensor:

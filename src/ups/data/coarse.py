@@ -1,4 +1,4 @@
-"""The classical solver made coarse: what a surrogate has to beat (McGreivy & Hakim, Nature Machine Intelligence 2024)."""
+"""The classical solver made coarse: the bar for a surrogate (McGreivy & Hakim, Nature Machine Intelligence 2024)."""
 
 import time
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ def coarse_solution(
 ) -> tuple[np.ndarray, float]:
     """Solve the PDE of `task` on a coarse grid and bring the result back to the grid of `u0`.
 
-    `u0 (B, C, *S)`: physical states on a periodic grid of `length` per axis (the task's by default). `times (T,)`: evenly spaced, the
-    first one that of u0. `params`: name -> a number or (B,) values, defaults from the task. `points`: per axis, at most S;
-    `substeps`: solver steps per frame.
+    `u0 (B, C, *S)`: physical states on a periodic grid of `length` per axis (the task's by default). `times (T,)`:
+    evenly spaced, the first one that of u0. `params`: name -> a number or (B,) values, defaults from the task.
+    `points`: per axis, at most S; `substeps`: solver steps per frame.
 
-    Returns the frames (B, T, C, *S) float32, interpolated trigonometrically (frame 0 is u0 as the coarse grid sees it; a step too
-    coarse for stability shows as NaN or Inf), and the seconds that one frame of one trajectory takes, compilation and
-    interpolation not counted. Raises `UserError` for random systems and for arguments that do not fit.
+    Returns the frames (B, T, C, *S) float32, interpolated trigonometrically (frame 0 is u0 as the coarse grid sees
+    it; a step too coarse for stability shows as NaN or Inf), and the seconds that one frame of one trajectory takes,
+    without compilation and interpolation. Raises `UserError` for random systems and for arguments that do not fit.
     """
     entry = find_task(task)
     _check(task, entry, u0, times, points, substeps)

@@ -33,29 +33,31 @@ class GenerateSettings(Settings):
     """
 
     pde: str = "burgers1d"
-    """Task to simulate: advection1d, burgers1d, forced_burgers1d, diffusion1d, fisher_kpp1d, ks1d, kdv1d, gray_scott2d, kolmogorov2d."""
-    trajectories: int = Field(1000, ge=1)
+    """Task to simulate: advection1d, burgers1d, forced_burgers1d, diffusion1d, fisher_kpp1d, ks1d, kdv1d,
+    gray_scott2d or kolmogorov2d."""
+    trajectories: int = Field(default=1000, ge=1)
     """Number of trajectories; the first n of a larger set are the set of n."""
-    resolution: int | None = Field(None, ge=4)
+    resolution: int | None = Field(default=None, ge=4)
     """Points per axis."""
-    frames: int | None = Field(None, ge=2)
+    frames: int | None = Field(default=None, ge=2)
     """Frames per trajectory, the initial state included."""
-    dt: float | None = Field(None, gt=0)
+    dt: float | None = Field(default=None, gt=0)
     """Physical time between two frames."""
-    length: float | None = Field(None, gt=0)
+    length: float | None = Field(default=None, gt=0)
     """Extent of the periodic domain along each axis."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Seed of initial states, drawn parameters and forcing."""
-    params: dict[str, Parameter] = {}
-    """PDE parameters by name: a number, or a range `[low, high]` (also `"low:high"`) from which each trajectory draws its own."""
-    observe_every: int = Field(1, ge=1)
+    params: dict[str, Parameter] = Field(default_factory=dict)
+    """PDE parameters by name: a number, or a range `[low, high]` (also `"low:high"`) from which each trajectory
+    draws."""
+    observe_every: int = Field(default=1, ge=1)
     """Store every n-th point per axis only: the rest of the state stays hidden. Must divide the resolution."""
-    members: int = Field(0, ge=0)
-    """For random systems: independent truths per initial state, written to a second file `..._ensemble.hdf5`; 0 writes none."""
-    points: int | None = Field(None, ge=4)
-    """Points per axis on which the PDE is solved, a multiple of the resolution; chosen from the PDE and its parameters if left out."""
-    substeps: int | None = Field(None, ge=1)
-    """Solver steps per frame; chosen from the PDE and its parameters if left out."""
+    members: int = Field(default=0, ge=0)
+    """For random systems: independent truths per initial state, in a second file `..._ensemble.hdf5`; 0 writes none."""
+    points: int | None = Field(default=None, ge=4)
+    """Points per axis on which the PDE is solved, a multiple of the resolution; chosen to fit the PDE if left out."""
+    substeps: int | None = Field(default=None, ge=1)
+    """Solver steps per frame; chosen to fit the PDE if left out."""
 
     @classmethod
     def create(cls, **values: Any) -> Self:
@@ -92,7 +94,7 @@ class GenerateSettings(Settings):
         if resolution % self.observe_every:
             raise ValueError(f"observe_every {self.observe_every} does not divide the resolution {resolution}")
         if self.points and self.points % resolution:
-            raise ValueError(f"expected solver points in a multiple of the resolution {resolution}, found {self.points}")
+            raise ValueError(f"expected points in a multiple of the resolution {resolution}, found {self.points}")
         if PDES[task.pde].forced and self.substeps and forcing.LEVELS % self.substeps:
             raise ValueError(f"expected substeps that divide {forcing.LEVELS} with forcing, found {self.substeps}")
         if self.members and not PDES[task.pde].forced:
@@ -121,19 +123,18 @@ class GenerateSettings(Settings):
         full, task = self.resolved(), TASKS[self.pde]
         assert full.resolution and full.length and full.points and full.dt and full.frames and full.substeps
         stride = full.points // full.resolution * full.observe_every
-        grid = Grid(
-            task.pde, len(task.boundary), full.length, full.points, full.dt, full.frames, full.substeps, stride
-        )
+        grid = Grid(task.pde, len(task.boundary), full.length, full.points, full.dt, full.frames, full.substeps, stride)
         return Simulation(grid, full.params, full.seed)
 
 
 def generate(settings: GenerateSettings, path: Path, progress: Progress | None = None) -> Path:
     """Simulate and write `tensor (n, T, *S)`, or `(n, T, *S, C)` of several channels, to the HDF5 file `path`.
 
-    Besides: `x-coordinate`, `t-coordinate (T,)`, drawn parameters `params/<name> (n,)`, and attributes (constant parameters,
-    channels, boundary, seed, settings). `progress(done, total)` is called after every chunk of trajectories. With
-    `settings.members`, a second file holds `ensemble (n, M, T, *S)`, whose member 0 is `tensor`. The same settings give
-    the same arrays, bit for bit, on the same machine. Raises `UserError` if exponax is missing or the file cannot be written.
+    Besides: `x-coordinate`, `t-coordinate (T,)`, drawn parameters `params/<name> (n,)`, and attributes (constant
+    parameters, channels, boundary, seed, settings). `progress(done, total)` is called after every chunk of
+    trajectories. With `settings.members`, a second file holds `ensemble (n, M, T, *S)`, whose member 0 is `tensor`.
+    The same settings give the same arrays, bit for bit, on the same machine. Raises `UserError` if exponax is
+    missing, the solution blows up, or the file cannot be written.
     """
     runs = settings.simulation()
     n, total = settings.trajectories, settings.trajectories * (1 + settings.members)
@@ -173,8 +174,9 @@ def ensemble_path(path: Path) -> Path:
 def ensemble(settings: GenerateSettings, u0: np.ndarray, members: int, frames: int, seed: int) -> np.ndarray:
     """Independent truths of a randomly forced system from the same states.
 
-    `u0 (B, X)`: physical states on the stored grid, carried to the solver's grid by trigonometric interpolation. Returns
-    (B, members, frames, X) float32; frame 0 is u0. Constant parameters only. Raises `UserError` if the system is not random.
+    `u0 (B, X)`: physical states on the stored grid, carried to the solver's grid by trigonometric interpolation.
+    Returns (B, members, frames, X) float32; frame 0 is u0. Raises `UserError` if the system is not random, is observed
+    only in part, or has parameters given as ranges.
     """
     task = TASKS[settings.pde]
     if not PDES[task.pde].forced:
@@ -187,7 +189,7 @@ def ensemble(settings: GenerateSettings, u0: np.ndarray, members: int, frames: i
 
 
 def refinement_error(settings: GenerateSettings, n: int = 4) -> float:
-    """nRMSE of the first n trajectories against twice the points and half the step (see `simulation.refinement_error`)."""
+    """nRMSE of the first n trajectories against twice the points and half the step: `simulation.refinement_error`."""
     return simulation.refinement_error(settings.simulation(), n)
 
 

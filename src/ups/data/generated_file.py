@@ -26,8 +26,8 @@ def write_hdf5(
 ) -> Path:
     """Write the dataset `name` of `shape`, float32 and contiguous, from `blocks` of (index, values).
 
-    `axes` are the coordinate datasets, `params` the values `(n,)` in the group `params`. Raises `UserError` if the folder cannot
-    be written or the disk is full; an older file then stays as it was.
+    `axes` are the coordinate datasets, `params` the values `(n,)` in the group `params`. Raises `UserError` if the
+    folder cannot be written or the disk is full; an older file then stays as it was.
     """
     with atomic_hdf5(path) as file:
         dataset = file.create_dataset(name, shape, dtype=np.float32)

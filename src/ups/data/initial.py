@@ -1,7 +1,7 @@
 """Random initial states, drawn first and evaluated after: the same state on any grid.
 
-Every function takes a generator and the mesh `s`, one array `(*S)` per axis with coordinates in units of the domain's length
-(`0 <= s < 1`), and returns a state `(C, *S)` in float64. The draws do not depend on the grid.
+Every function takes a generator and the mesh `s`, one array `(*S)` per axis with coordinates in units of the domain's
+length (`0 <= s < 1`), and returns a state `(C, *S)` in float64. The draws do not depend on the grid.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ def waves(rng: np.random.Generator, s: np.ndarray, lowest: int, highest: int, co
 
 
 def pdebench_waves(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
-    """Two waves, of which one in ten is folded by an absolute value and one in ten windowed, on a random mean; shape (1, X).
+    """Two waves, one in ten folded by an absolute value and one in ten windowed, on a random mean; shape (1, X).
 
-    `u = sum_n A_n sin(2 pi n m_n s + phi_n)` over n = 1 to 4, where m_n counts how often n came up in two draws from 1 to 4:
-    a number that did not come up adds the constant `A_n sin phi_n`, so states have a mean and travel, as in PDEBench's
-    published files (equation 8 of arXiv 2210.07182, appendix D.1, does not show it). The mean is added last, so that a
-    window does not cut it into jumps that only a much finer grid resolves.
+    `u = sum_n A_n sin(2 pi n m_n s + phi_n)` over n = 1 to 4, where m_n counts how often n came up in two draws from
+    1 to 4: a number that did not come up adds the constant `A_n sin phi_n`, so states have a mean and travel, as in
+    PDEBench's published files (equation 8 of arXiv 2210.07182, appendix D.1, does not show it). The mean is added
+    last, so that a window does not cut it into jumps that only a much finer grid resolves.
     """
     (s,) = mesh
     amplitude, phase = rng.uniform(0.0, 1.0, 4), rng.uniform(0.0, 2 * np.pi, 4)
@@ -48,7 +48,7 @@ def smooth_waves(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
 
 
 def fractions(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
-    """A smooth concentration between 0 and 1: two waves, shifted and scaled by their largest possible value; shape (1, X)."""
+    """A smooth concentration between 0 and 1: two waves scaled by their largest possible value; shape (1, X)."""
     (s,) = mesh
     amplitude, number = rng.uniform(0.1, 1.0, 2), rng.integers(1, 9, 2)
     phase = rng.uniform(0.0, 2 * np.pi, (2, 1))
@@ -57,7 +57,7 @@ def fractions(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
 
 
 def state_and_source(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
-    """A state of waves 1 to 8 with a random mean, and a source of waves 1 to 4 with another, 3 times larger; shape (2, X)."""
+    """A state of waves 1 to 8 and a source, 3 times larger, of waves 1 to 4, each with a random mean; shape (2, X)."""
     (s,) = mesh
     state = waves(rng, s, 1, 8) + rng.uniform(-0.5, 0.5)
     source = 3.0 * (waves(rng, s, 1, 4) + rng.uniform(-0.5, 0.5))
@@ -70,13 +70,13 @@ def small_noise(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
 
 
 def blobs(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
-    """The rest state u = 1, v = 0 with four Gaussian drops of v that use up u; shape (2, X, Y)."""
-    centre, width = rng.uniform(0.0, 1.0, (4, len(mesh))), rng.uniform(0.04, 0.08, 4)
-    drops = np.zeros_like(mesh[0])
+    """The rest state u = 1, v = 0 with four smooth drops of v that use up u; shape (2, X, Y)."""
+    centre, width = rng.uniform(0.0, 1.0, (4, len(mesh))), rng.uniform(0.08, 0.14, 4)
+    rest = np.ones_like(mesh[0])
     for c, w in zip(centre, width, strict=True):
         distance = sum((np.sin(np.pi * (s - c_axis)) / np.pi) ** 2 for s, c_axis in zip(mesh, c, strict=True))
-        drops = np.maximum(drops, np.exp(-distance / (2 * w**2)))
-    return np.stack([1 - 0.5 * drops, 0.25 * drops])
+        rest = rest * (1 - np.exp(-distance / (2 * w**2)))
+    return np.stack([0.5 + 0.5 * rest, 0.25 * (1 - rest)])
 
 
 def vorticity(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Training batches whose content is a function of the step.
 
-Epoch e visits all (trajectory, first frame) windows in an order drawn from (seed, e), and shifts along periodic axes are drawn
+Epoch e visits all (trajectory, first frame) windows in an order drawn from (seed, e), and shifts along periodic axes
+are drawn
 from (seed, step), so that starting at any step gives the batches that an uninterrupted run would have seen there.
 """
 
@@ -93,7 +94,9 @@ class WindowBatches:
         ahead: int = 0,
     ):
         if frames < length:
-            raise UserError(f"windows of {length} frames are needed (training.rollout_horizon + 1), but trajectories have {frames}")
+            raise UserError(
+                f"windows of {length} frames are needed (training.rollout_horizon + 1), but trajectories have {frames}"
+            )
         self.windows, self.params, self.length, self.batch_size, self.dt = windows, params, length, batch_size, dt
         self.seed, self.shift_axes, self.ahead = seed, tuple(shift_axes), ahead
         self.starts = frames - length + 1
@@ -138,7 +141,9 @@ def build_field_loader(split: Split, dt: float, length: int, batch_size: int, **
     return WindowBatches(split.windows, split.params, split.frames, length, batch_size, dt, **options)  # pyright: ignore[reportArgumentType]
 
 
-def build_latent_pair_loader(latents: np.ndarray, params: Tensor, dt: float, batch_size: int, **options: object) -> WindowBatches:
+def build_latent_pair_loader(
+    latents: np.ndarray, params: Tensor, dt: float, batch_size: int, **options: object
+) -> WindowBatches:
     """Pairs (z_t, z_t+1) as windows of two frames from cached latents (n, T, N, D), which may be memory-mapped."""
 
     def windows(trajectory: np.ndarray, start: np.ndarray, length: int) -> Tensor:

@@ -1,7 +1,7 @@
 """The table of PDEs the generator solves on periodic domains: equation, initial states, grid rule, and solver.
 
-Notation: `u (C, *S)` state, `L` length, `h` solver step, `dx` solver spacing, `kappa = 2 pi n / L` wave numbers. Steppers are
-exponax's (ETDRK4, dealiased with the 2/3 rule unless said), built lazily because exponax is an optional dependency.
+Notation: `u (C, *S)` state, `L` length, `h` solver step, `dx` solver spacing, `kappa = 2 pi n / L` wave numbers.
+Steppers are exponax's (ETDRK4, dealiased), built lazily because exponax is an optional dependency.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,9 +27,9 @@ class Stepper(Protocol):
 class Pde:
     """A PDE the generator can solve.
 
-    `spacing(params, L)` and `step(params, dx)` are the coarsest grid and step that keep the error below 1e-3 (checked by
-    `ups.data.generate.refinement_error`). Either `stepper(points, L, h, params)` builds a spectral solver, or the equation is
-    linear and `exact(u0 (B, C, X), L, times (T,), params) -> (B, T, C, X)` solves it without error in time.
+    `spacing(params, L)` and `step(params, dx)` are a grid and step that keep the error below 1e-3, which
+    `ups.data.generate.refinement_error` checks. Either `stepper(points, L, h, params)` builds a spectral solver, or the
+    equation is linear and `exact(u0 (B, C, X), L, times (T,), params) -> (B, T, C, X)` solves it without error in time.
     """
 
     equation: str
@@ -43,7 +43,7 @@ class Pde:
     forced: bool = False
     """Whether white-in-time noise of strength `sigma` drives the large scales (`ups.data.forcing`)."""
     galilean: bool = False
-    """Whether u(x - m t, t) + m solves the equation whenever u does: one axis, one channel, no forcing fixed in space."""
+    """Whether u(x - m t, t) + m solves the equation whenever u does: one axis, one channel, no forcing fixed in x."""
 
 
 def wave_numbers(points: int, length: float) -> np.ndarray:
@@ -71,9 +71,7 @@ def _diffuse(u0: np.ndarray, length: float, times: np.ndarray, params: Params) -
 def _burgers(points: int, length: float, h: Any, params: Params) -> Stepper:
     import exponax
 
-    return exponax.stepper.Burgers(
-        1, length, points, h, diffusivity=params["Nu"] / np.pi, conservative=True, order=4
-    )
+    return exponax.stepper.Burgers(1, length, points, h, diffusivity=params["Nu"] / np.pi, conservative=True, order=4)
 
 
 def _fisher_kpp(points: int, length: float, h: Any, params: Params) -> Stepper:
@@ -192,7 +190,7 @@ PDES: dict[str, Pde] = {
     "gray_scott": Pde(
         "u_t = 2e-5 lap u - u v^2 + F (1 - u), v_t = 1e-5 lap v + u v^2 - (F + k) v",
         initial.blobs,
-        spacing=lambda p, length: 1 / 128,
+        spacing=lambda p, length: 1 / 256,
         step=lambda p, dx: 2.0,
         stepper=_gray_scott,
     ),
@@ -200,7 +198,7 @@ PDES: dict[str, Pde] = {
         "w_t + (v . grad) w = Nu lap w - 0.1 w - 4 cos(4 y), v = curl^-1 w",
         initial.vorticity,
         spacing=lambda p, length: min(0.05 * np.sqrt(p["Nu"] / 0.01), length / 128),
-        step=lambda p, dx: 0.6 * dx,
+        step=lambda p, dx: 0.2 * dx,
         stepper=_kolmogorov,
         spinup=10.0,
     ),

@@ -27,7 +27,7 @@ class Simulation:
 
     @property
     def chunk(self) -> int:
-        """Rows solved together: few enough to stay in the processor's cache, and the same however many are asked for."""
+        """Rows solved together: few enough for the processor's cache, and the same however many are asked for."""
         return max(1, min(16, 2**17 // self.grid.points**self.grid.axes))
 
     def chunks(self, rows: int) -> Iterator[range]:
@@ -70,9 +70,7 @@ class Simulation:
         grid = self.grid
         return dataclasses.replace(
             self,
-            grid=dataclasses.replace(
-                grid, points=2 * grid.points, substeps=2 * grid.substeps, stride=2 * grid.stride
-            ),
+            grid=dataclasses.replace(grid, points=2 * grid.points, substeps=2 * grid.substeps, stride=2 * grid.stride),
         )
 
 

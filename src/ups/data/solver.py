@@ -9,7 +9,7 @@ import numpy as np
 
 from ups.core.errors import UserError
 from ups.data import forcing
-from ups.data.pdes import PDES, Params, wave_numbers, wave_numbers
+from ups.data.pdes import PDES, Params, wave_numbers
 from ups.data.resample import resample
 
 
@@ -17,8 +17,8 @@ from ups.data.resample import resample
 class Grid:
     """Where and how finely a PDE is solved and recorded.
 
-    `points` per axis over `length`, `axes` axes, `substeps` solver steps per frame of `dt`; `frames` recorded frames, the
-    initial one included, of every `stride`-th point per axis.
+    `points` per axis over `length`, `axes` axes, `substeps` solver steps per frame of `dt`; `frames` recorded frames,
+    the initial one included, of every `stride`-th point per axis.
     """
 
     pde: str
@@ -33,14 +33,15 @@ class Grid:
     def mesh(self) -> list[np.ndarray]:
         """Coordinates in units of the length, one array `(*S)` per axis."""
         s = np.arange(self.points) / self.points
-        return np.meshgrid(*[s] * self.axes, indexing="ij")
+        return list(np.meshgrid(*[s] * self.axes, indexing="ij"))
 
 
 def solve(grid: Grid, u0: np.ndarray, params: Params, noise: np.ndarray | None = None) -> np.ndarray:
     """Trajectories from `u0 (B, C, *S)` on the solver's grid.
 
-    `params`: name -> a number for all or (B,) values. `noise`: `(B, frames - 1, substeps, 2, 8)` of `ups.data.forcing.increments`.
-    Returns (B, frames, C, *S / stride), frame 0 being u0. A solver step too coarse for stability shows as NaN or Inf.
+    `params`: name -> a number for all or (B,) values. `noise`: `(B, frames - 1, substeps, 2, 8)`, the increments of
+    `ups.data.forcing`. Returns (B, frames, C, *S / stride), frame 0 being u0. A solver step too coarse for stability
+    shows as NaN or Inf.
     """
     exact = PDES[grid.pde].exact
     thin = (..., *[slice(None, None, grid.stride)] * grid.axes)
@@ -67,7 +68,7 @@ def refine(u: np.ndarray, grid: Grid) -> np.ndarray:
 
 @functools.lru_cache(maxsize=16)
 def compiled(grid: Grid, rows: tuple[tuple[str, int | None], ...], forced: bool) -> Callable[..., np.ndarray]:
-    """The jitted solver of one grid, numpy in and out; `rows` says of each parameter whether it has an axis of rows (0)."""
+    """The jitted solver of one grid, numpy in and out; `rows` gives each parameter's batch axis: 0, or None."""
     jax = require_jax()
     in_axes = (0, dict(rows), 0 if forced else None)
     program = jax.jit(jax.vmap(functools.partial(_trajectory, grid), in_axes=in_axes))
@@ -87,7 +88,7 @@ def require_jax() -> Any:
         import jax
     except ImportError as error:
         raise UserError(
-            f"generating data needs exponax, found no module '{error.name}': pip install 'universal-physics-stack[data]'"
+            f"generating data needs exponax, found no {error.name}: pip install 'universal-physics-stack[data]'"
         ) from error
     return jax
 
@@ -95,8 +96,8 @@ def require_jax() -> Any:
 def _trajectory(grid: Grid, u0: Any, params: Params, noise: Any) -> Any:
     """Frames 1 to T - 1 of one trajectory, traced by jax: `u0 (C, *S)`, `noise (T - 1, substeps, 2, 8)` or None.
 
-    Where the equation allows (`Pde.galilean`), it is solved in the frame that moves with the mean: the mean then does not count
-    against the largest stable step.
+    Where the equation allows (`Pde.galilean`), it is solved in the frame that moves with the mean: the mean then does
+    not count against the largest stable step.
     """
     import jax
     from jax import numpy as jnp

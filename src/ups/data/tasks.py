@@ -4,6 +4,7 @@ File names follow PDEBench (arXiv 2210.07182) where PDEBench publishes the task,
 """
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Formatter
@@ -20,7 +21,8 @@ class Task:
     """A named data set: `u (n, T, *S[, C])` of one PDE on one domain.
 
     `pattern` is the file name with `{parameter}` fields, `pde` a key of `ups.data.pdes.PDES`, `params` the default of
-    every parameter, `length` the extent of each axis, `resolution` the points stored per axis, `dt` the time between frames.
+    every parameter, `length` the extent of each axis, `resolution` the points stored per axis, `dt` the time between
+    frames.
     """
 
     pattern: str
@@ -75,13 +77,13 @@ TASKS: dict[str, Task] = {
         ("u", "v"),
         PLANE,
         {"F": 0.04, "k": 0.06},
-        1.0,
+        0.5,
         64,
         41,
         50.0,
     ),
     "kolmogorov2d": Task(
-        "2D_Kolmogorov_Sols_Nu{Nu}.hdf5", "kolmogorov", ("vorticity",), PLANE, {"Nu": 0.01}, 6.283185307179586, 64, 41, 0.5
+        "2D_Kolmogorov_Sols_Nu{Nu}.hdf5", "kolmogorov", ("vorticity",), PLANE, {"Nu": 0.01}, 2 * math.pi, 64, 41, 0.5
     ),
 }
 

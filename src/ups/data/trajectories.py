@@ -200,7 +200,7 @@ class StoredTrajectories:
         if not values.size:
             return values
         done = 0
-        for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+        for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) > 1 else [rows]:
             part, channel = values[done : done + len(run)], 0
             for array in self.arrays:
                 block = self._read_run(array, slice(run[0], run[-1] + 1), stored)

@@ -41,7 +41,7 @@ class SurrogateEmulator:
 
 
 def emulators(surrogate: Surrogate, batch: int) -> dict[str, Emulator]:
-    """The rows of an evaluation: the autoencoder's floor, and the operator in the run's space and in the other one."""
+    """The rows of an evaluation: the autoencoder's floor, and the operator in the other space and in the run's."""
     codec = surrogate.model.codec
     other = "latent" if surrogate.space == "field" else "field"
 
@@ -52,6 +52,6 @@ def emulators(surrogate: Surrogate, batch: int) -> dict[str, Emulator]:
     size = sum(p.numel() for p in codec.parameters())
     return {
         FLOOR: AutoencoderFloor(reconstruct, parameters=size, train_seconds=surrogate.train_seconds),
-        "operator": SurrogateEmulator(surrogate, surrogate.space, batch),
         f"operator ({other} space)": SurrogateEmulator(surrogate, other, batch),
+        "operator": SurrogateEmulator(surrogate, surrogate.space, batch),
     }

@@ -21,6 +21,7 @@ from ups.evaluation.predictions import PredictionWriter, read_predictions
 from ups.evaluation.report_figures import draw_report
 from ups.evaluation.rows import ForecastErrors, plain, rollout_scores, score_row, spectra
 from ups.evaluation.settings import EvaluationSettings
+from ups.metrics import FieldErrors, compare
 
 Progress = Callable[[str, int, int], None]
 """Called with the model's name, the trajectories done and their number."""
@@ -134,20 +135,20 @@ def evaluate_row(
         store.forecast(name, "rollout", first, members.numpy())
         for context, errors in further.items():
             again = forecast(emulator, truth, context - 1, params, settings.members, seed)
-            errors.append(ForecastErrors.of(truth[:, context:], again, seed))
+            errors.append(compare(truth[:, context:], again.mean(dim=1)))
         members = one_step(emulator, truth, params, settings, seed)
-        one_steps.append(ForecastErrors.of(truth[:, 1:], members, seed))
+        one_steps.append(compare(truth[:, 1:], members.mean(dim=1)))
         store.forecast(name, "one_step", first, members.numpy())
         if progress is not None:
             progress(name, stop, job.trajectories)
     rollout = ForecastErrors.join(rollouts)
     threshold = settings.correlation_threshold
     row = score_row(
-        name, rollout, ForecastErrors.join(one_steps), job.leads(settings.context), settings.lead_times, threshold
+        name, rollout, FieldErrors.join(one_steps), job.leads(settings.context), settings.lead_times, threshold
     )
     row |= plain(_costs(name, emulator, seconds, steps))
     for context, parts in further.items():
-        scores = rollout_scores(ForecastErrors.join(parts).mean, job.leads(context), threshold)
+        scores = rollout_scores(FieldErrors.join(parts), job.leads(context), threshold)
         row[f"rollout_context_{context}"] = plain(scores)
     return row, _spectra(name, rollout, settings)
 
@@ -188,7 +189,7 @@ def rescore(path: Path, settings: EvaluationSettings, seed: int = 0) -> list[dic
         score_row(
             name,
             ForecastErrors.of(truth[:, context:], torch.from_numpy(row.rollout), seed),
-            ForecastErrors.of(truth[:, 1:], torch.from_numpy(row.one_step), seed),
+            compare(truth[:, 1:], torch.from_numpy(row.one_step).mean(dim=1)),
             times[context:] - times[context - 1],
             settings.lead_times,
             settings.correlation_threshold,

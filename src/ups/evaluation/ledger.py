@@ -152,7 +152,7 @@ def _caption(rows: Sequence[dict[str, Any]]) -> str:
     n = len(rows[0]["per_trajectory"]["crps"]) if rows else 0
     errors = "".join(f"\nNo score: {row['error']}." for row in rows if row["error"])
     return (
-        f"Free rollout of {n} test trajectories, physical units; nRMSE of the ensemble mean (of one member). "
+        f"Free rollout of {n} held-out trajectories, physical units; nRMSE of the ensemble mean (of one member). "
         "The CRPS of a single forecast is its mean absolute error. Network calls and ms are per step of one member.\n"
         "Gain: by how much the CRPS falls, with a paired bootstrap 95 % interval over trajectories (not over training "
         "seeds). It pays if the whole interval is above 0, does not if it is below, and is undecided otherwise."

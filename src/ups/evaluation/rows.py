@@ -43,15 +43,16 @@ class ForecastErrors:
 def score_row(
     model: str,
     rollout: ForecastErrors,
-    one_step: ForecastErrors,
+    one_step: FieldErrors,
     leads: Tensor,
     lead_times: Sequence[int],
     threshold: float = 0.8,
 ) -> dict[str, Any]:
     """All scores of one forecaster; `rollout` and `one_step` score the ensemble mean (the forecast itself if M = 1).
 
-    `leads (T,)` are the physical lead times of the rollout's frames, `lead_times` the steps at which probabilistic
-    scores are given. Values that are not finite become None; `error` says in a sentence why, or is None.
+    `one_step` holds the statistics of the mean of the one-step forecasts, `leads (T,)` the physical lead times of the
+    rollout's frames, `lead_times` the steps at which probabilistic scores are given. Values that are not finite become
+    None; `error` says in a sentence why, or is None.
     """
     return plain(
         {
@@ -59,7 +60,7 @@ def score_row(
             "members": rollout.ensemble.members,
             "rollout": rollout_scores(rollout.mean, leads, threshold),
             "member": rollout_scores(rollout.member, leads, threshold),
-            "one_step": point_scores(one_step.mean),
+            "one_step": point_scores(one_step),
             "probabilistic": probabilistic_scores(rollout.ensemble, lead_times),
             "per_trajectory": {
                 "nrmse": metrics.nrmse_per_trajectory(rollout.mean),

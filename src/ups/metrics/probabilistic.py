@@ -53,13 +53,14 @@ def compare_members(truth: Tensor, members: Tensor, seed: int = 0) -> EnsembleEr
             f"{tuple(members.shape)}"
         )
     axes = truth.ndim - 3
-    ordered = (members - truth.unsqueeze(1)).sort(dim=1).values
-    spread = ordered.var(dim=1) if ordered.shape[1] > 1 else torch.zeros_like(truth)
-    poison = mean_over_grid(ordered.sum(dim=1) * 0, 3).unsqueeze(-1)  # NaN where comparisons would hide a NaN
+    ordered = _ordered(truth, members)
+    spread = ordered.var(dim=-1) if ordered.shape[-1] > 1 else torch.zeros_like(truth)
+    mean = ordered.mean(dim=-1)
+    poison = mean_over_grid(mean * 0, 3).unsqueeze(-1)  # NaN where comparisons would hide what is not finite
     return EnsembleErrors(
         crps=mean_over_grid(_crps_of_ordered(ordered), 3),
         variance=mean_over_grid(spread, 3),
-        square=mean_over_grid(ordered.mean(dim=1).square(), 3),
+        square=mean_over_grid(mean.square(), 3),
         ranks=_rank_shares(ordered, seed) + poison,
         inside=torch.stack([mean_over_grid(_inside(ordered, level).double(), 3) for level in LEVELS], dim=-1) + poison,
         energy=fair_energy_score(truth, members),
@@ -73,7 +74,7 @@ def fair_crps(truth: Tensor, members: Tensor) -> Tensor:
 
     One member gives its absolute error. O(M log M) by sorting: `sum_ij abs(x_i-x_j) = 2 sum_i (2i-M-1) x_(i)`.
     """
-    return _crps_of_ordered((members - truth.unsqueeze(1)).sort(dim=1).values)
+    return _crps_of_ordered(_ordered(truth, members))
 
 
 def fair_energy_score(truth: Tensor, members: Tensor) -> Tensor:
@@ -82,13 +83,14 @@ def fair_energy_score(truth: Tensor, members: Tensor) -> Tensor:
     `1/M sum_i |x_i-y| - 1/(2M(M-1)) sum_ij |x_i-x_j|` with the root-mean-square over the grid as the norm, so it sees
     errors of the joint spatial pattern that the CRPS of single points does not (Gneiting & Raftery 2007, eq. 22).
     """
-    x = members.movedim(1, 3).flatten(4).double()
-    y = truth.flatten(3).unsqueeze(3).double()
-    m, points = x.shape[3], x.shape[4]
-    skill = (x - y).square().mean(dim=-1).sqrt().mean(dim=-1)
+    error = (members - truth.unsqueeze(1)).movedim(1, 3).flatten(4).double()
+    m, points = error.shape[3:]
+    inner = error @ error.mT / points
+    square = inner.diagonal(dim1=-2, dim2=-1)
+    skill = square.sqrt().mean(dim=-1)
     if m == 1:
         return skill
-    pairs = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").sum(dim=(-2, -1)) / points**0.5
+    pairs = (square.unsqueeze(-1) + square.unsqueeze(-2) - 2 * inner).clamp(min=0).sqrt().sum(dim=(-2, -1))
     return skill - pairs / (2 * m * (m - 1))
 
 
@@ -155,20 +157,25 @@ def log_spectrum_error(errors: EnsembleErrors) -> Tensor:
     return spectrum_error(errors.truth_power.mean(dim=0), errors.power.mean(dim=0)).mean()
 
 
+def _ordered(truth: Tensor, members: Tensor) -> Tensor:
+    """Sorted differences `x_(i) - y`, members last: `(n, *), (n, M, *) -> (n, *, M)`; keeps float32 accurate."""
+    return (members.movedim(1, -1) - truth.unsqueeze(-1)).contiguous().sort(dim=-1).values
+
+
 def _crps_of_ordered(ordered: Tensor) -> Tensor:
-    """Fair CRPS from sorted differences `x_(i) - y`, `(n, M, *) -> (n, *)`; differences keep float32 accurate."""
-    m = ordered.shape[1]
-    skill = ordered.abs().mean(dim=1)
+    """Fair CRPS from sorted differences `(n, *, M) -> (n, *)`."""
+    m = ordered.shape[-1]
+    skill = ordered.abs().mean(dim=-1)
     if m == 1:
         return skill
     weight = (2 * torch.arange(1, m + 1, device=ordered.device) - m - 1).to(ordered.dtype) / (m * (m - 1))
-    return skill - torch.einsum("nm...,m->n...", ordered, weight)
+    return skill - ordered @ weight
 
 
 def _rank_shares(ordered: Tensor, seed: int) -> Tensor:
-    """Share of each rank over the grid, ties drawn at random: `(n, M, T, C, *S) -> (n, T, C, M + 1)`."""
-    m = ordered.shape[1]
-    below, ties = (ordered < 0).sum(dim=1), (ordered == 0).sum(dim=1)
+    """Share of each rank over the grid, ties drawn at random: `(n, T, C, *S, M) -> (n, T, C, M + 1)`."""
+    m = ordered.shape[-1]
+    below, ties = (ordered < 0).sum(dim=-1), (ordered == 0).sum(dim=-1)
     draw = torch.rand(below.shape, generator=torch.Generator().manual_seed(seed)).to(below.device)
     rank = (below + (draw * (ties + 1)).long().minimum(ties)).flatten(3)
     counts = torch.zeros(*rank.shape[:3], m + 1, dtype=torch.float64, device=rank.device)
@@ -182,11 +189,11 @@ def _inside(ordered: Tensor, level: float) -> Tensor:
 
 
 def _quantile(ordered: Tensor, q: float) -> Tensor:
-    """Linearly interpolated quantile of sorted values along axis 1, numpy's default."""
-    position = q * (ordered.shape[1] - 1)
+    """Linearly interpolated quantile of sorted values along the last axis, numpy's default."""
+    position = q * (ordered.shape[-1] - 1)
     left = int(position)
-    right = min(left + 1, ordered.shape[1] - 1)
-    return torch.lerp(ordered[:, left], ordered[:, right], position - left)
+    right = min(left + 1, ordered.shape[-1] - 1)
+    return torch.lerp(ordered[..., left], ordered[..., right], position - left)
 
 
 def _tail(members: int, level: float) -> int:

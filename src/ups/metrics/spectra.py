@@ -38,7 +38,7 @@ def power_spectrum(field: Tensor, axes: int) -> Tensor:
     shape = tuple(field.shape[-axes:])
     shell, weight, count = (part.to(field.device) for part in shells(shape))
     modes = torch.fft.rfftn(field, dim=tuple(range(-axes, 0)), norm="forward").flatten(-axes)
-    power = modes.abs().double().square() * weight
+    power = (modes.real.square() + modes.imag.square()) * weight
     return power.new_zeros(*power.shape[:-1], len(count)).index_add(-1, shell, power)
 
 

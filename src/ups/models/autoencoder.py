@@ -2,10 +2,12 @@
 
     z = (P E(u) + c_enc(u) - m) / s          u = D(z s + m)
 
-u is standardised per channel; P cuts it into patches and E keeps the lowest cosine modes of each (all of them where the latent
-has room), so the codec starts as an exactly invertible map and c_enc, a zero-initialised convolutional correction, as well as its
-mirror in the decoder, learn what the dynamics want. Full-resolution convolutions before and after the patches make shifts by
-less than a patch easy. m and s are the latents' mean and deviation over training data.
+u is standardised per channel; P cuts it into patches and E keeps the lowest cosine modes of each (all of them where
+the latent
+has room), so the codec starts as an exactly invertible map and c_enc, a zero-initialised convolutional correction, as
+well as its
+mirror in the decoder, learn what the dynamics want. Full-resolution convolutions before and after the patches make
+shifts by less than a patch easy. m and s are the latents' mean and deviation over training data.
 """
 
 from __future__ import annotations
@@ -29,26 +31,30 @@ from ups.data.fields import System
 class LatentSettings(Settings):
     """The latent space.
 
-    Good values: one token for 4 grid points of an axis and `dim` 32 for accuracy; `tokens * dim` an eighth of the field's size
-    where latents are to be small.
+    Good values: one token for 4 grid points of an axis and `dim` 32 for accuracy; `tokens * dim` an eighth of the
+    field's size where latents are to be small.
     """
 
-    dim: int = Field(32, ge=1)
+    dim: int = Field(default=32, ge=1)
     """Width D of a token; equals `operator.pdet.input_dim`."""
-    tokens: int = Field(48, ge=1)
+    tokens: int = Field(default=48, ge=1)
     """Number N of tokens; need not divide the grid."""
-    width: int = Field(32, ge=1)
+    width: int = Field(default=32, ge=1)
     """Channels of the convolutions around the patches."""
-    kernel: int = Field(5, ge=1)
+    kernel: int = Field(default=5, ge=1)
     """Points of these convolutions along each axis; odd."""
 
 
 def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
-    """Orthonormal rows (keep, channels * points): the pixels themselves if all are kept, else the lowest cosine modes of a patch."""
+    """Orthonormal rows (keep, channels * points): the pixels themselves if all are kept, else the lowest cosine modes
+    of a patch."""
     points = math.prod(sides)
     if keep == channels * points:
         return torch.eye(keep)
-    modes = sorted(itertools.product(*(range(p) for p in sides)), key=lambda k: sum(i * i / p / p for i, p in zip(k, sides, strict=True)))
+    modes = sorted(
+        itertools.product(*(range(p) for p in sides)),
+        key=lambda k: sum(i * i / p / p for i, p in zip(k, sides, strict=True)),
+    )
     waves = []
     for k in modes:
         rows = torch.ones(1)
@@ -57,7 +63,9 @@ def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
             rows = torch.outer(rows, wave).flatten()
         waves.append(rows)
     basis = torch.stack(waves)
-    return torch.cat([torch.kron(torch.eye(channels)[[c]], basis[[m]]) for m in range(points) for c in range(channels)])[:keep]
+    return torch.cat(
+        [torch.kron(torch.eye(channels)[[c]], basis[[m]]) for m in range(points) for c in range(channels)]
+    )[:keep]
 
 
 class Autoencoder(nn.Module):
@@ -68,6 +76,12 @@ class Autoencoder(nn.Module):
         latent: Size of the latent space.
     """
 
+    basis: Tensor
+    u_mean: Tensor
+    u_std: Tensor
+    z_mean: Tensor
+    z_std: Tensor
+
     def __init__(self, system: System, latent: LatentSettings):
         super().__init__()
         if latent.kernel % 2 == 0:
@@ -77,20 +91,35 @@ class Autoencoder(nn.Module):
         self.patches = Patches(system.shape, token_grid(system.shape, latent.tokens))
         self.linear_dim = min(latent.dim, channels * self.patches.points)
         self.register_buffer("basis", cosine_basis(channels, self.patches.sides, self.linear_dim), persistent=False)
-        for name, size, value in (("u_mean", channels, 0.0), ("u_std", channels, 1.0), ("z_mean", latent.dim, 0.0), ("z_std", latent.dim, 1.0)):
+        for name, size, value in (
+            ("u_mean", channels, 0.0),
+            ("u_std", channels, 1.0),
+            ("z_mean", latent.dim, 0.0),
+            ("z_std", latent.dim, 1.0),
+        ):
             self.register_buffer(name, torch.full((size,), value))
         self.stem = nn.Sequential(
-            BoundaryConv(channels, width, latent.kernel, boundary), nn.GELU(), BoundaryConv(width, width, latent.kernel, boundary), nn.GELU()
+            BoundaryConv(channels, width, latent.kernel, boundary),
+            nn.GELU(),
+            BoundaryConv(width, width, latent.kernel, boundary),
+            nn.GELU(),
         )
         self.to_latent = nn.Linear(width * self.patches.points, latent.dim)
         self.from_latent = nn.Linear(latent.dim, width * self.patches.points)
         self.head = nn.Sequential(
-            BoundaryConv(width + channels, width, latent.kernel, boundary), nn.GELU(), BoundaryConv(width, channels, latent.kernel, boundary)
+            BoundaryConv(width + channels, width, latent.kernel, boundary),
+            nn.GELU(),
+            BoundaryConv(width, channels, latent.kernel, boundary),
         )
         last = self.head[-1]
         assert isinstance(last, BoundaryConv)
         with torch.no_grad():
-            for tensor in (self.to_latent.weight[: self.linear_dim], self.to_latent.bias, last.conv.weight, last.conv.bias):
+            for tensor in (
+                self.to_latent.weight[: self.linear_dim],
+                self.to_latent.bias,
+                last.conv.weight,
+                last.conv.bias,
+            ):
                 if tensor is not None:
                     tensor.zero_()
 
@@ -121,7 +150,10 @@ class Autoencoder(nn.Module):
             u = resample(u, coords, self._native(), self.system.boundary)
         if u.shape[1:] != (len(self.system.channels), *self.system.shape):
             expected = (len(self.system.channels), *self.system.shape)
-            raise UserError(f"fields must have shape (batch, channels, *grid) = (B, {', '.join(map(str, expected))}), found {tuple(u.shape)}")
+            raise UserError(
+                f"fields must have shape (batch, channels, *grid) = (B, {', '.join(map(str, expected))}), "
+                f"found {tuple(u.shape)}"
+            )
         v = (u - self._channelwise(self.u_mean)) / self._channelwise(self.u_std)
         z = self.to_latent(self.patches.split(self.stem(v)))
         linear = self.patches.split(v) @ self.basis.T
@@ -133,7 +165,8 @@ class Autoencoder(nn.Module):
 
         Args:
             z: (B, N, D).
-            coords: Where to answer: None for the training grid; one vector per axis for another grid; or scattered points (Q, axes).
+            coords: Where to answer: None for the training grid; one vector per axis for another grid; or scattered
+                points (Q, axes).
 
         Returns:
             (B, C, *S), (B, C, *Q) or (B, C, Q).

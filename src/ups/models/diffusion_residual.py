@@ -25,43 +25,49 @@ from ups.core.settings import Settings
 class DiffusionSettings(Settings):
     """The residual model of stages 2 and 3.
 
-    Good values: about half the operator's size, so that a one-step member costs at most half an operator step more; `reserve` 0.2
-    to 0.3; `steps` 8 with `heun`.
+    Good values: about half the operator's size, so that a one-step member costs at most half an operator step more;
+    `reserve` 0.2 to 0.3; `steps` 8 with `heun`.
     """
 
-    hidden_dim: int = Field(64, ge=1)
+    hidden_dim: int = Field(default=64, ge=1)
     """Width inside the blocks."""
     depths: tuple[int, ...] = (2,)
     """Blocks per level, as in `operator.pdet.depths`."""
-    group_size: int = Field(16, ge=0)
+    group_size: int = Field(default=16, ge=0)
     """Tokens in an attention window; 0 leaves attention out."""
-    num_heads: int = Field(4, ge=1)
+    num_heads: int = Field(default=4, ge=1)
     """Attention heads."""
-    mlp_ratio: float = Field(2.0, gt=0)
+    mlp_ratio: float = Field(default=2.0, gt=0)
     """Width of the MLPs relative to `hidden_dim`."""
-    spectral_modes: int = Field(0, ge=0)
+    spectral_modes: int = Field(default=0, ge=0)
     """Frequencies per axis of the spectral mixing; 0 leaves it out."""
     objective: Literal["flow", "regression", "crps"] = "flow"
-    """`flow` learns the distribution by flow matching; `regression` its mean, with tau a mere input; `crps` trains an ensemble of
+    """`flow` learns the distribution by flow matching; `regression` its mean, with tau a mere input; `crps` trains an
+    ensemble of
     one-evaluation members directly on the fair CRPS."""
-    members: int = Field(4, ge=2)
+    members: int = Field(default=4, ge=2)
     """Members per sample while training with `objective: crps`."""
-    reserve: float = Field(0.2, ge=0, lt=1)
-    """Share of the training trajectories that the operator does not see, on which its residuals are learnt: on its own training
+    reserve: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the training trajectories that the operator does not see, on which its residuals are learnt: on its
+    own training
     data they are too small. 0 uses all for both."""
-    steps: int = Field(8, ge=1)
+    steps: int = Field(default=8, ge=1)
     """Sampling steps K."""
     solver: Literal["heun", "euler", "stochastic"] = "heun"
     """`heun` takes 2 K - 1 network evaluations, `euler` and `stochastic` take K."""
 
     def backbone(self, latent_dim: int) -> PDETransformerConfig:
         """The network's PDE-Transformer."""
-        shared = {name: getattr(self, name) for name in ("hidden_dim", "depths", "group_size", "num_heads", "mlp_ratio", "spectral_modes")}
+        shared = {
+            name: getattr(self, name)
+            for name in ("hidden_dim", "depths", "group_size", "num_heads", "mlp_ratio", "spectral_modes")
+        }
         return PDETransformerConfig(input_dim=latent_dim, **shared)
 
 
 class DiffusionResidual(nn.Module):
-    """The network v(x_tau, tau; z_t, z~, c), zero at initialisation; it also serves the student and the other objectives.
+    """The network v(x_tau, tau; z_t, z~, c), zero at initialisation; it also serves the student and the other
+    objectives.
 
     Args:
         latent_dim: Width D of a token.
@@ -71,7 +77,14 @@ class DiffusionResidual(nn.Module):
         params: Number P of PDE parameters.
     """
 
-    def __init__(self, latent_dim: int, settings: DiffusionSettings, grid: Sequence[int], boundary: Sequence[str], params: int):
+    scale: Tensor
+    param_mean: Tensor
+    param_std: Tensor
+    dt: Tensor
+
+    def __init__(
+        self, latent_dim: int, settings: DiffusionSettings, grid: Sequence[int], boundary: Sequence[str], params: int
+    ):
         super().__init__()
         cfg = settings.backbone(latent_dim)
         self.settings = settings

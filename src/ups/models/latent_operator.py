@@ -2,8 +2,8 @@
 
     z(t + dt) = z(t) + dt / dt_ref * f(z(t); dt, c)
 
-f is a PDE-Transformer whose output is zero at initialisation, so the untrained operator is the identity and persistence is the
-worst it starts from.
+f is a PDE-Transformer whose output is zero at initialisation, so the untrained operator is the identity and
+persistence is the worst it starts from.
 """
 
 from __future__ import annotations
@@ -49,11 +49,16 @@ class LatentOperatorConfig:
 class LatentOperator(nn.Module):
     """Advances a `LatentState` by `dt`."""
 
+    param_mean: Tensor
+    param_std: Tensor
+
     def __init__(self, cfg: LatentOperatorConfig):
         super().__init__()
         self.cfg = cfg
         self.conditioning = Conditioning(1, cfg.params, cfg.time_embed_dim, cfg.pdet.hidden_dim)
-        self.transformer = PDETransformer(cfg.pdet, cfg.grid, cfg.boundary, cfg.pdet.hidden_dim, cfg.latent_dim, cfg.latent_dim)
+        self.transformer = PDETransformer(
+            cfg.pdet, cfg.grid, cfg.boundary, cfg.pdet.hidden_dim, cfg.latent_dim, cfg.latent_dim
+        )
         self.register_buffer("param_mean", torch.zeros(cfg.params))
         self.register_buffer("param_std", torch.ones(cfg.params))
 
@@ -155,7 +160,13 @@ class LatentModel(nn.Module):
         return torch.stack(frames, 1)
 
 
-def set_statistics(model: LatentModel, mean: Sequence[float], std: Sequence[float], param_mean: Sequence[float], param_std: Sequence[float]) -> None:
+def set_statistics(
+    model: LatentModel,
+    mean: Sequence[float],
+    std: Sequence[float],
+    param_mean: Sequence[float],
+    param_std: Sequence[float],
+) -> None:
     """Copies the training split's statistics of fields and parameters into the model's buffers."""
     for buffer, values in (
         (model.codec.u_mean, mean),

@@ -1,7 +1,8 @@
-"""Samplers: from noise at tau = 1 to a sample at tau = 0 along a velocity field v(x, tau), with a chosen number of steps.
+"""Samplers: from noise at tau = 1 to a sample at tau = 0 along a velocity field v(x, tau), with a chosen number of
+steps.
 
-    dx = v dtau                                                    deterministic (Heun: arXiv 2206.00364, algorithm 1)
-    dx = v dtau + tau grad log p(x) (-dtau) + sqrt(2 tau) dW       stochastic, with the same marginals
+dx = v dtau                                                    deterministic (Heun: arXiv 2206.00364, algorithm 1)
+dx = v dtau + tau grad log p(x) (-dtau) + sqrt(2 tau) dW       stochastic, with the same marginals
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def evaluations(solver: str, steps: int) -> int:
     return 2 * steps - 1 if solver == "heun" else steps
 
 
-def sample(velocity: Velocity, noise: Tensor, steps: int, solver: str = "heun", generator: torch.Generator | None = None) -> Tensor:
+def sample(
+    velocity: Velocity, noise: Tensor, steps: int, solver: str = "heun", generator: torch.Generator | None = None
+) -> Tensor:
     """Integrates `noise` (B, ...) from tau = 1 to tau = 0.
 
     Args:

@@ -33,9 +33,17 @@ def build(context: Context) -> Stage:
     name = "autoencoder"
     data, codec = context.data, new_model(context).codec
     loader = build_field_loader(
-        data.train, context.dt, 1, context.batch_size(name), seed=context.seed, steps_per_epoch=context.steps_per_epoch(name), ahead=context.training.num_workers
+        data.train,
+        context.dt,
+        1,
+        context.batch_size(name),
+        seed=context.seed,
+        steps_per_epoch=context.steps_per_epoch(name),
+        ahead=context.training.num_workers,
     )
-    held_out = data.validation.trajectories(0, min(context.validation_trajectories, data.validation.n)).to(context.device)
+    held_out = data.validation.trajectories(0, min(context.validation_trajectories, data.validation.n)).to(
+        context.device
+    )
 
     def loss(model: nn.Module, batch: Windows, progress: Progress) -> dict[str, Tensor]:
         u = batch.frames[:, 0]
@@ -45,5 +53,18 @@ def build(context: Context) -> Stage:
         decoded = torch.stack([model(trajectory) for trajectory in held_out])
         return float(nrmse(compare(held_out, decoded)))
 
-    payload = {"system": data.system.to_dict(), "latent": context.latent.model_dump(mode="json"), "operator": context.operator.model_dump(mode="json")}
-    return Stage(name, codec, loader, loader.steps_per_epoch, loss, score, fingerprint=context.fingerprint(name, {}), payload=payload)
+    payload = {
+        "system": data.system.to_dict(),
+        "latent": context.latent.model_dump(mode="json"),
+        "operator": context.operator.model_dump(mode="json"),
+    }
+    return Stage(
+        name,
+        codec,
+        loader,
+        loader.steps_per_epoch,
+        loss,
+        score,
+        fingerprint=context.fingerprint(name, {}),
+        payload=payload,
+    )

@@ -19,7 +19,16 @@ from ups.models.latent_operator import OperatorSettings
 from ups.training import checkpoint
 from ups.training.settings import StageSettings, StagesSettings, TrainingSettings
 
-UNTRACKED = {"num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "checkpoint_seconds", "checkpoint_interval", "log_path"}
+CPU = torch.device("cpu")
+UNTRACKED = {
+    "num_workers",
+    "pin_memory",
+    "persistent_workers",
+    "prefetch_factor",
+    "checkpoint_seconds",
+    "checkpoint_interval",
+    "log_path",
+}
 """Settings that do not change what is learnt."""
 
 
@@ -47,7 +56,7 @@ class Context:
     validation_trajectories: int = 32
     rollout_space: str = "field"
     seed: int = 0
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     source: str = "CONFIG"
 
     @property
@@ -74,21 +83,41 @@ class Context:
 
     def fingerprint(self, stage: str, predecessors: dict[str, str]) -> dict[str, Any]:
         """Everything that decides what a stage learns, as dotted names and plain values."""
-        sections: dict[str, BaseModel] = {"latent": self.latent, "operator": self.operator, "training": self.training, f"stages.{stage}": self.settings(stage)}
-        flat = {name: value for prefix, section in sections.items() for name, value in flatten(section.model_dump(mode="json"), prefix)}
-        return {"data": self.data.hash, "run.seed": self.seed, **flat, **{f"{name} checkpoint": digest for name, digest in predecessors.items()}}
+        sections: dict[str, BaseModel] = {
+            "latent": self.latent,
+            "operator": self.operator,
+            "training": self.training,
+            f"stages.{stage}": self.settings(stage),
+        }
+        flat = {
+            name: value
+            for prefix, section in sections.items()
+            for name, value in flatten(section.model_dump(mode="json"), prefix)
+        }
+        return {
+            "data": self.data.hash,
+            "run.seed": self.seed,
+            **flat,
+            **{f"{name} checkpoint": digest for name, digest in predecessors.items()},
+        }
 
     def require(self, stage: str) -> tuple[Path, dict[str, Any]]:
-        """The best weights of a predecessor, the average where there is one; missing ones name the command that makes them."""
+        """The best weights of a predecessor, the average where there is one; missing ones name the command that makes
+        them."""
         averaged, plain = (self.checkpoints / f"{stage}{suffix}.pt" for suffix in ("_ema", ""))
         path = averaged if self.training.ema_decay and averaged.exists() else plain
         if not path.exists():
-            raise UserError(f"no checkpoint {plain} of stage {stage}: run `ups train --config {self.source} --stage {stage}` first")
+            raise UserError(
+                f"no checkpoint {plain} of stage {stage}: run `ups train --config {self.source} --stage {stage}` first"
+            )
         payload = checkpoint.load(path, self.device)
         if payload.get("kind") != stage:
             raise UserError(f"{path} should hold stage {stage} and holds {payload.get('kind')!r}")
         if payload["fingerprint"].get("data") != self.data.hash:
-            raise UserError(f"{path} was trained on other data; run `ups train --config {self.source} --stage {stage}` in another run.dir, or with --fresh")
+            raise UserError(
+                f"{path} was trained on other data; train it again in another run.dir: "
+                f"`ups train --config {self.source} --stage {stage} --set run.dir=FOLDER`"
+            )
         return path, payload
 
 

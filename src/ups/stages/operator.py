@@ -1,6 +1,7 @@
 """Stage 1: trains the latent operator, and by default the codec with it.
 
-With `training.train_codec` the forward and rollout losses are relative errors of decoded fields, joined by the reconstruction of
+With `training.train_codec` the forward and rollout losses are relative errors of decoded fields, joined by the
+reconstruction of
 the input and the consistency of latents; without it they are mean squared errors in the frozen codec's latent space.
 """
 
@@ -26,14 +27,17 @@ from ups.training.stage import Progress, Stage
 
 
 def horizon(training: TrainingSettings, fraction: float) -> int:
-    """Steps to unroll when `fraction` of the stage is done: 1 until `rollout_start`, then 2 growing to `rollout_horizon`."""
+    """Steps to unroll when `fraction` of the stage is done: 1 until `rollout_start`, then 2 growing to
+    `rollout_horizon`."""
     if not training.lambda_rollout or training.rollout_horizon < 2 or fraction < training.rollout_start:
         return 1
     share = (fraction - training.rollout_start) / max(1 - training.rollout_start, 1e-9)
     return min(training.rollout_horizon, 2 + int(share * (training.rollout_horizon - 1)))
 
 
-def operator_loss(training: TrainingSettings, system: System, model: nn.Module, batch: Windows, progress: Progress) -> dict[str, Tensor]:
+def operator_loss(
+    training: TrainingSettings, system: System, model: LatentModel, batch: Windows, progress: Progress
+) -> dict[str, Tensor]:
     """All losses of a batch: "loss", the total, and its components."""
     joint = training.train_codec
     frames = batch.frames[:, : horizon(training, progress.fraction) + 1]
@@ -62,12 +66,15 @@ def operator_loss(training: TrainingSettings, system: System, model: nn.Module, 
     )
     if not joint:
         return {"loss": bundle.total, **bundle.components}
-    extra = {"L_rec": relative_l2(out.reconstruction, frames[:, 0]), "L_lat": latent_consistency(out.latents, out.encoded[:, 1:])}
+    extra = {
+        "L_rec": relative_l2(out.reconstruction, frames[:, 0]),
+        "L_lat": latent_consistency(out.latents, out.encoded[:, 1:]),
+    }
     total = bundle.total + training.lambda_reconstruction * extra["L_rec"] + training.lambda_latent * extra["L_lat"]
     return {"loss": total, **bundle.components, **extra}
 
 
-def spectral_pair(space: str, model: nn.Module, frames: Tensor, out: Unrolled) -> tuple[Tensor, Tensor]:
+def spectral_pair(space: str, model: LatentModel, frames: Tensor, out: Unrolled) -> tuple[Tensor, Tensor]:
     """One-step prediction and truth with their spatial axes last: (B, D, *G) latents or (B, C, *S) fields."""
     if space == "field":
         return out.fields[:, 0], frames[:, 1]
@@ -100,7 +107,16 @@ def build(context: Context) -> Stage:
     )
     loss = partial(operator_loss, training, data.system)
     fingerprint = context.fingerprint(name, predecessors)
-    return Stage(name, model, loader, loader.steps_per_epoch, loss, rollout_score(context), fingerprint=fingerprint, payload=describe(context))
+    return Stage(
+        name,
+        model,
+        loader,
+        loader.steps_per_epoch,
+        loss,
+        rollout_score(context),
+        fingerprint=fingerprint,
+        payload=describe(context),
+    )
 
 
 def describe(context: Context) -> dict[str, Any]:

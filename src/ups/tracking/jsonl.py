@@ -1,4 +1,5 @@
-"""The training log: one JSON object a line, appended with one write each, so that a kill costs at most the line being written."""
+"""The training log: one JSON object a line, appended with one write each, so that a kill costs at most the line being
+written."""
 
 from __future__ import annotations
 

@@ -27,11 +27,15 @@ def save(payload: Mapping[str, Any], path: Path) -> None:
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
-        raise UserError(f"cannot write the checkpoint {path}: {_reason(error)}; what was saved before is untouched") from error
+        raise UserError(
+            f"cannot write the checkpoint {path}: {_reason(error)}; what was saved before is untouched"
+        ) from error
 
 
 def _reason(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error).strip().splitlines() or ["the file ends too early"])[0]
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -41,7 +45,9 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"no checkpoint at {path}") from error
     except pickle.UnpicklingError as error:
-        raise UserError(f"{path} holds more than tensors and plain values, so it is not loaded: it could run code") from error
+        raise UserError(
+            f"{path} holds more than tensors and plain values, so it is not loaded: it could run code"
+        ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise UserError(f"{path} is not a readable checkpoint (truncated or foreign): {_reason(error)}") from error
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:

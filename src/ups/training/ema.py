@@ -1,6 +1,7 @@
 """The exponential moving average of a model's weights.
 
-e_n = d_n e_(n-1) + (1 - d_n) w_n with d_n = min(decay, (1 + n) / (10 + n)), so short trainings are not dominated by the start.
+e_n = d_n e_(n-1) + (1 - d_n) w_n with d_n = min(decay, (1 + n) / (10 + n)), so that the start does
+not dominate short trainings.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Average:
     @torch.no_grad()
     def update(self, model: nn.Module, n: int) -> None:
         """Update number `n` with the weights of `model`."""
-        mine, theirs = list(self.module.parameters()), [p.detach() for p in model.parameters()]
-        torch._foreach_lerp_(mine, theirs, 1 - decay_at(self.decay, n))
+        for mine, theirs in zip(self.module.parameters(), model.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - decay_at(self.decay, n))
         for buffer, current in zip(self.module.buffers(), model.buffers(), strict=True):
             buffer.copy_(current)

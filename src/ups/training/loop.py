@@ -1,7 +1,7 @@
 """The one training loop of all stages.
 
-Everything random and everything scheduled is a function of the step, and the resume state holds the rest, so a run that was
-killed at any moment and started again ends with the same bits as one that was not.
+Everything random and everything scheduled is a function of the step, and the resume state holds the rest, so a run
+that was killed at any moment and started again ends with the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,16 @@ class Tally:
 class Trainer:
     """One stage in training: the state that changes, and the steps that change it."""
 
-    def __init__(self, stage: Stage, settings: StageSettings, training: TrainingSettings, folder: Path, log: Log, seed: int, device: torch.device):
+    def __init__(
+        self,
+        stage: Stage,
+        settings: StageSettings,
+        training: TrainingSettings,
+        folder: Path,
+        log: Log,
+        seed: int,
+        device: torch.device,
+    ):
         self.stage, self.settings, self.training, self.folder, self.log = stage, settings, training, folder, log
         self.seed, self.device = seed, device
         self.model = stage.model.to(device)
@@ -68,10 +77,9 @@ class Trainer:
 
     # -- state ---------------------------------------------------------------------------------------------------------
     def restore(self) -> None:
-        """Goes on from the resume state if there is one; it must belong to this config."""
-        if self.resume_path.exists():
-            saved = checkpoint.load(self.resume_path)
-            checkpoint.check_fingerprint(saved, self.stage.fingerprint, self.resume_path)
+        """Goes on from the resume state if there is one."""
+        saved = resumable(self.stage, self.folder)
+        if saved is not None:
             checkpoint.load_state(self.model, saved, self.resume_path)
             if self.average:
                 self.average.module.load_state_dict(saved["average"])
@@ -123,7 +131,14 @@ class Trainer:
     def set_rate(self) -> float:
         """Sets and returns this step's learning rate."""
         t = self.tally
-        rate = learning_rate(self.settings.scheduler, self.settings.optimizer.lr, t.step, self.progress.epoch, self.settings.epochs, t.reductions)
+        rate = learning_rate(
+            self.settings.scheduler,
+            self.settings.optimizer.lr,
+            t.step,
+            self.progress.epoch,
+            self.settings.epochs,
+            t.reductions,
+        )
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -174,7 +189,10 @@ class Trainer:
                 self.save_resume()
                 since_save = time.perf_counter()
             if self.stop_signal:
-                raise Stopped(f"stopped in stage {self.stage.name} after {t.step} steps; run the same command again to go on", self.stop_signal)
+                raise Stopped(
+                    f"stopped in stage {self.stage.name} after {t.step} steps; run the same command again to go on",
+                    self.stop_signal,
+                )
         self.finish_epoch({k: float(v) for k, v in sums.items()}, before + time.perf_counter() - start, bar)
 
     def require_finite(self, sums: dict[str, float]) -> None:
@@ -182,8 +200,9 @@ class Trainer:
         if not all(math.isfinite(v) for v in sums.values()):
             bad = ", ".join(k for k, v in sums.items() if not math.isfinite(v))
             raise UserError(
-                f"stage {self.stage.name}: {bad} stopped being finite in epoch {self.tally.epoch + 1}; lower stages.{self.stage.name}.optimizer.lr "
-                f"or set training.grad_clip (the last good state is {self.resume_path})"
+                f"stage {self.stage.name}: {bad} stopped being finite in epoch {self.tally.epoch + 1}; "
+                f"lower stages.{self.stage.name}.optimizer.lr or set training.grad_clip "
+                f"(the last good state is {self.resume_path})"
             )
 
     def finish_epoch(self, sums: dict[str, float], seconds: float, bar: ProgressBar) -> None:
@@ -205,13 +224,28 @@ class Trainer:
         if improved and score is not None:
             t.best_score, t.best_epoch = score, t.epoch
             self.save_weights(self.stage.stem)
-        interval = self.training.checkpoint_interval if settings.checkpoint_interval is None else settings.checkpoint_interval
+        interval = (
+            self.training.checkpoint_interval if settings.checkpoint_interval is None else settings.checkpoint_interval
+        )
         if interval and t.epoch % interval == 0:
             self.save_weights(f"{self.stage.stem}_epoch_{t.epoch}")
         patient = settings.patience is None or t.since_improve <= settings.patience
         t.done = last or not patient or means["loss"] <= settings.target_loss
-        entry = {"stage": self.stage.name, "epoch": t.epoch, **means, "lr": rate, "grad_norm": norm, "score": score, "best_score": t.best_score}
-        entry |= {"best_loss": t.best_loss, "epochs_since_improve": t.since_improve, "steps": t.step, "epoch_time_sec": round(seconds, 4)}
+        entry = {
+            "stage": self.stage.name,
+            "epoch": t.epoch,
+            **means,
+            "lr": rate,
+            "grad_norm": norm,
+            "score": score,
+            "best_score": t.best_score,
+        }
+        entry |= {
+            "best_loss": t.best_loss,
+            "epochs_since_improve": t.since_improve,
+            "steps": t.step,
+            "epoch_time_sec": round(seconds, 4),
+        }
         self.log.write(entry)
         self.save_resume()
         bar.epoch(entry)
@@ -231,8 +265,13 @@ class Trainer:
             compiled = self.training.compile if self.settings.compile is None else self.settings.compile
             if compiled:
                 self.model.compile(mode=self.training.compile_mode)
-            batches = self.stage.batches(self.tally.epoch * self.stage.steps_per_epoch + (self.tally.step % self.epoch_steps) * self.accum)
-            with ProgressBar(self.stage.name, self.settings.epochs, self.epoch_steps, self.tally.step) as bar, self.signals():
+            batches = self.stage.batches(
+                self.tally.epoch * self.stage.steps_per_epoch + (self.tally.step % self.epoch_steps) * self.accum
+            )
+            with (
+                ProgressBar(self.stage.name, self.settings.epochs, self.epoch_steps, self.tally.step) as bar,
+                self.signals(),
+            ):
                 if self.precision.note:
                     bar.note(self.precision.note)
                 while not self.tally.done:
@@ -243,7 +282,7 @@ class Trainer:
         """The averaged weights (else the weights) of the best epoch."""
         path = self.folder / f"{self.stage.stem}{'_ema' if self.average else ''}.pt"
         if not path.exists():
-            raise UserError(f"stage {self.stage.name} never reached a finite score on the validation split, so there is no model to go on with")
+            raise UserError(f"stage {self.stage.name} is recorded as begun in {self.folder}, but {path} is missing")
         checkpoint.load_state(self.model, checkpoint.load(path), path)
         return self.model.eval()
 
@@ -258,10 +297,8 @@ class Trainer:
 
         previous = {}
         for signum in (signal.SIGTERM, signal.SIGINT):
-            try:
+            with suppress(ValueError):  # only the main thread may set handlers
                 previous[signum] = signal.signal(signum, handler)
-            except ValueError:  # not the main thread
-                pass
         try:
             yield
         finally:
@@ -269,8 +306,25 @@ class Trainer:
                 signal.signal(signum, old)
 
 
+def resumable(stage: Stage, folder: Path) -> dict[str, Any] | None:
+    """The resume state of a stage, or None; raises UserError if it was made with other settings or data."""
+    path = folder / f"{stage.stem}_resume.pt"
+    if not path.exists():
+        return None
+    saved = checkpoint.load(path)
+    checkpoint.check_fingerprint(saved, stage.fingerprint, path)
+    return saved
+
+
 def fit(
-    stage: Stage, settings: StageSettings, training: TrainingSettings, folder: Path, log: Log, *, seed: int = 0, device: torch.device | str = "cpu"
+    stage: Stage,
+    settings: StageSettings,
+    training: TrainingSettings,
+    folder: Path,
+    log: Log,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
 ) -> nn.Module:
     """Trains a stage, resuming where it stands, and returns its best model.
 

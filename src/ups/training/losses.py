@@ -19,36 +19,40 @@ from ups.core.settings import Settings
 class LossWeights(Settings):
     """Weights of the operator's losses; a loss with weight 0 is not computed.
 
-    Good values: with `train_codec` on, `lambda_reconstruction` 0.25 and `lambda_latent` 0.1 to 1 (the larger, the closer a rollout
-    in latent space comes to one that re-encodes); `lambda_rollout` 1 with a horizon of 2 to 4.
+    Good values: with `train_codec` on, `lambda_reconstruction` 0.25 and `lambda_latent` 0.1 to 1 (the larger, the
+    closer a rollout in latent space comes to one that re-encodes); `lambda_rollout` 1 with a horizon of 2 to 4.
     """
 
-    lambda_forward: float = Field(1.0, ge=0)
+    lambda_forward: float = Field(default=1.0, ge=0)
     """One-step prediction."""
-    lambda_inv_enc: float = Field(0.0, ge=0)
+    lambda_inv_enc: float = Field(default=0.0, ge=0)
     """Decoding gives the fields back: decode(z) against u."""
-    lambda_inv_dec: float = Field(0.0, ge=0)
+    lambda_inv_dec: float = Field(default=0.0, ge=0)
     """Encoding gives the latents back: encode(decode(z)) against z, for the operator's prediction."""
-    lambda_rollout: float = Field(0.0, ge=0)
+    lambda_rollout: float = Field(default=0.0, ge=0)
     """Steps 2 to `rollout_horizon` through the model's own predictions."""
-    lambda_spectral: float = Field(0.0, ge=0)
+    lambda_spectral: float = Field(default=0.0, ge=0)
     """Relative error of the energy in each frequency."""
-    lambda_relative: float = Field(0.0, ge=0)
+    lambda_relative: float = Field(default=0.0, ge=0)
     """NRMSE beside the mean squared error (diffusion residual, regression objective)."""
-    lambda_reconstruction: float = Field(0.25, ge=0)
+    lambda_reconstruction: float = Field(default=0.25, ge=0)
     """Reconstruction of the input while the codec is trained with the operator; no curriculum."""
-    lambda_latent: float = Field(0.1, ge=0)
-    """Latent consistency, operator(encode(u_t)) against encode(u_t+1), relative to the latents' variance, while the codec is trained."""
-    inverse_loss_warmup_epochs: int = Field(15, ge=0)
+    lambda_latent: float = Field(default=0.1, ge=0)
+    """Latent consistency, operator(encode(u_t)) against encode(u_t+1), relative to the latents' variance, while the
+    codec is trained."""
+    inverse_loss_warmup_epochs: int = Field(default=15, ge=0)
     """Epochs without inverse losses; they then grow over as many epochs."""
-    inverse_loss_max_weight: float = Field(0.05, ge=0)
+    inverse_loss_max_weight: float = Field(default=0.05, ge=0)
     """Cap of the inverse losses' weights."""
-    inverse_loss_frequency: int = Field(1, ge=1)
+    inverse_loss_frequency: int = Field(default=1, ge=1)
     """Inverse losses are computed on every so many steps."""
 
 
-def compute_inverse_loss_curriculum_weight(epoch: float, base_weight: float, warmup_epochs: int = 15, max_weight: float = 0.05) -> float:
-    """Weight of an inverse loss at `epoch`: 0 during warm-up, then a linear ramp as long as the warm-up, then `base_weight`; capped."""
+def compute_inverse_loss_curriculum_weight(
+    epoch: float, base_weight: float, warmup_epochs: int = 15, max_weight: float = 0.05
+) -> float:
+    """Weight of an inverse loss at `epoch`: 0 during warm-up, then a linear ramp as long as the warm-up, then
+    `base_weight`; capped."""
     if epoch < warmup_epochs:
         return 0.0
     ramp = (epoch - warmup_epochs) / warmup_epochs if warmup_epochs else 1.0
@@ -73,17 +77,21 @@ def latent_consistency(z: Tensor, target: Tensor) -> Tensor:
 
 
 def spectral_energy_loss(v: Tensor, u: Tensor, axes: int) -> Tensor:
-    """Mean over frequencies of |E_v - E_u| / (E_u + eps): the error of the energy spectrum, in which every scale counts alike.
+    """Mean over frequencies of |E_v - E_u| / (E_u + eps): the error of the energy spectrum, in which every scale
+    counts alike.
 
     Args:
         v, u: Prediction and truth whose last `axes` axes are spatial.
         axes: Number of spatial axes.
 
-    E is the squared magnitude of the spatial Fourier transform, averaged over the leading axes; eps is a millionth of its mean.
+    E is the squared magnitude of the spatial Fourier transform, averaged over the leading axes; eps is a millionth of
+    its mean.
     """
     dims = tuple(range(-axes, 0))
     leading = tuple(range(v.ndim - axes))
-    energy_v, energy_u = (torch.fft.rfftn(x.float(), dim=dims, norm="ortho").abs().square().mean(leading) for x in (v, u))
+    energy_v, energy_u = (
+        torch.fft.rfftn(x.float(), dim=dims, norm="ortho").abs().square().mean(leading) for x in (v, u)
+    )
     return ((energy_v - energy_u).abs() / (energy_u + 1e-6 * energy_u.mean().detach() + 1e-12)).mean()
 
 
@@ -120,7 +128,8 @@ def compute_operator_loss_bundle(
         weights: Weights and curriculum.
         current_epoch: Epoch for the curriculum.
         measure: Distance of `L_forward` and `L_rollout`.
-        input_fields, encoded_latent: Fields (B, C, *S) and the latents (B, N, D) that must decode to them (`L_inv_enc`).
+        input_fields, encoded_latent: Fields (B, C, *S) and the latents (B, N, D) that must decode to them
+            (`L_inv_enc`).
         pred_latent: The operator's latent prediction (B, N, D), which must survive decoding and encoding (`L_inv_dec`).
         decoder, encoder: The codec, z -> u and u -> z.
         pred_rollout, target_rollout: Later steps of a rollout, (B, K, ...).
@@ -129,7 +138,9 @@ def compute_operator_loss_bundle(
     terms: list[tuple[str, float, Tensor]] = [("L_forward", weights.lambda_forward, measure(pred_next, target_next))]
 
     def curriculum(base: float) -> float:
-        return compute_inverse_loss_curriculum_weight(current_epoch, base, weights.inverse_loss_warmup_epochs, weights.inverse_loss_max_weight)
+        return compute_inverse_loss_curriculum_weight(
+            current_epoch, base, weights.inverse_loss_warmup_epochs, weights.inverse_loss_max_weight
+        )
 
     inv_enc, inv_dec = curriculum(weights.lambda_inv_enc), curriculum(weights.lambda_inv_dec)
     if inv_enc and decoder and input_fields is not None and encoded_latent is not None:
@@ -139,6 +150,8 @@ def compute_operator_loss_bundle(
     if weights.lambda_rollout and pred_rollout is not None and target_rollout is not None:
         terms.append(("L_rollout", weights.lambda_rollout, measure(pred_rollout, target_rollout)))
     if weights.lambda_spectral and spectral_pred is not None and spectral_target is not None:
-        terms.append(("L_spec", weights.lambda_spectral, spectral_energy_loss(spectral_pred, spectral_target, spectral_axes)))
+        terms.append(
+            ("L_spec", weights.lambda_spectral, spectral_energy_loss(spectral_pred, spectral_target, spectral_axes))
+        )
     total = torch.stack([weight * loss for _, weight, loss in terms]).sum()
     return LossBundle(total, {name: loss for name, _, loss in terms})

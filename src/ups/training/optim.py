@@ -15,18 +15,19 @@ from ups.core.settings import Settings
 class OptimizerSettings(Settings):
     """The optimizer of a stage.
 
-    Good values: `muon` with lr 2e-3 for transformers and codecs (AdamW takes what is no matrix, at the same rate); `adamw` with 1e-3.
+    Good values: `muon` with lr 2e-3 for transformers and codecs (AdamW takes what is no matrix, at the same rate);
+    `adamw` with 1e-3.
     """
 
     name: Literal["adamw", "muon", "adam", "sgd"] = "adamw"
     """`muon` orthogonalises the updates of matrices (torch.optim.Muon) and uses AdamW for all else."""
-    lr: float = Field(1e-3, gt=0)
+    lr: float = Field(default=1e-3, gt=0)
     """Peak learning rate."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Averaging factors of Adam's moments."""
-    momentum: float = Field(0.95, ge=0, lt=1)
+    momentum: float = Field(default=0.95, ge=0, lt=1)
     """Momentum of Muon and SGD."""
 
 
@@ -38,24 +39,27 @@ class SchedulerSettings(Settings):
 
     name: Literal["cosineannealinglr", "steplr", "reducelronplateau", "constantlr"] = "cosineannealinglr"
     """Named as in torch.optim.lr_scheduler; the rate changes with every step, not only between epochs."""
-    t_max: float | None = Field(None, gt=0)
+    t_max: float | None = Field(default=None, gt=0)
     """Epochs from the peak to `eta_min` (cosine); all epochs of the stage unless given."""
-    eta_min: float = Field(0.0, ge=0)
+    eta_min: float = Field(default=0.0, ge=0)
     """Lowest rate (cosine, plateau)."""
-    step_size: int = Field(10, ge=1)
+    step_size: int = Field(default=10, ge=1)
     """Epochs between reductions (step)."""
-    gamma: float = Field(0.5, gt=0, le=1)
+    gamma: float = Field(default=0.5, gt=0, le=1)
     """Factor of a reduction (step, plateau)."""
-    patience: int = Field(3, ge=0)
+    patience: int = Field(default=3, ge=0)
     """Evaluations without improvement before a reduction (plateau)."""
-    warmup_steps: int = Field(0, ge=0)
+    warmup_steps: int = Field(default=0, ge=0)
     """Steps of linear growth from 0 at the start."""
 
 
-def learning_rate(settings: SchedulerSettings, peak: float, step: int, epoch: float, epochs: float, reductions: int = 0) -> float:
+def learning_rate(
+    settings: SchedulerSettings, peak: float, step: int, epoch: float, epochs: float, reductions: int = 0
+) -> float:
     """The rate of optimizer step `step`, `epoch` epochs (with fraction) into a stage of `epochs`.
 
-    cosine: eta_min + (peak - eta_min) (1 + cos(pi min(epoch / t_max, 1))) / 2; step: peak gamma^floor(epoch / step_size);
+    cosine: eta_min + (peak - eta_min) (1 + cos(pi min(epoch / t_max, 1))) / 2; step: peak gamma^floor(epoch /
+        step_size);
     plateau: peak gamma^reductions; each times min(1, (step + 1) / warmup_steps).
     """
     warmup = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
@@ -76,7 +80,9 @@ def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> list[torc
     parameters = [p for p in model.parameters() if p.requires_grad]
     adam = {"lr": settings.lr, "betas": settings.betas, "weight_decay": settings.weight_decay}
     if settings.name == "sgd":
-        return [torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)]
+        return [
+            torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
+        ]
     if settings.name == "adam":
         return [torch.optim.Adam(parameters, **adam)]
     if settings.name == "adamw":
@@ -84,6 +90,10 @@ def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> list[torc
     matrices = [p for p in parameters if p.ndim == 2 and min(p.shape) >= 16]
     rest = [p for p in parameters if not (p.ndim == 2 and min(p.shape) >= 16)]
     muon = torch.optim.Muon(
-        matrices, lr=settings.lr, weight_decay=settings.weight_decay, momentum=settings.momentum, adjust_lr_fn="match_rms_adamw"
+        matrices,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        momentum=settings.momentum,
+        adjust_lr_fn="match_rms_adamw",
     )
     return [o for o in (muon if matrices else None, torch.optim.AdamW(rest, **adam) if rest else None) if o is not None]

@@ -35,7 +35,8 @@ class Precision:
         elif amp == "fp16" and device.type == "cuda":
             self.dtype = torch.float16
         elif amp:
-            self.note = f"training.amp: this {device.type} has no native {'fp16' if amp == 'fp16' else 'bf16'}, so training uses float32"
+            wanted = "fp16" if amp == "fp16" else "bf16"
+            self.note = f"training.amp: this {device.type} has no native {wanted}, so training uses float32"
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
 
     def autocast(self) -> AbstractContextManager:

@@ -21,8 +21,16 @@ class ProgressBar:
     def __init__(self, name: str, epochs: int, epoch_steps: int, step: int):
         self.console = Console(stderr=True)
         self.name, self.epochs = name, epochs
-        columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, TextColumn("{task.fields[info]}"), console=self.console, disable=not self.console.is_terminal)
+        columns = (
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(
+            *columns, TextColumn("{task.fields[info]}"), console=self.console, disable=not self.console.is_terminal
+        )
         self.task = self.bar.add_task(name, total=epochs * epoch_steps, completed=step, info="")
         self.every = max(1, epochs // 10)
 

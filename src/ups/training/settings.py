@@ -19,61 +19,64 @@ class TauDistribution(Settings):
 
     type: Literal["uniform", "beta"] = "uniform"
     """Uniform(0, 1), or Beta(alpha, beta)."""
-    alpha: float = Field(1.0, gt=0)
+    alpha: float = Field(default=1.0, gt=0)
     """First shape parameter of Beta."""
-    beta: float = Field(1.0, gt=0)
+    beta: float = Field(default=1.0, gt=0)
     """Second shape parameter of Beta."""
 
 
 class TrainingSettings(LossWeights):
     """What all stages share.
 
-    Good values: batch size 32, gradient clipping at 1, EMA 0.999 (0.998 for runs under 5,000 steps), joint training of the codec.
+    Good values: batch size 32, gradient clipping at 1, EMA 0.999 (0.998 for runs under 5,000 steps), joint training
+    of the codec.
     """
 
-    dt: float | None = Field(None, gt=0)
+    dt: float | None = Field(default=None, gt=0)
     """Physical time step; the data's time axis decides unless given."""
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(default=32, ge=1)
     """Samples in a micro-batch."""
-    steps_per_epoch: int | None = Field(None, ge=1)
+    steps_per_epoch: int | None = Field(default=None, ge=1)
     """Micro-batches in an epoch; one pass over all windows of the training split unless given."""
-    num_workers: int = Field(0, ge=0)
+    num_workers: int = Field(default=0, ge=0)
     """Batches read ahead by background threads where data do not fit in memory."""
     pin_memory: bool = False
     """Copies batches to a GPU from pinned memory."""
     persistent_workers: bool = True
     """Keeps the reading threads from epoch to epoch."""
-    prefetch_factor: int = Field(2, ge=1)
+    prefetch_factor: int = Field(default=2, ge=1)
     """Batches read ahead by each worker."""
     amp: bool | Literal["bf16", "fp16"] = False
-    """Automatic mixed precision: true takes bf16 where the device computes it natively; fp16 only on CUDA, with loss scaling."""
+    """Automatic mixed precision: true takes bf16 where the device computes it natively; fp16 only on CUDA, with loss
+    scaling."""
     compile: bool = False
     """Compiles the model (torch.compile); pays for runs of more than a few minutes."""
     compile_mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"
     """Mode of torch.compile."""
-    accum_steps: int = Field(1, ge=1)
+    accum_steps: int = Field(default=1, ge=1)
     """Micro-batches per optimizer step; their gradients are averaged with exact weights."""
-    grad_clip: float | None = Field(1.0, gt=0)
+    grad_clip: float | None = Field(default=1.0, gt=0)
     """Largest gradient norm; null does not clip."""
-    ema_decay: float | None = Field(0.999, gt=0, lt=1)
+    ema_decay: float | None = Field(default=0.999, gt=0, lt=1)
     """Decay of the averaged weights, which are then what is judged and used; null keeps no average."""
     train_codec: bool = True
     """Trains the codec jointly with the operator; false freezes it after stage 0."""
-    rollout_horizon: int = Field(1, ge=1)
+    rollout_horizon: int = Field(default=1, ge=1)
     """Steps that `L_rollout` unrolls in the end; 1 trains on single steps."""
-    rollout_start: float = Field(0.3, ge=0, le=1)
+    rollout_start: float = Field(default=0.3, ge=0, le=1)
     """Share of the stage after which unrolling starts, with 2 steps; the horizon then grows evenly."""
     rollout_reencode: bool = False
     """Unrolls through decode and encode, as a rollout in field space does, instead of in latent space."""
     shift_augmentation: bool = True
-    """Shifts every sample by a random number of points along periodic axes, where the parameters do not depend on position."""
+    """Shifts every sample by a random number of points along periodic axes, where the parameters do not depend on
+    position."""
     spectral_space: Literal["latent", "field"] = "field"
     """Where `L_spec` compares energies: on the token grid or on the decoded field."""
     tau_distribution: TauDistribution = Field(default_factory=TauDistribution)
     """Noise levels of stages 2 and 3."""
-    checkpoint_interval: int = Field(0, ge=0)
+    checkpoint_interval: int = Field(default=0, ge=0)
     """Keeps a copy of the weights every so many epochs; 0 keeps the best and the last only."""
-    checkpoint_seconds: float = Field(60.0, gt=0)
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
     """Longest time between two saves of the resume state."""
     log_path: str = "reports/training_log.jsonl"
     """The JSONL log, relative to the run folder."""
@@ -85,19 +88,19 @@ class StageSettings(Settings):
     Good values: enough epochs for 3,000 steps and more; `patience` null with a cosine schedule.
     """
 
-    epochs: int = Field(0, ge=0)
+    epochs: int = Field(default=0, ge=0)
     """Passes over the data; 0 skips the stage."""
-    patience: int | None = Field(None, ge=0)
+    patience: int | None = Field(default=None, ge=0)
     """Evaluations without improvement that are tolerated; one more stops the stage. Null never stops early."""
-    validate_every: int = Field(1, ge=1)
+    validate_every: int = Field(default=1, ge=1)
     """Epochs between two evaluations on the validation split."""
-    target_loss: float = Field(0.0, ge=0)
+    target_loss: float = Field(default=0.0, ge=0)
     """The stage stops once its mean training loss is at most this; 0 never stops it."""
-    batch_size: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
     """Overrides `training.batch_size`."""
-    steps_per_epoch: int | None = Field(None, ge=1)
+    steps_per_epoch: int | None = Field(default=None, ge=1)
     """Overrides `training.steps_per_epoch`."""
-    checkpoint_interval: int | None = Field(None, ge=0)
+    checkpoint_interval: int | None = Field(default=None, ge=0)
     """Overrides `training.checkpoint_interval`."""
     compile: bool | None = None
     """Overrides `training.compile`."""
@@ -113,9 +116,9 @@ class ConsistencySettings(StageSettings):
     Good values: `distill_num_taus` 3, `distill_micro_batch` equal to the batch size unless memory is short.
     """
 
-    distill_num_taus: int = Field(3, ge=1)
+    distill_num_taus: int = Field(default=3, ge=1)
     """Noise levels per sample."""
-    distill_micro_batch: int | None = Field(None, ge=1)
+    distill_micro_batch: int | None = Field(default=None, ge=1)
     """Samples per backward pass; the whole batch unless given. The teacher's work is done once per batch."""
     tau_schedule: tuple[int, ...] = ()
     """Noise levels per sample by epoch; the last entry holds on. Overrides `distill_num_taus`."""
@@ -133,9 +136,9 @@ class SteadySettings(StageSettings):
     Good values: `num_steps` 4 to 6; `tolerance` ten times the relative error that matters.
     """
 
-    num_steps: int = Field(6, ge=1)
+    num_steps: int = Field(default=6, ge=1)
     """Refinement steps with shared weights."""
-    tolerance: float = Field(1e-3, gt=0)
+    tolerance: float = Field(default=1e-3, gt=0)
     """A trajectory is steady where ||u(T) - u(T - dt)|| <= tolerance * ||u(T)|| * dt / (duration of the trajectory)."""
 
 

@@ -64,8 +64,8 @@ class Stage:
     model: nn.Module
     batches: Callable[[int], Iterator[Any]]
     steps_per_epoch: int
-    loss: Callable[[nn.Module, Any, Progress], dict[str, Tensor]]
-    score: Callable[[nn.Module], float]
+    loss: Callable[[Any, Any, Progress], dict[str, Tensor]]
+    score: Callable[[Any], float]
     chunks: Callable[[Any, Progress], Iterable[tuple[Any, float]]] = whole
     fingerprint: dict[str, Any] = field(default_factory=dict)
     payload: dict[str, Any] = field(default_factory=dict)

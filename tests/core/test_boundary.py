@@ -1,0 +1,53 @@
+"""Padding, convolutions and spectral mixing at each kind of boundary."""
+
+import torch
+
+from ups.core.boundary import BoundaryConv, StarConv, mirror, pad
+from ups.core.spectral import SpectralMixing
+
+
+def test_padding_continues_a_field_as_its_boundary_says() -> None:
+    x = torch.tensor([[[1.0, 2.0, 3.0]]])
+    assert pad(x, 1, ["periodic"], 2).flatten().tolist() == [3, 1, 2, 3, 1]
+    assert pad(x, 1, ["neumann"], 2).flatten().tolist() == [1, 1, 2, 3, 3]
+    assert pad(x, 1, ["dirichlet"], 2).flatten().tolist() == [0, 1, 2, 3, 0]
+
+
+def test_padding_may_be_wider_than_the_field() -> None:
+    x = torch.tensor([[[1.0, 2.0]]])
+    assert pad(x, 3, ["periodic"], 2).flatten().tolist() == [2, 1, 2, 1, 2, 1, 2, 1]
+
+
+def test_a_periodic_convolution_commutes_with_shifts() -> None:
+    conv, x = BoundaryConv(2, 3, 5, ["periodic", "periodic"]), torch.randn(1, 2, 8, 6)
+    torch.testing.assert_close(conv(x.roll((3, 1), (2, 3))), conv(x).roll((3, 1), (2, 3)))
+
+
+def test_the_star_stencil_is_a_laplacian_with_the_right_weights() -> None:
+    star = StarConv(1, ["periodic"])
+    with torch.no_grad():
+        star.weight[0, :, 0] = torch.tensor([1.0, -2.0, 1.0])
+    x = torch.sin(torch.arange(32) * 2 * torch.pi / 32).view(1, 32, 1)
+    factor = 2 * torch.cos(torch.tensor(2 * torch.pi / 32)) - 2
+    torch.testing.assert_close(star(x), factor * x, rtol=1e-4, atol=1e-6)
+
+
+def test_mirrored_fields_are_even_for_neumann_and_odd_for_dirichlet() -> None:
+    x = torch.tensor([[1.0, 2.0]])
+    assert mirror(x, ["neumann"], 1).tolist() == [[1, 2, 2, 1]]
+    assert mirror(x, ["dirichlet"], 1).tolist() == [[1, 2, -2, -1]]
+
+
+def test_spectral_mixing_is_a_circular_convolution_with_few_frequencies() -> None:
+    layer, x = SpectralMixing(4, (16,), ["periodic"], modes=3), torch.randn(2, 16, 4)
+    y = layer(x)
+    torch.testing.assert_close(layer(x.roll(5, 1)), y.roll(5, 1), rtol=1e-4, atol=1e-5)
+    spectrum = torch.fft.rfft(y, dim=1).abs()
+    assert spectrum[:, 3:].max() < 1e-5 * spectrum[:, :3].max()
+
+
+def test_spectral_mixing_in_two_axes_keeps_negative_frequencies() -> None:
+    layer, x = SpectralMixing(2, (8, 8), ["periodic", "periodic"], modes=2), torch.randn(1, 8, 8, 2)
+    spectrum = torch.fft.fft2(layer(x), dim=(1, 2)).abs()[0, ..., 0]
+    kept = (spectrum > 1e-5).nonzero().tolist()
+    assert [7, 1] in kept and [1, 1] in kept and all(min(i, 8 - i) < 2 and min(j, 8 - j) < 2 for i, j in kept)

@@ -1,0 +1,89 @@
+"""The codec: exact where it can be, aware of boundaries, open to any coordinates."""
+
+import math
+
+import pytest
+import torch
+
+from tests.models.systems import latent_model, system
+from ups.core.boundary import BoundaryConv
+from ups.core.errors import UserError
+from ups.data.fields import Boundary
+from ups.models.autoencoder import Autoencoder, LatentSettings, cosine_basis
+
+
+@pytest.mark.parametrize("shape,tokens", [((32,), 8), ((32,), 5), ((8, 12), 12), ((4, 6, 4), 12)])
+@pytest.mark.parametrize("kind", ["periodic", "dirichlet", "neumann"])
+def test_a_latent_with_room_starts_exactly_invertible(shape: tuple[int, ...], tokens: int, kind: Boundary) -> None:
+    codec = Autoencoder(system(shape, kind, channels=2), LatentSettings(dim=32, tokens=tokens, width=4))
+    u = 3 * torch.randn(2, 2, *shape) + 1
+    codec.calibrate(u)
+    assert (codec(u) - u).abs().max() < 1e-5
+
+
+def test_a_small_latent_starts_as_the_best_smooth_approximation() -> None:
+    codec = Autoencoder(system((64,)), LatentSettings(dim=2, tokens=8, width=4))
+    smooth = torch.sin(2 * math.pi * torch.arange(64) / 64).view(1, 1, 64)
+    assert codec.compression == 4
+    assert (codec(smooth) - smooth).norm() < 0.05 * smooth.norm()
+
+
+def test_the_cosine_basis_is_orthonormal() -> None:
+    basis = cosine_basis(2, (3, 4), 17)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(17), atol=1e-5, rtol=0)
+
+
+def test_calibration_normalises_latents_and_leaves_the_codec_as_it_is() -> None:
+    codec = Autoencoder(system(), LatentSettings(dim=8, tokens=8, width=4))
+    last = codec.head[-1]
+    assert isinstance(last, BoundaryConv)
+    torch.nn.init.normal_(last.conv.weight, std=0.1)
+    u = 5 + 2 * torch.randn(64, 1, 32)
+    before = codec(u)
+    codec.calibrate(u)
+    z = codec.encode(u)
+    torch.testing.assert_close(codec(u), before, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(z.mean((0, 1)), torch.zeros(8), atol=1e-4, rtol=0)
+    torch.testing.assert_close(z.std((0, 1)), torch.ones(8), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("options", [{"group_size": 8}, {"group_size": 0, "spectral_modes": 4}])
+def test_codec_and_operator_commute_with_shifts_by_whole_patches(options: dict[str, int]) -> None:
+    torch.manual_seed(0)
+    model = latent_model(system(), **options)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.2)
+    u, c, dt = torch.randn(2, 1, 32), torch.ones(2, 1), torch.full((2,), 0.1)
+    shifted = model.rollout(u.roll(12, -1), 2, c, dt)
+    torch.testing.assert_close(shifted, model.rollout(u, 2, c, dt).roll(12, -1), rtol=1e-3, atol=1e-4)
+    assert (shifted[:, 0] - u.roll(12, -1)).abs().max() > 0.1
+
+
+def test_windows_commute_with_shifts_by_whole_windows() -> None:
+    model = latent_model(system(), group_size=2, depths=(1, 1, 1))
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.2)
+    u, c, dt = torch.randn(2, 1, 32), torch.ones(2, 1), torch.full((2,), 0.1)
+    torch.testing.assert_close(
+        model.rollout(u.roll(16, -1), 1, c, dt), model.rollout(u, 1, c, dt).roll(16, -1), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_the_decoder_answers_at_any_coordinates() -> None:
+    codec = Autoencoder(system((32,)), LatentSettings(dim=8, tokens=8, width=4))
+    wave = lambda x: torch.sin(2 * math.pi * x).view(1, 1, -1)  # noqa: E731
+    z, fine, points = codec.encode(wave(torch.arange(32) / 32)), torch.arange(100) / 100, torch.rand(7)
+    torch.testing.assert_close(codec.decode(z, [fine]), wave(fine), atol=1e-4, rtol=0)
+    torch.testing.assert_close(codec.decode(z, points[:, None]), wave(points), atol=1e-4, rtol=0)
+
+
+def test_the_encoder_takes_another_resolution() -> None:
+    codec = Autoencoder(system((32,)), LatentSettings(dim=8, tokens=8, width=4))
+    wave = lambda x: torch.sin(2 * math.pi * x).view(1, 1, -1)  # noqa: E731
+    coarse, native = torch.arange(12) / 12, torch.arange(32) / 32
+    torch.testing.assert_close(codec.encode(wave(coarse), [coarse]), codec.encode(wave(native)), atol=1e-4, rtol=0)
+
+
+def test_fields_of_another_shape_are_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"\(B, 1, 32\), found \(2, 1, 16\)"):
+        Autoencoder(system((32,)), LatentSettings(dim=8, tokens=8)).encode(torch.zeros(2, 1, 16))
