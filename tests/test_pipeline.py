@@ -148,7 +148,7 @@ def test_a_missing_predecessor_names_its_command(tmp_path: Path) -> None:
 
 def test_a_run_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where the folder should be")
-    with pytest.raises(UserError, match="cannot write the run folder .*choose another"):
+    with pytest.raises(UserError, match=r"cannot write the run folder .*choose another"):
         train(load_config(config(tmp_path)))
 
 
@@ -178,7 +178,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path: Path, 
     while kills < 5:
         process = subprocess.Popen(command(path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         log = tmp_path / "run" / "reports" / "training_log.jsonl"
-        wait_for(lambda: log.exists(), process)
+        wait_for(log, process)
         time.sleep(moments.uniform(0.0, 0.6))
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
@@ -201,8 +201,8 @@ LONGER = {"autoencoder": {"epochs": 3}, "operator": {"epochs": 30, "optimizer": 
 TIMINGS = {"epoch_time_sec", "ms_per_step", "train_seconds", "config_hash"}
 
 
-def wait_for(condition: Any, process: subprocess.Popen) -> None:
-    while not condition() and process.poll() is None:
+def wait_for(file: Path, process: subprocess.Popen) -> None:
+    while not file.exists() and process.poll() is None:
         time.sleep(0.01)
 
 

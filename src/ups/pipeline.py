@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ups.evaluation.emulators import emulators
 from ups.evaluation.evaluate import evaluate
 from ups.evaluation.ledger import ledger_table
 from ups.evaluation.plot_scores import training_curves
-from ups.stages import autoencoder, operator
+from ups.stages import autoencoder, distill, operator, residual, steady
 from ups.stages.context import Context
 from ups.surrogate import Surrogate
 from ups.tracking.training_logger import TrainingLogger
@@ -34,6 +35,10 @@ from ups.training.stage import Stage
 STAGES: dict[str, Callable[[Context], Stage]] = {
     "autoencoder": autoencoder.build,
     "operator": operator.build,
+    "diff_residual": residual.build,
+    "crps_ensemble": partial(residual.build, name="crps_ensemble"),
+    "consistency_distill": distill.build,
+    "steady_prior": steady.build,
 }
 """The stages in their order."""
 
@@ -95,6 +100,7 @@ def context_of(config: Config, data: Dataset) -> Context:
         data=data,
         latent=config.latent,
         operator=config.operator,
+        diffusion=config.diffusion,
         training=config.training,
         stages=config.stages,
         folder=config.run.dir,
@@ -200,7 +206,7 @@ def evaluate_run(
         "seed": config.run.seed,
         "config_hash": config_hash(config),
     }
-    rows = emulators(surrogate, config.evaluation.batch)
+    rows = emulators(surrogate, config.evaluation.nfe, config.evaluation.batch)
     metrics = evaluate(rows, part, data.system, config.evaluation, target, protocol, seed=config.run.seed)
     log = folder / config.training.log_path
     if log.exists():

@@ -1,4 +1,4 @@
-"""The trained surrogate as its users see it: encode, step, decode, roll out.
+"""The trained surrogate as its users see it: encode, step, decode, roll out, with members or without.
 
 u_t --encode--> z_t --operator(dt, c)--> z_t+1 --decode--> u_t+1
 """
@@ -14,13 +14,23 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
+from ups.core.latent_state import LatentState
 from ups.data.fields import System
 from ups.forecast import Forecast
 from ups.models.autoencoder import LatentSettings
-from ups.models.latent_operator import LatentModel, OperatorSettings
+from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
+from ups.models.latent_operator import LatentModel, OperatorSettings, roll_out
+from ups.models.residual_head import Given, ResidualHead
+from ups.models.steady_prior import SteadyPrior
 from ups.training import checkpoint
 
 Params = Tensor | np.ndarray | Sequence[float] | Mapping[str, float]
+
+
+HEADS = {"diffusion": "diffusion_residual", "crps": "crps_ensemble", "consistency": "consistency_distill"}
+"""Samplers of the residual and the stems of their checkpoints."""
+AUTO = ("consistency", "crps", "diffusion")
+"""What `sampler="auto"` takes, the first that is there."""
 
 
 def best_weights(folder: Path, stage: str) -> Path | None:
@@ -34,22 +44,27 @@ class Surrogate:
 
     Attributes:
         model: Codec and operator.
+        heads: Samplers of the operator's residual by name: `diffusion`, `crps`, `consistency`.
+        steady_prior: Stage 4, or None.
         system: Channels, grid, boundary, parameters and time step of the data it was trained on.
         space: Where rollouts run unless asked otherwise, `field` or `latent`.
-        train_seconds: Time spent on training.
+        train_seconds: Time spent on training, by stage.
     """
 
     def __init__(
         self,
         model: LatentModel,
         *,
+        heads: Mapping[str, ResidualHead] | None = None,
+        steady_prior: SteadyPrior | None = None,
         space: str = "field",
-        train_seconds: float = 0.0,
+        train_seconds: Mapping[str, float] | None = None,
         device: torch.device | str = "cpu",
     ):
         self.device = torch.device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
-        self.space, self.train_seconds = space, train_seconds
+        self.heads, self.steady_prior = dict(heads or {}), steady_prior
+        self.space, self.train_seconds = space, dict(train_seconds or {})
 
     @property
     def system(self) -> System:
@@ -66,7 +81,7 @@ class Surrogate:
         """Opens a run folder.
 
         Raises:
-            UserError: There is no trained operator, or its file is damaged or foreign.
+            UserError: There is no trained operator, or a file is damaged, foreign, or belongs to another operator.
         """
         folder = Path(run) / "checkpoints"
         path = best_weights(folder, "operator")
@@ -74,10 +89,24 @@ class Surrogate:
             raise UserError(f"no trained operator in {folder}: expected operator.pt; train one with `ups run CONFIG`")
         payload = checkpoint.load(path, device)
         model = build(payload, path)
-        seconds = payload["train_seconds"] + sum(
-            checkpoint.load(p)["train_seconds"] for p in [best_weights(folder, "autoencoder")] if p
+        known = checkpoint.digest(model)
+        seconds = {"operator": payload["train_seconds"]}
+        found = {name: best_weights(folder, stem) for name, stem in (*HEADS.items(), ("steady_prior", "steady_prior"))}
+        stored = {name: checkpoint.load(file, device) for name, file in found.items() if file}
+        for name, content in stored.items():
+            if content.get("operator_digest") != known:
+                raise UserError(f"{found[name]} belongs to another operator than {path}; train its stage again")
+            seconds[name] = content["train_seconds"]
+        first = best_weights(folder, "autoencoder")
+        if first is not None:
+            seconds["autoencoder"] = checkpoint.load(first)["train_seconds"]
+        heads = {name: build_head(model, stored[name], found[name], device) for name in HEADS if name in stored}
+        steady = (
+            build_steady(model, stored["steady_prior"], found["steady_prior"]) if "steady_prior" in stored else None
         )
-        return cls(model, space=payload.get("rollout_space", "field"), train_seconds=seconds, device=device)
+        space = payload.get("rollout_space", "field")
+        steady = steady.to(device) if steady else None
+        return cls(model, heads=heads, steady_prior=steady, space=space, train_seconds=seconds, device=device)
 
     @torch.no_grad()
     def encode(self, u: Tensor, coords: Sequence[Tensor] | None = None) -> Tensor:
@@ -96,8 +125,12 @@ class Surrogate:
         steps: int,
         *,
         params: Params | None = None,
+        members: int = 1,
+        sampler: str = "auto",
+        nfe: int | None = None,
         space: str | None = None,
         dt: float | None = None,
+        seed: int = 0,
         batch: int = 64,
     ) -> Forecast:
         """Forecasts from initial states.
@@ -107,29 +140,92 @@ class Surrogate:
             steps: Steps of `dt` to go.
             params: PDE parameters, (B, P) or (P,) in the order of `system.param_names`, or by name; the training mean
                 unless given.
+            members: Members M of the ensemble.
+            sampler: `diffusion`, `consistency`, `crps`, or `none` for the operator alone; `auto` is `none` for one
+                member and otherwise the cheapest sampler that the run has.
+            nfe: Sampling steps per forecast step; the run's setting for `diffusion` and 1 for `consistency` unless
+                given.
             space: `field` decodes and encodes between steps, `latent` does not; the run's setting unless given.
             dt: Physical time step; the data's unless given.
-            batch: States rolled out at once.
+            seed: Fixes the members; the same seed and batch give the same members.
+            batch: States and members rolled out at once.
 
         Returns:
-            A `Forecast` with values (B, 1, steps, C, *S).
+            A `Forecast` with values (B, M, steps, C, *S).
 
         Raises:
             UserError: The shape, a value or a name does not fit.
         """
-        fields, conditions = self._initial(u0), None
+        fields = self._initial(u0)
         conditions = self._params(params, len(fields))
-        space = space or self.space
+        space, head = space or self.space, self._head(sampler, members)
         if space not in ("field", "latent"):
             raise UserError(f"space must be `field` or `latent`, found {space!r}")
-        if steps < 1:
-            raise UserError(f"steps must be at least 1, found {steps}")
-        step = dt or self.system.dt
-        parts = []
+        if steps < 1 or members < 1 or (nfe is not None and nfe < 1):
+            raise UserError(f"steps, members and nfe must be at least 1, found {steps}, {members} and {nfe}")
+        step, parts = dt or self.system.dt, []
+        fields, conditions = (x.repeat_interleave(members, 0) for x in (fields, conditions))
+        generator = torch.Generator(self.device).manual_seed(seed)
         for u, c in zip(fields.split(batch), conditions.split(batch), strict=True):
-            parts.append(self.model.rollout(u, steps, c, torch.full((len(u),), step, device=self.device), space).cpu())
+            parts.append(self._march(u, c, steps, step, space, head, nfe, generator).cpu())
+        values = torch.cat(parts).unflatten(0, (-1, members))
         times = step * torch.arange(1, steps + 1, dtype=torch.double)
-        return Forecast(torch.cat(parts).unsqueeze(1), times, self.system, evaluations=1)
+        return Forecast(values, times, self.system, evaluations=1 + (head.evaluations(nfe) if head else 0))
+
+    def _march(
+        self,
+        u: Tensor,
+        c: Tensor,
+        steps: int,
+        step: float,
+        space: str,
+        head: ResidualHead | None,
+        nfe: int | None,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """u (B, C, *S) -> frames 1 to `steps`, (B, steps, C, *S)."""
+        dt = torch.full((len(u),), step, device=self.device)
+
+        def advance(z: Tensor) -> Tensor:
+            base = self.model.step(z, c, dt)
+            return head.step(Given(z, base, c, dt), nfe, generator) if head else base
+
+        return roll_out(self.model.codec, advance, u, steps, space)
+
+    def _head(self, sampler: str, members: int) -> ResidualHead | None:
+        available = [name for name in AUTO if name in self.heads]
+        if sampler == "none" or (sampler == "auto" and members == 1):
+            if members > 1:
+                raise UserError(
+                    f"{members} members of a forecast without a sampler would all be the same; use members=1"
+                )
+            return None
+        if sampler == "auto" and available:
+            return self.heads[available[0]]
+        if sampler not in self.heads:
+            raise UserError(
+                f"this run has no sampler {sampler!r}: it has {', '.join(available) or 'none'}; "
+                "train stages.diff_residual, stages.crps_ensemble or stages.consistency_distill"
+            )
+        return self.heads[sampler]
+
+    @torch.no_grad()
+    def steady(self, u0: Tensor | np.ndarray, *, params: Params | None = None, batch: int = 64) -> Tensor:
+        """The steady state that u0 (B, C, *S) goes to, (B, C, *S) physical, in `stages.steady_prior.num_steps`
+        evaluations.
+
+        Args:
+            u0: As in `rollout`.
+            params: As in `rollout`.
+            batch: States at once.
+        """
+        if self.steady_prior is None:
+            raise UserError("this run has no steady prior; train it with stages.steady_prior.epochs > 0")
+        fields, parts = self._initial(u0), []
+        for u, c in zip(fields.split(batch), self._params(params, len(fields)).split(batch), strict=True):
+            refined = self.steady_prior(LatentState(self.model.codec.encode(u), cond={"params": c}))
+            parts.append(self.model.codec.decode(refined.z).cpu())
+        return torch.cat(parts)
 
     def _initial(self, u0: Tensor | np.ndarray) -> Tensor:
         u = torch.as_tensor(u0, dtype=torch.float32, device=self.device)
@@ -177,3 +273,25 @@ def build(payload: Mapping[str, Any], path: Path) -> LatentModel:
         raise UserError(f"{path} is not an operator checkpoint of this program: {error}") from error
     checkpoint.load_state(model, payload, path)
     return model
+
+
+def build_head(
+    model: LatentModel, payload: Mapping[str, Any], path: Path | None, device: torch.device | str
+) -> ResidualHead:
+    """A sampler from its checkpoint."""
+    system, settings = model.system, DiffusionSettings.model_validate(payload["diffusion"])
+    grid, params = model.codec.grid, len(system.param_names)
+    network = DiffusionResidual(model.codec.latent.dim, settings, grid, system.boundary, params)
+    checkpoint.load_state(network, payload, path or Path())
+    network = network.to(device).eval().requires_grad_(False)
+    objective = payload["objective"]
+    return ResidualHead(network, objective, settings.steps if objective == "flow" else 1, settings.solver)
+
+
+def build_steady(model: LatentModel, payload: Mapping[str, Any], path: Path | None) -> SteadyPrior:
+    """The steady prior from its checkpoint."""
+    system, pdet = model.system, model.operator.cfg.pdet
+    grid, params = model.codec.grid, len(system.param_names)
+    prior = SteadyPrior(model.codec.latent.dim, pdet, grid, system.boundary, params, payload["num_steps"])
+    checkpoint.load_state(prior, payload, path or Path())
+    return prior.eval().requires_grad_(False)

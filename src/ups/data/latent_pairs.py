@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,13 +137,19 @@ class WindowBatches:
                 waiting.append(pool.submit(self.batch, *next(jobs)))
 
 
-def build_field_loader(split: Split, dt: float, length: int, batch_size: int, **options: object) -> WindowBatches:
-    """Windows of physical fields from a split; options as in `WindowBatches`."""
-    return WindowBatches(split.windows, split.params, split.frames, length, batch_size, dt, **options)  # pyright: ignore[reportArgumentType]
+def build_field_loader(
+    split: Split, rows: np.ndarray, dt: float, length: int, batch_size: int, **options: Any
+) -> WindowBatches:
+    """Windows of physical fields from the trajectories `rows` of a split; options as in `WindowBatches`."""
+
+    def windows(trajectory: np.ndarray, start: np.ndarray, length: int) -> Tensor:
+        return split.windows(rows[trajectory], start, length)
+
+    return WindowBatches(windows, split.params[rows], split.frames, length, batch_size, dt, **options)
 
 
 def build_latent_pair_loader(
-    latents: np.ndarray, params: Tensor, dt: float, batch_size: int, **options: object
+    latents: np.ndarray, params: Tensor, dt: float, batch_size: int, **options: Any
 ) -> WindowBatches:
     """Pairs (z_t, z_t+1) as windows of two frames from cached latents (n, T, N, D), which may be memory-mapped."""
 
@@ -150,4 +157,4 @@ def build_latent_pair_loader(
         frames = start[:, None] + np.arange(length)
         return torch.from_numpy(np.ascontiguousarray(latents[trajectory[:, None], frames]))
 
-    return WindowBatches(windows, params, latents.shape[1], 2, batch_size, dt, **options)  # pyright: ignore[reportArgumentType]
+    return WindowBatches(windows, params, latents.shape[1], 2, batch_size, dt, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,47 +12,88 @@ from ups.evaluation.baselines import FLOOR, AutoencoderFloor
 from ups.evaluation.emulator import Emulator
 from ups.surrogate import Surrogate
 
+STUDENT_STEPS = (1, 2, 4)
+"""Evaluations of the student that are scored."""
+NEEDS = {
+    "none": ("autoencoder", "operator"),
+    "diffusion": ("autoencoder", "operator", "diffusion"),
+    "crps": ("autoencoder", "operator", "crps"),
+    "consistency": ("autoencoder", "operator", "diffusion", "consistency"),
+}
+"""Stages whose training a sampler needs."""
+
 
 @dataclass(frozen=True)
 class SurrogateEmulator:
-    """A `Surrogate` rolled out in one space."""
+    """A `Surrogate` rolled out in one space with one sampler."""
 
     surrogate: Surrogate
     space: str
+    sampler: str = "none"
+    nfe: int | None = None
     batch: int = 64
 
     @property
     def parameters(self) -> int:
-        """Weights of codec and operator."""
-        return self.surrogate.parameters
+        """Weights of codec, operator and sampler."""
+        head = self.surrogate.heads.get(self.sampler)
+        return self.surrogate.parameters + (sum(p.numel() for p in head.network.parameters()) if head else 0)
 
     @property
     def train_seconds(self) -> float:
-        """Time spent on training them."""
-        return self.surrogate.train_seconds
+        """Time spent on training everything that is used."""
+        return sum(self.surrogate.train_seconds.get(stage, 0.0) for stage in NEEDS[self.sampler])
 
     @property
     def evaluations(self) -> float:
-        """Network evaluations per step."""
-        return 1.0
+        """Network evaluations per step and member."""
+        head = self.surrogate.heads.get(self.sampler)
+        return 1.0 + (head.evaluations(self.nfe) if head else 0)
 
     def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
-        """Free rollout from frame `start` of truth (b, T, C, *S): (b, 1, steps, C, *S)."""
-        return self.surrogate.rollout(truth[:, start], steps, params=params, space=self.space, batch=self.batch).values
+        """Free rollout from frame `start` of truth (b, T, C, *S): (b, M, steps, C, *S)."""
+        head = self.surrogate.heads.get(self.sampler)
+        many = members if head and head.objective != "regression" else 1
+        forecast = self.surrogate.rollout(
+            truth[:, start],
+            steps,
+            params=params,
+            members=many,
+            sampler=self.sampler,
+            nfe=self.nfe,
+            space=self.space,
+            seed=seed,
+            batch=self.batch * many,
+        )
+        return forecast.values
 
 
-def emulators(surrogate: Surrogate, batch: int) -> dict[str, Emulator]:
-    """The rows of an evaluation: the autoencoder's floor, and the operator in the other space and in the run's."""
-    codec = surrogate.model.codec
-    other = "latent" if surrogate.space == "field" else "field"
+def emulators(surrogate: Surrogate, nfe: Sequence[int], batch: int) -> dict[str, Emulator]:
+    """The rows of an evaluation: the autoencoder's floor, the operator in the other space and in the run's, and each
+    sampler."""
+    codec, space = surrogate.model.codec, surrogate.space
+    other = "latent" if space == "field" else "field"
 
     def reconstruct(u: Tensor) -> Tensor:
         with torch.no_grad():
             return torch.cat([codec(part) for part in u.to(surrogate.device).split(batch)]).cpu()
 
     size = sum(p.numel() for p in codec.parameters())
-    return {
-        FLOOR: AutoencoderFloor(reconstruct, parameters=size, train_seconds=surrogate.train_seconds),
-        f"operator ({other} space)": SurrogateEmulator(surrogate, other, batch),
-        "operator": SurrogateEmulator(surrogate, surrogate.space, batch),
+    rows: dict[str, Emulator] = {
+        FLOOR: AutoencoderFloor(
+            reconstruct, parameters=size, train_seconds=surrogate.train_seconds.get("autoencoder", 0.0)
+        ),
+        f"operator ({other} space)": SurrogateEmulator(surrogate, other, batch=batch),
+        "operator": SurrogateEmulator(surrogate, space, batch=batch),
     }
+    if "crps" in surrogate.heads:
+        rows["crps"] = SurrogateEmulator(surrogate, space, "crps", batch=batch)
+    if "diffusion" in surrogate.heads:
+        flow = surrogate.heads["diffusion"].objective == "flow"
+        for k in nfe if flow else (1,):
+            name = f"diffusion@{k}" if flow else surrogate.heads["diffusion"].objective
+            rows[name] = SurrogateEmulator(surrogate, space, "diffusion", k, batch)
+    if "consistency" in surrogate.heads:
+        for k in STUDENT_STEPS:
+            rows[f"consistency@{k}"] = SurrogateEmulator(surrogate, space, "consistency", k, batch)
+    return rows

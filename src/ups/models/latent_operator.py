@@ -8,7 +8,7 @@ persistence is the worst it starts from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -151,13 +151,26 @@ class LatentModel(nn.Module):
         Args:
             space: `field` decodes and encodes between steps, `latent` stays in latent space throughout.
         """
-        z, frames = self.codec.encode(u0), []
-        for _ in range(steps):
-            z = self.step(z, params, dt)
-            frames.append(self.codec.decode(z))
-            if space == "field":
-                z = self.codec.encode(frames[-1])
-        return torch.stack(frames, 1)
+        return roll_out(self.codec, lambda z: self.step(z, params, dt), u0, steps, space)
+
+
+def roll_out(codec: Autoencoder, advance: Callable[[Tensor], Tensor], u0: Tensor, steps: int, space: str) -> Tensor:
+    """Rolls any latent step out: u0 (B, C, *S) physical -> (B, steps, C, *S).
+
+    Args:
+        codec: Encodes and decodes.
+        advance: One latent step, (B, N, D) -> (B, N, D).
+        u0: Initial fields.
+        steps: Number of steps.
+        space: `field` decodes and encodes between steps; `latent` stays in latent space throughout.
+    """
+    z, frames = codec.encode(u0), []
+    for _ in range(steps):
+        z = advance(z)
+        frames.append(codec.decode(z))
+        if space == "field":
+            z = codec.encode(frames[-1])
+    return torch.stack(frames, 1)
 
 
 def set_statistics(

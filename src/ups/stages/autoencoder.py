@@ -34,6 +34,7 @@ def build(context: Context) -> Stage:
     data, codec = context.data, new_model(context).codec
     loader = build_field_loader(
         data.train,
+        context.rows(reserved=False),
         context.dt,
         1,
         context.batch_size(name),

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import BaseModel
-from torch import nn
 
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset
 from ups.models.autoencoder import LatentSettings
+from ups.models.diffusion_residual import DiffusionSettings
 from ups.models.latent_operator import OperatorSettings
 from ups.training import checkpoint
 from ups.training.settings import StageSettings, StagesSettings, TrainingSettings
 
 CPU = torch.device("cpu")
+RESIDUAL = ("diff_residual", "crps_ensemble", "consistency_distill")
+"""Stages that learn the operator's residual."""
+FILES = {"diff_residual": "diffusion_residual"}
+"""Stems of the checkpoints of stages whose files are not called like them."""
 UNTRACKED = {
     "num_workers",
     "pin_memory",
@@ -38,7 +42,7 @@ class Context:
 
     Attributes:
         data: The open data set.
-        latent, operator, training, stages: Settings.
+        latent, operator, diffusion, training, stages: Settings.
         folder: The run folder.
         validation_trajectories: Trajectories of the validation split that scores during training use.
         rollout_space: Where these scores roll out.
@@ -50,6 +54,7 @@ class Context:
     data: Dataset
     latent: LatentSettings
     operator: OperatorSettings
+    diffusion: DiffusionSettings
     training: TrainingSettings
     stages: StagesSettings
     folder: Path
@@ -81,9 +86,30 @@ class Context:
         """The physical time step."""
         return self.training.dt or self.data.system.dt
 
+    @property
+    def reserve(self) -> float:
+        """Share of the training trajectories kept from the operator: none without a residual stage."""
+        needed = any(self.settings(name).epochs for name in RESIDUAL)
+        return self.diffusion.reserve if needed else 0.0
+
+    def rows(self, reserved: bool) -> np.ndarray:
+        """Rows of the training split that the operator sees, or those reserved for its residuals; evenly spread."""
+        every = np.arange(self.data.train.n)
+        share = self.reserve
+        if not share:
+            return every
+        chosen = np.floor((every + 1) * share) > np.floor(every * share)
+        if chosen.all() or not chosen.any():
+            raise UserError(
+                f"diffusion.reserve = {share} leaves no trajectory on one side of {len(every)}; use 0 or more"
+            )
+        return every[chosen] if reserved else every[~chosen]
+
     def fingerprint(self, stage: str, predecessors: dict[str, str]) -> dict[str, Any]:
         """Everything that decides what a stage learns, as dotted names and plain values."""
+        residual = {"diffusion": self.diffusion} if stage in RESIDUAL else {}
         sections: dict[str, BaseModel] = {
+            **residual,
             "latent": self.latent,
             "operator": self.operator,
             "training": self.training,
@@ -97,6 +123,7 @@ class Context:
         return {
             "data": self.data.hash,
             "run.seed": self.seed,
+            "reserved share": self.reserve,
             **flat,
             **{f"{name} checkpoint": digest for name, digest in predecessors.items()},
         }
@@ -104,7 +131,7 @@ class Context:
     def require(self, stage: str) -> tuple[Path, dict[str, Any]]:
         """The best weights of a predecessor, the average where there is one; missing ones name the command that makes
         them."""
-        averaged, plain = (self.checkpoints / f"{stage}{suffix}.pt" for suffix in ("_ema", ""))
+        averaged, plain = (self.checkpoints / f"{FILES.get(stage, stage)}{suffix}.pt" for suffix in ("_ema", ""))
         path = averaged if self.training.ema_decay and averaged.exists() else plain
         if not path.exists():
             raise UserError(
@@ -129,12 +156,3 @@ def flatten(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
                 yield from flatten(inner, f"{prefix}.{key}")
     else:
         yield prefix, value
-
-
-def digest(model: nn.Module) -> str:
-    """A hash of all weights and buffers of a model."""
-    sha = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        sha.update(name.encode())
-        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return sha.hexdigest()[:16]

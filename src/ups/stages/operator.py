@@ -19,8 +19,8 @@ from ups.data.latent_pairs import Windows, build_field_loader
 from ups.metrics import compare, nrmse
 from ups.models.latent_operator import LatentModel, Unrolled
 from ups.stages.autoencoder import calibration_fields, new_model
-from ups.stages.context import Context, digest
-from ups.training.checkpoint import load_state
+from ups.stages.context import Context
+from ups.training.checkpoint import digest, load_state
 from ups.training.losses import compute_operator_loss_bundle, latent_consistency, relative_l2
 from ups.training.settings import TrainingSettings
 from ups.training.stage import Progress, Stage
@@ -97,6 +97,7 @@ def build(context: Context) -> Stage:
     periodic = [3 + i for i, kind in enumerate(data.system.boundary) if kind == "periodic"]
     loader = build_field_loader(
         data.train,
+        context.rows(reserved=False),
         context.dt,
         (training.rollout_horizon if training.lambda_rollout else 1) + 1,
         context.batch_size(name),
@@ -122,7 +123,7 @@ def build(context: Context) -> Stage:
 def describe(context: Context) -> dict[str, Any]:
     """What a checkpoint needs so that its model can be built without the config."""
     settings = {"latent": context.latent.model_dump(mode="json"), "operator": context.operator.model_dump(mode="json")}
-    return {"system": context.data.system.to_dict(), **settings}
+    return {"system": context.data.system.to_dict(), "rollout_space": context.rollout_space, **settings}
 
 
 def rollout_score(context: Context) -> Callable[[Any], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 from collections.abc import Mapping
@@ -85,3 +86,12 @@ def check_fingerprint(payload: Mapping[str, Any], fingerprint: Mapping[str, Any]
                 f"{path} belongs to another config: {key} was {theirs.get(key)!r} and is now {fingerprint.get(key)!r}; "
                 "choose another run.dir, or start afresh with --fresh"
             )
+
+
+def digest(model: torch.nn.Module) -> str:
+    """A hash of all weights and buffers of a model."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        sha.update(name.encode())
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()[:16]

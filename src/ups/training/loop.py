@@ -150,7 +150,9 @@ class Trainer:
         self.set_rate()
         progress, total = self.progress, sum(b.size for b in group)
         for batch in group:
-            for chunk, share in self.stage.chunks(batch.to(self.device), progress):
+            with self.precision.autocast():
+                pieces = list(self.stage.chunks(batch.to(self.device), progress))
+            for chunk, share in pieces:
                 weight = share * batch.size / total
                 with self.precision.autocast():
                     losses = self.stage.loss(self.model, chunk, progress)
@@ -272,8 +274,8 @@ class Trainer:
                 ProgressBar(self.stage.name, self.settings.epochs, self.epoch_steps, self.tally.step) as bar,
                 self.signals(),
             ):
-                if self.precision.note:
-                    bar.note(self.precision.note)
+                for note in (*self.stage.notes, self.precision.note):
+                    bar.note(note)
                 while not self.tally.done:
                     self.run_epoch(batches, bar)
         return self.best()

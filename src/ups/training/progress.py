@@ -42,8 +42,9 @@ class ProgressBar:
         self.bar.stop()
 
     def note(self, text: str) -> None:
-        """One line above the bar."""
-        self.console.print(text, highlight=False)
+        """One line above the bar; none where there is nothing to say."""
+        if text:
+            self.console.print(text, highlight=False)
 
     def advance(self) -> None:
         """One step is done."""

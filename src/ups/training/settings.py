@@ -154,6 +154,8 @@ class StagesSettings(Settings):
     """Stage 1: the operator, with the codec unless `training.train_codec` is false."""
     diff_residual: StageSettings = Field(default_factory=StageSettings)
     """Stage 2: the distribution of the operator's residual."""
+    crps_ensemble: StageSettings = Field(default_factory=StageSettings)
+    """Beside stage 2: the same network as an ensemble of one-evaluation members, trained on the fair CRPS."""
     consistency_distill: ConsistencySettings = Field(default_factory=ConsistencySettings)
     """Stage 3: a student that samples it in one to four evaluations."""
     steady_prior: SteadySettings = Field(default_factory=SteadySettings)

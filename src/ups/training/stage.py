@@ -58,6 +58,7 @@ class Stage:
         fingerprint: Dotted names and plain values that must not change when a stage goes on.
         payload: What else belongs into the stage's checkpoints.
         file: Stem of its checkpoints; the name unless given.
+        notes: Sentences for the user, shown when training starts.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Stage:
     fingerprint: dict[str, Any] = field(default_factory=dict)
     payload: dict[str, Any] = field(default_factory=dict)
     file: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def stem(self) -> str:

@@ -1,0 +1,104 @@
+"""Stage 3: distils the residual model into a student that samples in one to four evaluations.
+
+The teacher is the frozen model of stage 2, which stays as it is in its own file. For each batch the operator and the
+teacher
+work once, for all noise levels; the student then learns from pieces of `distill_micro_batch` samples with exact
+weights.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from ups.core.errors import UserError
+from ups.data.latent_pairs import Windows
+from ups.models.consistency import Jumps, consistency_loss, jumps
+from ups.models.diffusion_residual import DiffusionResidual
+from ups.models.residual_head import Given
+from ups.stages import operator
+from ups.stages.context import Context
+from ups.stages.residual import (
+    draw_tau,
+    head_payload,
+    new_network,
+    one_step_crps,
+    pair_loader,
+    reserved_latents,
+    with_operator,
+)
+from ups.training.checkpoint import digest, load_state
+from ups.training.settings import ConsistencySettings
+from ups.training.stage import Progress, Stage
+
+
+@dataclass(frozen=True)
+class DistillBatch:
+    """Points on the teacher's trajectories with what they are conditioned on, both of R = samples x noise levels."""
+
+    points: Jumps
+    given: Given
+
+    def __getitem__(self, part: slice) -> DistillBatch:
+        return DistillBatch(self.points[part], self.given[part])
+
+
+def levels_per_sample(settings: ConsistencySettings, epoch: float) -> int:
+    """Noise levels per sample in an epoch."""
+    schedule = settings.tau_schedule
+    return schedule[min(int(epoch), len(schedule) - 1)] if schedule else settings.distill_num_taus
+
+
+def pieces(batch: DistillBatch, samples: int, micro: int, taus: int) -> Iterable[tuple[DistillBatch, float]]:
+    """The batch in pieces of `micro` samples with their shares of it; the levels of a sample stay together."""
+    for start in range(0, samples, micro):
+        stop = min(start + micro, samples)
+        yield batch[start * taus : stop * taus], (stop - start) / samples
+
+
+def student_loss(student: DiffusionResidual, batch: DistillBatch, progress: Progress) -> dict[str, Tensor]:
+    """The consistency loss of one piece."""
+    loss = consistency_loss(partial(batch.given.velocity, student), batch.points)
+    return {"loss": loss, "L_distill": loss}
+
+
+def build(context: Context) -> Stage:
+    """The stage; its model is the student, which starts from the teacher's weights."""
+    name, settings = "consistency_distill", context.stages.consistency_distill
+    model = operator.load(context)
+    latents = reserved_latents(context, model)
+    path, payload = context.require("diff_residual")
+    if payload["operator_digest"] != digest(model):
+        command = f"ups train --config {context.source} --stage diff_residual"
+        raise UserError(f"{path} belongs to another operator than the one in this run; train it again: `{command}`")
+    if payload["objective"] != "flow":
+        raise UserError(f"{path} learnt objective {payload['objective']}: only a `flow` model can be distilled")
+    teacher = new_network(context, model, latents)
+    load_state(teacher, payload, path)
+    student = copy.deepcopy(teacher)
+    teacher.requires_grad_(False).eval()
+    loader = pair_loader(context, name, latents)
+
+    def chunks(batch: Windows, progress: Progress) -> Iterable[tuple[DistillBatch, float]]:
+        taus = levels_per_sample(settings, progress.epoch)
+        residual = with_operator(model, teacher.scale, batch)
+        given, r = residual.given.repeat(taus), residual.r.repeat_interleave(taus, 0)
+        tau = draw_tau(context.training.tau_distribution, len(r), r.device)
+        points = jumps(partial(given.velocity, teacher), r, tau)
+        return pieces(DistillBatch(points, given), batch.size, settings.distill_micro_batch or batch.size, taus)
+
+    return Stage(
+        name,
+        student,
+        loader,
+        loader.steps_per_epoch,
+        student_loss,
+        one_step_crps(context, model, "consistency"),
+        chunks=chunks,
+        fingerprint=context.fingerprint(name, {"operator": digest(model), "teacher": digest(teacher)}),
+        payload=head_payload(context, model, "consistency"),
+    )

@@ -1,0 +1,209 @@
+"""Stage 2: trains the distribution of the operator's residual on trajectories that the operator did not fit.
+
+`diff_residual` follows `diffusion.objective`; `crps_ensemble` is the same network trained on the fair CRPS, beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ups.data.latent_cache import cached_latents
+from ups.data.latent_pairs import WindowBatches, Windows, build_latent_pair_loader
+from ups.metrics import fair_crps
+from ups.models.diffusion_residual import DiffusionResidual
+from ups.models.latent_operator import LatentModel
+from ups.models.residual_head import Given, Objective, ResidualHead
+from ups.stages import operator
+from ups.stages.context import FILES, Context
+from ups.training.checkpoint import digest
+from ups.training.losses import nrmse, spectral_energy_loss
+from ups.training.settings import TauDistribution, TrainingSettings
+from ups.training.stage import Progress, Stage
+
+SCORED_PAIRS, SCORED_MEMBERS = 96, 8
+"""One-step forecasts of the validation split that choose the best epoch, and members of each."""
+
+
+@dataclass(frozen=True)
+class ResidualBatch:
+    """Scaled residuals r = (z_t+1 - z~) / s, (B, N, D), with what they are conditioned on."""
+
+    r: Tensor
+    given: Given
+
+    def __getitem__(self, part: slice) -> ResidualBatch:
+        return ResidualBatch(self.r[part], self.given[part])
+
+
+def draw_tau(distribution: TauDistribution, n: int, device: torch.device | str = "cpu") -> Tensor:
+    """n noise levels in (0, 1) from torch's generator."""
+    if distribution.type == "beta":
+        return torch.distributions.Beta(distribution.alpha, distribution.beta).sample((n,)).to(device)
+    return torch.rand(n, device=device)
+
+
+def flow_loss(
+    training: TrainingSettings, network: DiffusionResidual, batch: ResidualBatch, progress: Progress
+) -> dict[str, Tensor]:
+    """|| v(x_tau, tau) - (eps - r) ||^2."""
+    eps, tau = torch.randn_like(batch.r), draw_tau(training.tau_distribution, len(batch.r), batch.r.device)
+    t = tau.view(-1, 1, 1)
+    v = batch.given.velocity(network, (1 - t) * batch.r + t * eps, tau)
+    loss = (v - (eps - batch.r)).square().mean()
+    return {"loss": loss, "L_base": loss}
+
+
+def regression_loss(
+    training: TrainingSettings, network: DiffusionResidual, batch: ResidualBatch, progress: Progress
+) -> dict[str, Tensor]:
+    """|| drift(tau) - r ||^2 with tau a mere input: the mean of the residual, no distribution."""
+    tau = draw_tau(training.tau_distribution, len(batch.r), batch.r.device)
+    drift = batch.given.velocity(network, torch.zeros_like(batch.r), tau)
+    base, relative = (drift - batch.r).square().mean(), nrmse(drift, batch.r)
+    return {"loss": base + training.lambda_relative * relative, "L_base": base, "L_rel": relative}
+
+
+def crps_loss(
+    training: TrainingSettings,
+    model: LatentModel,
+    members: int,
+    network: DiffusionResidual,
+    batch: ResidualBatch,
+    progress: Progress,
+) -> dict[str, Tensor]:
+    """Fair CRPS of a few members, in scaled latents and in decoded fields relative to the operator's error."""
+    decode, many = model.codec.decode, batch.given.repeat(members)
+    draws = ResidualHead(network, "crps").draw(many, torch.randn_like(many.z))
+    fields = decode(many.base + network.scale * draws).unflatten(0, (-1, members))
+    truth = decode(batch.given.base + network.scale * batch.r)
+    size = (truth - decode(batch.given.base)).abs().mean().clamp_min(1e-8)
+    latent = fair_crps(batch.r, draws.unflatten(0, (-1, members))).mean()
+    field = fair_crps(truth, fields).mean() / size
+    losses = {"loss": latent + field, "L_crps": latent, "L_crps_field": field}
+    if training.lambda_spectral:
+        losses["L_spec"] = spectral_energy_loss(fields[:, 0], truth, len(model.system.shape))
+        losses["loss"] = losses["loss"] + training.lambda_spectral * losses["L_spec"]
+    return losses
+
+
+def losses_of(context: Context, model: LatentModel, objective: Objective) -> Any:
+    """The loss of an objective, (network, batch, progress) -> losses."""
+    if objective == "crps":
+        return partial(crps_loss, context.training, model, context.diffusion.members)
+    return partial(flow_loss if objective == "flow" else regression_loss, context.training)
+
+
+def with_operator(model: LatentModel, scale: Tensor, batch: Windows) -> ResidualBatch:
+    """Lets the frozen operator predict, and returns what it misses."""
+    with torch.no_grad():
+        z = batch.frames[:, 0]
+        base = model.step(z, batch.params, batch.dt)
+        return ResidualBatch((batch.frames[:, 1] - base) / scale, Given(z, base, batch.params, batch.dt))
+
+
+def new_network(context: Context, model: LatentModel, latents: np.ndarray) -> DiffusionResidual:
+    """A network with fresh weights and the residuals' scales, from the first cached trajectories."""
+    torch.manual_seed(context.seed + 2)
+    codec, statistics, system = model.codec, context.data.statistics, context.data.system
+    network = DiffusionResidual(
+        context.latent.dim, context.diffusion, codec.grid, system.boundary, len(system.param_names)
+    )
+    network.param_mean.copy_(torch.tensor(statistics.param_mean))
+    network.param_std.copy_(torch.tensor(statistics.param_std))
+    network.dt.fill_(context.dt)
+    params = context.data.train.params[context.rows(reserved=True)]
+    parts = []
+    for z, c in zip(latents[:32], params[:32], strict=False):
+        frames = torch.from_numpy(np.array(z)).to(context.device)
+        n = len(frames) - 1
+        base = model.step(
+            frames[:-1], c.expand(n, -1).to(context.device), torch.full((n,), context.dt).to(context.device)
+        )
+        parts.append((frames[1:] - base).cpu())
+    network.scale.copy_(torch.cat(parts).square().mean((0, 1)).sqrt().clamp_min(1e-8))
+    return network.to(context.device)
+
+
+def reserved_latents(context: Context, model: LatentModel) -> np.ndarray:
+    """Latents of the trajectories reserved for residuals, from the run's cache."""
+    rows = context.rows(reserved=True)
+    key = f"train-{digest(model.codec)}-{context.data.hash[:12]}-{len(rows)}"
+    encode = lambda u: model.codec.encode(u.to(context.device))  # noqa: E731
+    return cached_latents(context.folder / "latents", key, context.data.train, rows, encode)
+
+
+def pair_loader(context: Context, name: str, latents: np.ndarray) -> WindowBatches:
+    """Batches of (z_t, z_t+1) from the reserved trajectories."""
+    return build_latent_pair_loader(
+        latents,
+        context.data.train.params[context.rows(reserved=True)],
+        context.dt,
+        context.batch_size(name),
+        seed=context.seed,
+        steps_per_epoch=context.steps_per_epoch(name),
+        ahead=context.training.num_workers,
+    )
+
+
+def one_step_crps(context: Context, model: LatentModel, objective: Objective) -> Any:
+    """The fair CRPS of one-step forecasts of decoded fields on the validation split, by the objective's sampler."""
+    split, draws = context.data.validation, np.random.default_rng(context.seed)
+    trajectory = draws.integers(0, split.n, SCORED_PAIRS)
+    frames = split.windows(trajectory, draws.integers(0, split.frames - 1, SCORED_PAIRS), 2).to(context.device)
+    params = split.params[trajectory].to(context.device)
+    dt = torch.full((SCORED_PAIRS,), context.dt, device=context.device)
+    members = 1 if objective == "regression" else SCORED_MEMBERS
+
+    def score(network: nn.Module) -> float:
+        assert isinstance(network, DiffusionResidual)
+        z = model.codec.encode(frames[:, 0])
+        given = Given(z, model.step(z, params, dt), params, dt).repeat(members)
+        head = ResidualHead(network, objective, context.diffusion.steps, context.diffusion.solver)
+        generator = torch.Generator(context.device).manual_seed(context.seed)
+        ahead = model.codec.decode(head.step(given, generator=generator)).unflatten(0, (-1, members))
+        return float(fair_crps(frames[:, 1], ahead).mean())
+
+    return score
+
+
+def head_payload(context: Context, model: LatentModel, objective: Objective) -> dict[str, Any]:
+    """What a head's checkpoint carries: how to build it, and which operator it belongs to."""
+    settings = context.diffusion.model_dump(mode="json")
+    return {
+        **operator.describe(context),
+        "diffusion": settings,
+        "objective": objective,
+        "operator_digest": digest(model),
+    }
+
+
+def build(context: Context, name: str = "diff_residual") -> Stage:
+    """The stage; its model is a `DiffusionResidual`."""
+    objective: Objective = "crps" if name == "crps_ensemble" else context.diffusion.objective
+    model = operator.load(context)
+    latents = reserved_latents(context, model)
+    network = new_network(context, model, latents)
+    loader = pair_loader(context, name, latents)
+
+    def chunks(batch: Windows, progress: Progress) -> Iterable[tuple[ResidualBatch, float]]:
+        return [(with_operator(model, network.scale, batch), 1.0)]
+
+    return Stage(
+        name,
+        network,
+        loader,
+        loader.steps_per_epoch,
+        losses_of(context, model, objective),
+        one_step_crps(context, model, objective),
+        chunks=chunks,
+        fingerprint=context.fingerprint(name, {"operator": digest(model)}),
+        payload=head_payload(context, model, objective),
+        file=FILES.get(name, name),
+    )

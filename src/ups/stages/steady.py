@@ -1,0 +1,121 @@
+"""Stage 4: trains the steady prior on trajectories that reach a steady state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ups.core.errors import UserError
+from ups.core.latent_state import LatentState
+from ups.data.latent_cache import cached_latents
+from ups.data.latent_pairs import WindowBatches, Windows
+from ups.data.split import Split
+from ups.metrics import compare, nrmse
+from ups.models.latent_operator import LatentModel
+from ups.models.steady_prior import SteadyPrior, is_steady
+from ups.stages import operator
+from ups.stages.context import Context
+from ups.training.checkpoint import digest
+from ups.training.stage import Progress, Stage
+
+
+def steady_rows(split: Split, dt: float, tolerance: float) -> np.ndarray:
+    """Rows of the trajectories of a split that reach a steady state."""
+    steady = []
+    for row in range(split.n):
+        last = split.windows(np.array([row]), np.array([split.frames - 2]), 2)[0]
+        change, size = (last[1] - last[0]).norm(), last[1].norm()
+        steady.append(bool(is_steady(change, size, dt, dt * (split.frames - 1), tolerance)))
+    return np.flatnonzero(steady)
+
+
+def require_steady(context: Context, split: Split, part: str) -> np.ndarray:
+    """The steady rows of a split; none is an error that gives the share."""
+    tolerance = context.stages.steady_prior.tolerance
+    rows = steady_rows(split, context.dt, tolerance)
+    if not len(rows):
+        raise UserError(
+            f"stages.steady_prior: 0 of {split.n} trajectories of the {part} split reach a steady state "
+            f"within tolerance {tolerance}; simulate for longer, or leave the stage out with epochs: 0"
+        )
+    return rows
+
+
+def steady_loss(prior: SteadyPrior, batch: Windows, progress: Progress) -> dict[str, Tensor]:
+    """Mean squared error of the refined latents against the steady ones."""
+    refined = prior(LatentState(batch.frames[:, 0], cond={"params": batch.params}))
+    loss = (refined.z - batch.frames[:, 1]).square().mean()
+    return {"loss": loss, "L_steady": loss}
+
+
+def steady_loader(context: Context, latents: np.ndarray, params: Tensor, name: str) -> WindowBatches:
+    """Batches of (any frame but the last, the last frame) as windows of two."""
+
+    def windows(trajectory: np.ndarray, start: np.ndarray, length: int) -> Tensor:
+        pairs = np.stack([latents[trajectory, start], latents[trajectory, np.full_like(start, -1)]], 1)
+        return torch.from_numpy(pairs)
+
+    return WindowBatches(
+        windows,
+        params,
+        latents.shape[1],
+        2,
+        context.batch_size(name),
+        context.dt,
+        seed=context.seed,
+        steps_per_epoch=context.steps_per_epoch(name),
+    )
+
+
+def steady_score(context: Context, model: LatentModel, rows: np.ndarray) -> Callable[[nn.Module], float]:
+    """nRMSE of the decoded steady state from the first frame, on the validation split."""
+    split, rows = context.data.validation, rows[: context.validation_trajectories]
+    first = split.windows(rows, np.zeros(len(rows), dtype=int), 1)[:, 0].to(context.device)
+    last = split.windows(rows, np.full(len(rows), split.frames - 1), 1).to(context.device)
+    params = split.params[rows].to(context.device)
+
+    def score(prior: nn.Module) -> float:
+        refined = prior(LatentState(model.codec.encode(first), cond={"params": params}))
+        return float(nrmse(compare(last, model.codec.decode(refined.z).unsqueeze(1))))
+
+    return score
+
+
+def build(context: Context) -> Stage:
+    """The stage; its model is a `SteadyPrior`."""
+    name, data = "steady_prior", context.data
+    rows, held_out = (
+        require_steady(context, data.train, "training"),
+        require_steady(context, data.validation, "validation"),
+    )
+    model = operator.load(context)
+    encode = lambda u: model.codec.encode(u.to(context.device))  # noqa: E731
+    key = f"steady-{digest(model.codec)}-{data.hash[:12]}-{len(rows)}"
+    latents = cached_latents(context.folder / "latents", key, data.train, rows, encode)
+    torch.manual_seed(context.seed + 4)
+    system, steps = data.system, context.stages.steady_prior.num_steps
+    prior = SteadyPrior(
+        context.latent.dim, context.operator.pdet, model.codec.grid, system.boundary, len(system.param_names), steps
+    )
+    prior.param_mean.copy_(torch.tensor(data.statistics.param_mean))
+    prior.param_std.copy_(torch.tensor(data.statistics.param_std))
+    loader = steady_loader(context, latents, data.train.params[rows], name)
+    payload: dict[str, Any] = {**operator.describe(context), "num_steps": steps, "operator_digest": digest(model)}
+    share = {"steady": len(rows), "of": data.train.n, "tolerance": context.stages.steady_prior.tolerance}
+    return Stage(
+        name,
+        prior.to(context.device),
+        loader,
+        loader.steps_per_epoch,
+        steady_loss,
+        steady_score(context, model, held_out),
+        fingerprint=context.fingerprint(name, {"operator": digest(model)}),
+        payload={**payload, "share": share},
+        notes=(
+            f"{len(rows)} of {data.train.n} training trajectories reach a steady state within {share['tolerance']}",
+        ),
+    )
