@@ -32,7 +32,7 @@ bench: $(VENV)/.bench  ## the benchmarks against the baselines (hours)
 
 docs: $(VENV)/.docs  ## the documentation, in site/
 	$(BIN)/python -c "from ups.config import reference; print(reference(), end='')" > docs/config.md
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## remove caches and built files; runs, data and .venv stay
 	rm -rf site dist .pytest_cache .ruff_cache .hypothesis

@@ -2,12 +2,7 @@
 
 import json
 import os
-import random
-import signal
 import stat
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +15,6 @@ from tests.small import config
 from ups.config import load_config
 from ups.core.errors import UserError
 from ups.pipeline import evaluate_run, run, train
-from ups.training import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -164,64 +158,3 @@ def test_a_folder_without_a_run_is_one_sentence(tmp_path: Path) -> None:
         evaluate_run(tmp_path)
     with pytest.raises(UserError, match=r"expected operator.pt"):
         ups.load(tmp_path)
-
-
-def command(path: Path) -> list[str]:
-    return [str(Path(sys.executable).parent / "ups"), "run", str(path)]
-
-
-def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path: Path, finished: Path) -> None:
-    path = config(tmp_path, training={**SLOWLY}, stages=LONGER)
-    whole = run(load_config(path, [f"run.dir={tmp_path / 'whole'}"]))
-    moments = random.Random(0)
-    kills = 0
-    while kills < 5:
-        process = subprocess.Popen(command(path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        log = tmp_path / "run" / "reports" / "training_log.jsonl"
-        wait_for(log, process)
-        time.sleep(moments.uniform(0.0, 0.6))
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-        if process.returncode == 0:
-            break
-    assert kills == 5, "the run ended before it was killed five times: make it longer"
-    subprocess.run(command(path), check=True, capture_output=True)
-    assert_same(whole.folder, tmp_path / "run")
-
-
-SLOWLY = {
-    "batch_size": 8,
-    "steps_per_epoch": 6,
-    "ema_decay": 0.9,
-    "lambda_rollout": 1.0,
-    "rollout_horizon": 2,
-    "checkpoint_seconds": 0.05,
-}
-LONGER = {"autoencoder": {"epochs": 3}, "operator": {"epochs": 30, "optimizer": {"name": "muon", "lr": 3e-3}}}
-TIMINGS = {"epoch_time_sec", "ms_per_step", "train_seconds", "config_hash"}
-
-
-def wait_for(file: Path, process: subprocess.Popen) -> None:
-    while not file.exists() and process.poll() is None:
-        time.sleep(0.01)
-
-
-def timeless(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: timeless(v) for k, v in value.items() if k not in TIMINGS}
-    return [timeless(v) for v in value] if isinstance(value, list) else value
-
-
-def assert_same(a: Path, b: Path) -> None:
-    """Weights, log and scores of two run folders are equal, timings apart."""
-    for name in ("autoencoder", "autoencoder_ema", "operator", "operator_ema"):
-        one, two = (checkpoint.load(folder / "checkpoints" / f"{name}.pt")["state"] for folder in (a, b))
-        assert one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one), name
-    logs = [
-        [timeless(json.loads(line)) for line in (f / "reports/training_log.jsonl").read_text().splitlines()]
-        for f in (a, b)
-    ]
-    assert logs[0] == logs[1]
-    assert timeless(json.loads((a / "metrics.json").read_text())) == timeless(
-        json.loads((b / "metrics.json").read_text())
-    )

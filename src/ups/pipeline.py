@@ -21,9 +21,11 @@ from rich.console import Console
 from ups.config import Config, dump_config, load_config
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset, open_dataset
+from ups.evaluation.baselines import FLOOR
 from ups.evaluation.emulators import emulators
-from ups.evaluation.evaluate import evaluate
+from ups.evaluation.evaluate import evaluate, write_metrics
 from ups.evaluation.ledger import ledger_table
+from ups.evaluation.physics import TRUTH, break_even_of, physics_emulators
 from ups.evaluation.plot_scores import training_curves
 from ups.stages import autoencoder, distill, operator, residual, steady
 from ups.stages.context import Context
@@ -206,8 +208,13 @@ def evaluate_run(
         "seed": config.run.seed,
         "config_hash": config_hash(config),
     }
-    rows = emulators(surrogate, config.evaluation.nfe, config.evaluation.batch)
+    trained = emulators(surrogate, config.evaluation.nfe, config.evaluation.batch)
+    physics = physics_emulators(data.system, config.data.generate)
+    solvers = {name: row for name, row in physics.items() if name != TRUTH}
+    rows = {FLOOR: trained.pop(FLOOR), **solvers, **trained, **{k: v for k, v in physics.items() if k == TRUTH}}
     metrics = evaluate(rows, part, data.system, config.evaluation, target, protocol, seed=config.run.seed)
+    metrics["break_even"] = break_even_of(metrics, rows, "operator", part.frames - config.evaluation.context)
+    write_metrics(target / "metrics.json", metrics)
     log = folder / config.training.log_path
     if log.exists():
         training_curves(target / "report" / "training.png", log)
@@ -226,6 +233,8 @@ def show(metrics: dict[str, Any], folder: Path) -> None:
     console.print(ledger_table(metrics["rows"], metrics["protocol"]["bootstrap"], metrics["protocol"]["seed"]))
     for error in metrics["errors"]:
         console.print(f"[yellow]{error}[/]")
+    if metrics["break_even"]:
+        console.print(f"break-even against the classical solver: {metrics['break_even']}", highlight=False)
     for what, path in (("scores", "metrics.json"), ("pictures", "report"), ("model", "checkpoints")):
         console.print(f"{what:<9} {folder / path}", highlight=False, soft_wrap=True)
 

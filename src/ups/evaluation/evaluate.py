@@ -17,6 +17,7 @@ from ups.data.fields import System
 from ups.evaluation.baselines import FLOOR, PERSISTENCE, Persistence
 from ups.evaluation.emulator import Emulator
 from ups.evaluation.ledger import ledger_entries
+from ups.evaluation.physics import SOLVER, TRUTH, CoarseSolver
 from ups.evaluation.predictions import PredictionWriter, read_predictions
 from ups.evaluation.report_figures import draw_report
 from ups.evaluation.rows import ForecastErrors, plain, rollout_scores, score_row, spectra
@@ -242,8 +243,9 @@ def _costs(name: str, emulator: Emulator, seconds: float, steps: int) -> dict[st
     """Costs of a forecaster; `ms_per_step` is for one member of one trajectory at the batch size of the protocol."""
     return {
         "floor": name == FLOOR,
+        "reference": name == TRUTH or name.startswith(SOLVER),
         "nfe_per_step": emulator.evaluations,
-        "ms_per_step": 1e3 * seconds / steps,
+        "ms_per_step": 1e3 * (emulator.seconds if isinstance(emulator, CoarseSolver) else seconds / steps),
         "train_seconds": emulator.train_seconds,
         "parameters": emulator.parameters,
     }

@@ -12,6 +12,14 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+BUILT_ON = {
+    "operator": "persistence",
+    "diffusion": "operator",
+    "crps": "operator",
+    "regression": "operator",
+    "consistency": "diffusion",
+}
+"""Rows, by the start of their names, and the row that each is built on and compared with."""
 Verdict = Literal["pays", "does not pay", "undecided", "no score", "floor", ""]
 
 
@@ -67,12 +75,20 @@ def paired_gain(old: Sequence[float], new: Sequence[float], resamples: int = 100
 
 def ledger_entries(rows: Sequence[dict[str, Any]], resamples: int = 1000, seed: int = 0) -> list[LedgerEntry]:
     """The ledger of the rows of `metrics.json`, in their order."""
-    entries, above = [], None
+    entries, models = [], []
     for row in rows:
-        entries.append(_entry(row, None if row["floor"] else above, resamples, seed))
-        if not row["floor"] and row["error"] is None:
-            above = row
+        compared = not row["floor"] and not row["reference"]
+        entries.append(_entry(row, predecessor(row["model"], models) if compared else None, resamples, seed))
+        if compared and row["error"] is None:
+            models.append(row)
     return entries
+
+
+def predecessor(model: str, above: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The row that shows what `model` bought: what it was built on, else the last of `above`, the rows before it."""
+    base = next((on for start, on in BUILT_ON.items() if model.startswith(start)), None)
+    built_on = [row for row in above if base is not None and row["model"].split("@")[0] == base]
+    return built_on[-1] if built_on else (above[-1] if above else None)
 
 
 def ledger_table(rows: Sequence[dict[str, Any]], resamples: int = 1000, seed: int = 0) -> Table:
@@ -82,7 +98,7 @@ def ledger_table(rows: Sequence[dict[str, Any]], resamples: int = 1000, seed: in
     table.add_column("model", overflow="fold", min_width=11)
     for name in ("nRMSE\n(member)", "nRMSE\n1 step", "CRPS", "spread/\nskill", "calls\n/step", "ms\n/step", "train"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("gain in CRPS on\nthe row above", overflow="fold", min_width=12)
+    table.add_column("gain in CRPS", overflow="fold", min_width=14)
     for entry in ledger_entries(rows, resamples, seed):
         table.add_row(*_cells(entry))
     return table
@@ -145,7 +161,7 @@ def _gain_cell(entry: LedgerEntry) -> str:
     if entry.gain is None:
         return entry.verdict or "-"
     value, low, high = (f"{100 * share:+,.0f}" for share in (entry.gain.value, entry.gain.low, entry.gain.high))
-    return f"{value} % [{low}, {high}]\n{entry.verdict}"
+    return f"{value} % [{low}, {high}]\non {entry.against}:\n{entry.verdict}"
 
 
 def _caption(rows: Sequence[dict[str, Any]]) -> str:
@@ -154,8 +170,9 @@ def _caption(rows: Sequence[dict[str, Any]]) -> str:
     return (
         f"Free rollout of {n} held-out trajectories, physical units; nRMSE of the ensemble mean (of one member). "
         "The CRPS of a single forecast is its mean absolute error. Network calls and ms are per step of one member.\n"
-        "Gain: by how much the CRPS falls, with a paired bootstrap 95 % interval over trajectories (not over training "
-        "seeds). It pays if the whole interval is above 0, does not if it is below, and is undecided otherwise."
+        "Gain: by how much the CRPS falls below that of the row named, with a paired bootstrap 95 % interval over "
+        "trajectories (not over training seeds). It pays if the whole interval is above 0, does not if it is below, "
+        "and is undecided otherwise."
         f"{errors}"
     )
 

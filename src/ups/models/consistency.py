@@ -49,11 +49,15 @@ def heun_step(velocity: Velocity, x: Tensor, tau: Tensor, tau_next: Tensor) -> T
 
 @torch.no_grad()
 def jumps(teacher: Velocity, r: Tensor, tau: Tensor) -> Jumps:
-    """Noises residuals r (R, N, D) to the grid levels nearest above tau (R,), and lets the teacher take one step."""
+    """Noises residuals r (R, N, D) to levels of the teacher's grid and lets the teacher take one step.
+
+    tau (R,) in (0, 1) picks the level by its rank, so that uniform draws visit all levels alike: the highest, from
+    which a one-step sample starts, as often as any other.
+    """
     grid = levels(GRID, r.device)
-    k = (grid[None, :-1] - tau[:, None]).abs().argmin(1)
+    k = ((1 - tau) * GRID).long().clamp(0, GRID - 1)
     here, there = grid[k], grid[k + 1]
-    t = here.view(-1, 1, 1)
+    t = here.view(-1, *[1] * (r.ndim - 1))
     x = (1 - t) * r + t * torch.randn_like(r)
     return Jumps(x, here, heun_step(teacher, x, here, there), there)
 

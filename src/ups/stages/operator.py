@@ -68,7 +68,7 @@ def operator_loss(
         return {"loss": bundle.total, **bundle.components}
     extra = {
         "L_rec": relative_l2(out.reconstruction, frames[:, 0]),
-        "L_lat": latent_consistency(out.latents, out.encoded[:, 1:]),
+        "L_lat": latent_consistency(out.latents, out.encoded[:, 1:].detach()),
     }
     total = bundle.total + training.lambda_reconstruction * extra["L_rec"] + training.lambda_latent * extra["L_lat"]
     return {"loss": total, **bundle.components, **extra}

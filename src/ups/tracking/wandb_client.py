@@ -153,7 +153,7 @@ def _attach(identity: RunIdentity, service: str) -> Any | None:
     os.environ["WANDB_SERVICE"] = service
     try:
         _setup(identity.folder)
-        return wandb.attach(identity.id)
+        return wandb.attach(identity.id)  # pyright: ignore[reportAttributeAccessIssue]
     except Exception:
         os.environ.pop("WANDB_SERVICE")
         if before not in (None, service):

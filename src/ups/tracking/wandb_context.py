@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ups.core.errors import UserError
 from ups.tracking.background import Background
 from ups.tracking.scalars import scalars
 from ups.tracking.wandb_client import SECONDS, Client, RunIdentity, abandon, connect, require_wandb
+from ups.tracking.wandb_handover import HandOver, read_handover
 
 Connect = Callable[[RunIdentity, Mapping[str, Any], str | None, Callable[[str], None]], Client]
 
@@ -41,7 +40,7 @@ class WandBContext:
         connect: Connect = connect,
     ):
         self.identity = identity
-        self._files: list[Path] = []
+        self.handover = HandOver(identity)
         self._client: Client | None = None
         self._background: Background | None = None
         if identity is not None:
@@ -103,29 +102,18 @@ class WandBContext:
     def _connect(self, connect: Connect, config: Mapping[str, Any], service: str | None) -> None:
         assert self.identity is not None and self._background is not None
         self._client = connect(self.identity, config, service, self._background.warn)
-        self._hand_on(self._client.service)
+        if self._client.service:
+            self.handover.update(self._client.service)
 
     def _finish(self, client: Client, exit_code: int) -> None:
         client.finish(exit_code)
-        self._hand_on(None, ended=client.service is not None)
-
-    def _hand_on(self, service: str | None, ended: bool = False) -> None:
-        """Tells other processes where the open run is reached, and that it has ended."""
-        if service or ended:
-            for path in self._files:
-                _write(self.identity, service, path)
+        if client.service:
+            self.handover.update(None)
 
 
 def save_wandb_context(ctx: WandBContext, path: str | Path) -> None:
     """Writes what another process needs to go on with the run of `ctx`; kept up to date until `ctx` finishes."""
-    path = Path(path).absolute()
-    service = ctx._client.service if ctx._client else None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(ctx.identity, service, path)
-    except OSError as error:
-        raise UserError(f"cannot write the W&B context {path}: {error.strerror}") from error
-    ctx._files.append(path)
+    ctx.handover.write_to(Path(path))
 
 
 def load_wandb_context(path: str | Path, config: Mapping[str, Any] | None = None) -> WandBContext:
@@ -133,17 +121,21 @@ def load_wandb_context(path: str | Path, config: Mapping[str, Any] | None = None
 
     Raises UserError if the file is missing or is no such file.
     """
-    identity, service = _read(Path(path))
+    identity, service = read_handover(Path(path))
     context = WandBContext(identity, config, service)
-    context._files.append(Path(path).absolute())
+    context.handover.watch(Path(path))
     return context
 
 
 def open_wandb_context(identity: RunIdentity, config: Mapping[str, Any]) -> WandBContext:
-    """The run that a parent process hands on, else the one that the run folder has had before, else a new one.
+    """The run that a parent process hands on, else the one that the run folder had before, else a new one.
 
-    A parent names its file in the environment variable `WANDB_CONTEXT_FILE`; where it has not written one yet, this
-    run is handed on in it. `identity.id` may be empty. A disabled mode follows a parent too.
+    A parent names a file in the environment variable `WANDB_CONTEXT_FILE`. If it is there, this process goes on with
+    the run in it, whatever the mode; else this process writes it.
+
+    Args:
+        identity: The run; an empty id stands for that of the run folder, or a new one.
+        config: Settings shown with the run.
     """
     handed = os.environ.get(CONTEXT_VARIABLE)
     if handed and Path(handed).exists():
@@ -152,36 +144,19 @@ def open_wandb_context(identity: RunIdentity, config: Mapping[str, Any]) -> Wand
         return WandBContext()
     remembered = identity.folder / "wandb" / "context.json"
     service = None
-    if remembered.exists():
-        before, service = _read(remembered)
-        if before and replace(before, tags=identity.tags, name=identity.name, folder=identity.folder) == replace(
-            identity, id=before.id
-        ):
-            identity = replace(identity, id=before.id)
-        else:
-            service = None
-    context = WandBContext(replace(identity, id=identity.id or secrets.token_hex(4)), config, service)
-    for path in (remembered, *([Path(handed)] if handed else [])):
+    if not identity.id:
+        before, service = _remembered(identity, remembered)
+        identity = replace(identity, id=before or secrets.token_hex(4))
+    context = WandBContext(identity, config, service)
+    for path in (remembered, Path(handed)) if handed else (remembered,):
         save_wandb_context(context, path)
     return context
 
 
-def _write(identity: RunIdentity | None, service: str | None, path: Path) -> None:
-    fields = {**asdict(identity), "folder": str(identity.folder.absolute())} if identity else {"mode": "disabled"}
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps({**fields, "service": service}, indent=1))
-    os.replace(temporary, path)
-
-
-def _read(path: Path) -> tuple[RunIdentity | None, str | None]:
-    try:
-        fields = json.loads(path.read_text())
-        service = fields.pop("service")
-        if fields["mode"] == "disabled":
-            return None, None
-        tags, folder = tuple(fields.pop("tags")), Path(fields.pop("folder"))
-        return RunIdentity(**fields, tags=tags, folder=folder), service
-    except FileNotFoundError:
-        raise UserError(f"there is no W&B context {path}; the process that owns the run writes it") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not a W&B context as save_wandb_context writes it ({error})") from error
+def _remembered(identity: RunIdentity, path: Path) -> tuple[str | None, str | None]:
+    """Id, and service if it may be open, of the folder's earlier run in the same place."""
+    before, service = read_handover(path) if path.exists() else (None, None)
+    if before is None:
+        return None, None
+    same = (before.mode, before.project, before.entity) == (identity.mode, identity.project, identity.entity)
+    return (before.id, service) if same else (None, None)

@@ -89,11 +89,10 @@ def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> list[torc
         return [torch.optim.AdamW(parameters, **adam)]
     matrices = [p for p in parameters if p.ndim == 2 and min(p.shape) >= 16]
     rest = [p for p in parameters if not (p.ndim == 2 and min(p.shape) >= 16)]
-    muon = torch.optim.Muon(
-        matrices,
-        lr=settings.lr,
-        weight_decay=settings.weight_decay,
-        momentum=settings.momentum,
-        adjust_lr_fn="match_rms_adamw",
-    )
-    return [o for o in (muon if matrices else None, torch.optim.AdamW(rest, **adam) if rest else None) if o is not None]
+    optimizers: list[torch.optim.Optimizer] = []
+    if matrices:
+        muon = {"momentum": settings.momentum, "weight_decay": settings.weight_decay, "adjust_lr_fn": "match_rms_adamw"}
+        optimizers.append(torch.optim.Muon(matrices, lr=settings.lr, **muon))
+    if rest:
+        optimizers.append(torch.optim.AdamW(rest, **adam))
+    return optimizers

@@ -1,0 +1,124 @@
+"""Rows that the equations themselves give: the classical solver made coarse, and the true ensemble of a random system.
+
+A surrogate that a coarse solver beats is of no use (McGreivy & Hakim, Nature Machine Intelligence 2024), and a finite
+ensemble of truths is the yardstick of calibration: its quantile intervals, too, hold less than their nominal share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ups.core.errors import UserError
+from ups.data.coarse import coarse_solution
+from ups.data.fields import System
+from ups.data.generate import GenerateSettings, ensemble
+from ups.data.pdes import PDES
+from ups.data.solver import require_jax
+from ups.data.tasks import TASKS
+from ups.evaluation.breakeven import SolverRun, break_even
+from ups.evaluation.emulator import Emulator
+
+TRUTH = "true ensemble"
+SOLVER = "solver@"
+"""Start of the names of rows of the classical solver; the number of points follows."""
+
+
+@dataclass
+class CoarseSolver:
+    """The spectral solver on `points` per axis, with the largest step that is stable there.
+
+    Attributes:
+        system: The data's grid, parameters and task.
+        points: Points per axis.
+        seconds: Time per step of one trajectory in the last rollout, without compilation.
+    """
+
+    system: System
+    points: int
+    parameters: int = 0
+    train_seconds: float = 0.0
+    evaluations: float = 0.0
+    seconds: float = field(default=0.0, init=False)
+
+    def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
+        """Frames after `start` of truth (b, T, C, *S): (b, 1, steps, C, *S)."""
+        u0 = truth[:, start].numpy()
+        named = {name: params[:, i].double().numpy() for i, name in enumerate(self.system.param_names)}
+        times = self.system.dt * np.arange(steps + 1)
+        extent = float(self.system.extent[0])
+        values = np.full((len(u0), steps + 1, *u0.shape[1:]), np.nan, dtype=np.float32)
+        for substeps in self._steps(named, extent):
+            values, self.seconds = coarse_solution(self.system.task, u0, times, named, self.points, substeps, extent)
+            if np.isfinite(values).all():
+                break
+        return torch.from_numpy(values[:, 1:]).unsqueeze(1)
+
+    def _steps(self, named: Mapping[str, np.ndarray], extent: float) -> tuple[int, int, int]:
+        """Solver steps per frame: by the rule of the PDE on this grid, and twice and four times as many if that blows
+        up."""
+        worst = {**TASKS[self.system.task].params, **{k: float(v.min()) for k, v in named.items()}}
+        step = PDES[TASKS[self.system.task].pde].step(worst, extent / self.points)
+        first = max(1, int(np.ceil(self.system.dt / step - 1e-9))) if np.isfinite(step) else 1
+        return first, 2 * first, 4 * first
+
+
+@dataclass(frozen=True)
+class TrueEnsemble:
+    """Independent truths of a random system from the same state, by its generator."""
+
+    settings: GenerateSettings
+    parameters: int = 0
+    train_seconds: float = 0.0
+    evaluations: float = 0.0
+
+    def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
+        """Frames after `start` of truth (b, T, 1, X): (b, M, steps, 1, X)."""
+        runs = ensemble(self.settings, truth[:, start, 0].numpy(), members, steps + 1, 1_000_003 + seed)
+        return torch.from_numpy(runs[:, :, 1:, None])
+
+
+def solver_available() -> bool:
+    """Whether the extra `data` is installed."""
+    try:
+        require_jax()
+    except UserError:
+        return False
+    return True
+
+
+def physics_emulators(system: System, generated: GenerateSettings | None) -> dict[str, Emulator]:
+    """The rows that the equations of a data set give; none where they are not known or the solver is not installed."""
+    if system.task not in TASKS or not solver_available():
+        return {}
+    if PDES[TASKS[system.task].pde].forced:
+        complete = generated is not None and generated.observe_every == 1 and not _ranges(generated)
+        return {TRUTH: TrueEnsemble(generated)} if complete and generated else {}
+    if generated is not None and generated.observe_every > 1:
+        return {}
+    points = [system.shape[0] // n for n in (4, 2, 1) if system.shape[0] // n >= 8]
+    return {f"{SOLVER}{n}": CoarseSolver(system, n) for n in points}
+
+
+def _ranges(generated: GenerateSettings) -> bool:
+    return any(isinstance(value, tuple) for value in generated.params.values())
+
+
+def break_even_of(metrics: Mapping[str, Any], emulators: Mapping[str, Emulator], model: str, steps: int) -> str | None:
+    """After how many forecasts the training of `model` has paid, in words; None without a classical solver."""
+    rows = {row["model"]: row for row in metrics["rows"] if row["error"] is None}
+    runs = [
+        SolverRun(name, rows[name]["rollout"]["nrmse"], emulator.seconds * steps)
+        for name, emulator in emulators.items()
+        if isinstance(emulator, CoarseSolver) and name in rows
+    ]
+    if not runs or model not in rows:
+        return None
+    row = rows[model]
+    seconds = row["ms_per_step"] * steps / 1e3
+    return break_even(row["rollout"]["nrmse"], seconds, row["train_seconds"], runs).sentence

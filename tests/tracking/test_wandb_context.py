@@ -1,0 +1,144 @@
+"""The context: everything in order, nothing at the caller's cost, and one run for all who are handed it."""
+
+import json
+import threading
+import time
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+
+from tests.tracking.fakes import Fake, explode, hang, identity
+from ups.core.errors import UserError
+from ups.tracking import wandb_client, wandb_context
+from ups.tracking.wandb_context import WandBContext, load_wandb_context, open_wandb_context, save_wandb_context
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Stands for the client wherever a context is opened by default."""
+    fake = Fake()
+    monkeypatch.setattr(WandBContext.__init__, "__defaults__", (None, None, None, fake.connect))
+    monkeypatch.delenv(wandb_context.CONTEXT_VARIABLE, raising=False)
+    return fake
+
+
+def record_all(context: WandBContext, path: Path) -> None:
+    """One call of each kind."""
+    context.log_training_metric("operator", "loss", 0.5, step=1)
+    context.log_training_metrics("operator", {"epoch": 2, "loss": 0.25}, step=2)
+    context.log_eval_summary({"operator": {"nrmse": 0.1, "error": None}}, "test")
+    context.log_table("ledger", ["model"], [["operator"]])
+    context.log_image("error", path)
+    context.save_file(path)
+    context.finish(exit_code=1)
+
+
+def test_calls_reach_the_client_in_their_order(tmp_path: Path) -> None:
+    fake = Fake()
+    record_all(WandBContext(identity(tmp_path), {"seed": 0}, connect=fake.connect), tmp_path / "a.png")
+    assert fake.asked == [(identity(tmp_path), {"seed": 0}, None)]
+    assert fake.calls == [
+        ("log", "operator", {"loss": 0.5}, 1),
+        ("log", "operator", {"epoch": 2, "loss": 0.25}, 2),
+        ("summary", {"test/operator/nrmse": 0.1}),
+        ("table", "ledger", ["model"], [["operator"]]),
+        ("image", "error", tmp_path / "a.png"),
+        ("save", tmp_path / "a.png"),
+        ("finish", 1),
+    ]
+
+
+@pytest.mark.parametrize("fake", [Fake(act=explode), Fake(connected=explode)], ids=["every call", "connecting"])
+def test_whatever_explodes_costs_one_warning(tmp_path: Path, fake: Fake, capfd: pytest.CaptureFixture[str]) -> None:
+    record_all(WandBContext(identity(tmp_path), connect=fake.connect), tmp_path / "a.png")
+    assert capfd.readouterr().err == "warning: W&B failed (wandb is broken); the JSONL log is complete\n"
+    assert fake.calls == []
+
+
+@pytest.mark.parametrize("fake", [Fake(act=hang), Fake(connected=hang)], ids=["a call", "connecting"])
+def test_whatever_hangs_costs_its_patience_and_one_warning(
+    tmp_path: Path, fake: Fake, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(wandb_client.SECONDS, "offline", 0.2)
+    context, start = WandBContext(identity(tmp_path), connect=fake.connect), time.monotonic()
+    for step in range(1000):
+        context.log_training_metric("operator", "loss", 0.5, step)
+    assert time.monotonic() - start < 0.5
+    context.finish()
+    assert time.monotonic() - start < 1.5
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_a_disabled_context_takes_every_call_and_does_nothing(tmp_path: Path) -> None:
+    threads = threading.active_count()
+    context = WandBContext()
+    record_all(context, tmp_path / "a.png")
+    assert not context.enabled and threading.active_count() == threads and not list(tmp_path.iterdir())
+    save_wandb_context(context, tmp_path / "context.json")
+    assert not load_wandb_context(tmp_path / "context.json").enabled
+
+
+@pytest.mark.parametrize("spec", [None, ModuleSpec("wandb", None)], ids=["nothing", "a folder named wandb"])
+def test_a_missing_package_is_named_with_its_extra(
+    tmp_path: Path, spec: ModuleSpec | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wandb_client, "find_spec", lambda name: spec)
+    with pytest.raises(
+        UserError, match=r"mode is offline, but wandb is not installed.*universal-physics-stack\[wandb\]"
+    ):
+        WandBContext(identity(tmp_path))
+    assert not open_wandb_context(identity(tmp_path, mode="disabled"), {}).enabled
+
+
+def test_a_context_that_is_loaded_goes_on_with_the_run(tmp_path: Path, fake: Fake) -> None:
+    path = tmp_path / "deep" / "context.json"
+    owner = WandBContext(identity(tmp_path))
+    save_wandb_context(owner, path)
+    while not json.loads(path.read_text())["service"]:
+        time.sleep(0.01)
+    child = load_wandb_context(path, {"seed": 0})
+    child.finish()
+    assert fake.asked[1] == (identity(tmp_path), {"seed": 0}, fake.service)
+    owner.finish()
+    assert json.loads(path.read_text())["service"] is None
+
+
+def test_a_child_does_not_report_its_parents_run_as_ended(tmp_path: Path, fake: Fake) -> None:
+    path = tmp_path / "context.json"
+    owner = WandBContext(identity(tmp_path))
+    save_wandb_context(owner, path)
+    owner._submit(lambda client: None)
+    while not (service := json.loads(path.read_text())["service"]):
+        time.sleep(0.01)
+    fake.service = None
+    load_wandb_context(path).finish()
+    assert json.loads(path.read_text())["service"] == service
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"service": null, "mode": "offline", "id": "a"}'])
+def test_another_file_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "context.json").write_text(text)
+    with pytest.raises(UserError, match=r"context\.json is not a W&B context"):
+        load_wandb_context(tmp_path / "context.json")
+    with pytest.raises(UserError, match=r"there is no W&B context .*other\.json"):
+        load_wandb_context(tmp_path / "other.json")
+
+
+def test_a_run_folder_keeps_its_run_where_it_goes_to_the_same_place(tmp_path: Path, fake: Fake) -> None:
+    for project in ("tests", "tests", "others"):
+        open_wandb_context(identity(tmp_path, "", project=project), {}).finish()
+    first, again, other = [run.id for run, _, _ in fake.asked]
+    assert first == again != other and len(first) == 8
+
+
+def test_a_parent_is_followed_even_where_the_mode_is_disabled(
+    tmp_path: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed = tmp_path / "handed.json"
+    monkeypatch.setenv(wandb_context.CONTEXT_VARIABLE, str(handed))
+    parent = open_wandb_context(identity(tmp_path / "run", ""), {})
+    parent.finish()
+    child = open_wandb_context(identity(tmp_path / "other", "", mode="disabled"), {})
+    child.finish()
+    assert child.enabled and child.identity == parent.identity and handed.exists()

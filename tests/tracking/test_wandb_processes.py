@@ -1,0 +1,142 @@
+"""Weights & Biases with the real client, without a network: what lies on disk after real processes."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tracking import wandb_records
+from tests.tracking.settings import environment, said, start
+from tests.tracking.training import train_toy
+from ups.tracking.sinks import Tracker
+
+LOG = "reports/training_log.jsonl"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Epochs of a process and the evaluation of its child, both offline."""
+    folder = tmp_path_factory.mktemp("tracked")
+    done = start("parent", folder, "offline", WANDB_CONTEXT_FILE=str(folder / "handed.json"))
+    assert (done.returncode, said(done)) == (0, [])
+    return folder
+
+
+def lines(folder: Path) -> list[dict[str, object]]:
+    """The training log."""
+    return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+
+
+def test_training_and_the_evaluation_of_a_child_are_one_run(finished: Path) -> None:
+    (path,) = wandb_records.offline_files(finished)
+    handed = json.loads((finished / "handed.json").read_text())
+    assert wandb_records.run_ids(path) == {handed["id"]} and handed["service"] is None
+    assert wandb_records.exit_codes(path) == [0]
+    rows, summary = wandb_records.history(path), wandb_records.summary(path)
+    assert rows[:3] == [{"global_step": i, "operator/epoch": i, "operator/loss": 1 / i} for i in (1, 2, 3)]
+    assert [row["global_step"] for row in rows if "global_step" in row] == [1, 2, 3, 4]
+    assert rows[-1] == {"diffusion/epoch": 1, "diffusion/loss": 0.5, "global_step": 4}
+    assert summary["test/operator/rollout/nrmse"] == 0.25 and summary["test/persistence/rollout/nrmse"] == 1.5
+    assert "test/operator/rollout/vrmse" not in summary
+
+
+def test_every_stage_is_drawn_over_its_own_epochs(finished: Path) -> None:
+    (path,) = wandb_records.offline_files(finished)
+    assert wandb_records.axes(path) == {"operator/*": "operator/epoch", "diffusion/*": "diffusion/epoch"}
+
+
+def test_the_table_and_the_files_lie_in_the_run(finished: Path) -> None:
+    (path,) = wandb_records.offline_files(finished)
+    (table,) = (path.parent / "files").rglob("*.table.json")
+    data = json.loads(table.read_text())
+    assert data["columns"] == ["model", "nrmse", "gain", "verdict"]
+    assert data["data"] == [["persistence", 1.5, None, ""], ["operator", 0.25, None, "pays"]]
+    kept = path.parent / "files" / "checkpoints" / "operator.pt"
+    assert kept.read_bytes() == (finished / "checkpoints" / "operator.pt").read_bytes()
+    assert json.loads((path.parent / "files" / "metrics.json").read_text())["protocol"] == {"split": "test"}
+
+
+@pytest.mark.slow
+def test_tracking_changes_no_bit_of_the_result(tmp_path: Path) -> None:
+    threads, tracked = torch.get_num_threads(), tmp_path / "tracked"
+    done = start("training", tracked, "offline")
+    assert (done.returncode, said(done)) == (0, [])
+    plain = train_toy(tmp_path / "plain", Tracker())
+    torch.set_num_threads(threads)
+    assert torch.equal(torch.load(tracked / "weights.pt", weights_only=True), plain)
+    assert [e["loss"] for e in lines(tracked)] == [e["loss"] for e in lines(tmp_path / "plain")]
+    (path,) = wandb_records.offline_files(tracked)
+    assert [row["operator/loss"] for row in wandb_records.history(path)] == [e["loss"] for e in lines(tracked)]
+
+
+def test_a_run_without_a_key_goes_on_offline_with_one_warning(tmp_path: Path) -> None:
+    done = start("evaluation", tmp_path, "online")
+    (path,) = wandb_records.offline_files(tmp_path)
+    assert done.returncode == 0 and len(said(done)) == 1
+    assert "No API key configured" in done.stderr and f"wandb sync {path.parent}" in done.stderr
+    assert wandb_records.summary(path)["test/operator/rollout/nrmse"] == 0.25
+
+
+@pytest.mark.slow
+def test_an_unreachable_server_costs_one_warning_and_no_record(tmp_path: Path) -> None:
+    done = start("training", tmp_path, "online", WANDB_API_KEY="0" * 40)
+    (path,) = wandb_records.offline_files(tmp_path)
+    assert done.returncode == 0 and len(said(done)) == 1 and "is recorded offline" in said(done)[0]
+    assert len(lines(tmp_path)) == 3
+    assert [row["operator/loss"] for row in wandb_records.history(path)] == [e["loss"] for e in lines(tmp_path)]
+    assert json.loads((tmp_path / "wandb" / "context.json").read_text())["id"] in path.name
+
+
+@pytest.mark.slow
+def test_a_later_process_continues_the_run_by_its_id(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / finished.name
+    shutil.copytree(finished, folder, symlinks=True)
+    assert start("evaluation", folder, "offline").returncode == 0
+    first, second = wandb_records.offline_files(folder)
+    assert wandb_records.run_ids(first) == wandb_records.run_ids(second)
+    assert wandb_records.summary(second)["test/operator/rollout/nrmse"] == 0.25
+    assert wandb_records.exit_codes(second) == [0]
+
+
+@pytest.mark.slow
+def test_a_run_whose_owner_was_killed_is_continued_by_its_id(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / finished.name
+    shutil.copytree(finished, folder, symlinks=True)
+    context = folder / "wandb" / "context.json"
+    left = json.loads(context.read_text()) | {"service": f"3-1-unix-{tmp_path}/gone"}
+    context.write_text(json.dumps(left))
+    done = start("evaluation", folder, "offline")
+    assert (done.returncode, said(done)) == (0, [])
+    assert wandb_records.run_ids(wandb_records.offline_files(folder)[1]) == {left["id"]}
+
+
+@pytest.mark.slow
+def test_a_client_that_stops_answering_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
+    code = """
+import os, pathlib, signal, sys, time
+from tests.tracking.settings import Tracking
+from ups.tracking.sinks import Tracker, open_sinks
+folder = pathlib.Path(sys.argv[1])
+with Tracker(open_sinks(Tracking(), folder, {})) as tracker:
+    while '"service": null' in (folder / "wandb" / "context.json").read_text():
+        time.sleep(0.02)
+    tracker.epoch({"global_step": 1, "stage": "operator", "epoch": 1, "loss": 1.0})
+    children = pathlib.Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    for child in " ".join(path.read_text() for path in children).split():
+        os.kill(int(child), signal.SIGSTOP)
+"""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=40,
+    )
+    assert done.returncode == 0 and time.monotonic() - began < 30
+    assert len(said(done)) == 1 and "did not answer within 10 s" in said(done)[0]
