@@ -274,13 +274,17 @@ def test_predict_rolls_out_and_writes(tmp_path: Path, monkeypatch: pytest.Monkey
     np.save(tmp_path / "u0.npy", np.zeros((2, 1, 8)))
     out = tmp_path / "new" / "forecast.h5"
     assert ups("predict", tmp_path, tmp_path / "u0.npy", "-o", out, "--steps", 5).exit_code == 0
-    assert out.read_text() == "saved" and calls[0] == ((2, 1, 8), 5, {"params": None, "space": None})
+    assert out.read_text() == "saved" and calls[0] == (
+        (2, 1, 8),
+        5,
+        {"params": None, "space": None, "members": 1, "sampler": "auto", "nfe": None, "seed": 0},
+    )
     picture = tmp_path / "forecast.png"
     options = ["--members", 4, "--nfe", 2, "--param", "Nu=0.1", "--space", "latent"]
     assert ups("predict", tmp_path, tmp_path / "u0.npy", "-o", picture, *options).exit_code == 0
     assert picture.read_text() == "plotted"
     assert calls[1][2].pop("params") == pytest.approx(np.full((2, 1), 0.1))
-    assert calls[1][2] == {"space": "latent", "members": 4, "sampler": "diffusion", "nfe": 2, "seed": 0}
+    assert calls[1][2] == {"space": "latent", "members": 4, "sampler": "auto", "nfe": 2, "seed": 0}
     wrong = ups("predict", tmp_path, tmp_path / "u0.npy", "-o", out, "--param", "nu=0.1")
     assert wrong.exit_code == 2 and wrong.stderr == "error: --param: expected Nu, found nu\n"
 

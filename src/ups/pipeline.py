@@ -28,8 +28,9 @@ from ups.evaluation.ledger import ledger_table
 from ups.evaluation.physics import TRUTH, break_even_of, physics_emulators
 from ups.evaluation.plot_scores import training_curves
 from ups.stages import autoencoder, distill, operator, residual, steady
-from ups.stages.context import Context
+from ups.stages.context import FILES, Context
 from ups.surrogate import Surrogate
+from ups.tracking.sinks import Tracker, open_sinks
 from ups.tracking.training_logger import TrainingLogger
 from ups.training.loop import fit, resumable
 from ups.training.stage import Stage
@@ -128,9 +129,14 @@ def write_config(config: Config) -> None:
     os.replace(temporary, config.run.dir / "config.yaml")
 
 
-def train_stages(config: Config, context: Context, stage: str) -> None:
+def tracker_of(config: Config) -> Tracker:
+    """All that listens to a run besides its log."""
+    return Tracker(open_sinks(config.tracking, config.run.dir, config.model_dump(mode="json")))
+
+
+def train_stages(config: Config, context: Context, stage: str, tracker: Tracker) -> None:
     """Trains one stage, or with `all` every stage that has epochs, in order."""
-    log = TrainingLogger(config.run.dir / config.training.log_path)
+    log = TrainingLogger(config.run.dir / config.training.log_path, (tracker.epoch,))
     names = [name for name in STAGES if context.settings(name).epochs] if stage == "all" else [stage]
     if not names:
         raise UserError("every stage has epochs: 0, so there is nothing to train; set stages.operator.epochs")
@@ -153,6 +159,10 @@ def train_stages(config: Config, context: Context, stage: str) -> None:
             seed=context.seed,
             device=context.device,
         )
+        for suffix in ("", "_ema"):
+            weights = context.checkpoints / f"{FILES.get(name, name)}{suffix}.pt"
+            if weights.exists():
+                tracker.file(weights)
 
 
 def train(config: Config, stage: str = "all") -> Path:
@@ -166,7 +176,8 @@ def train(config: Config, stage: str = "all") -> Path:
         raise UserError(f"no stage {stage!r}: expected all, {', '.join(STAGES)}")
     with claimed(config.run.dir):
         context = prepare(config)
-        train_stages(config, context, stage)
+        with tracker_of(config) as tracker:
+            train_stages(config, context, stage, tracker)
     return config.run.dir
 
 
@@ -176,7 +187,11 @@ def train_all_stages(config: Config) -> Path:
 
 
 def evaluate_run(
-    folder: str | Path, split: str = "test", config: Config | None = None, data: Dataset | None = None
+    folder: str | Path,
+    split: str = "test",
+    config: Config | None = None,
+    data: Dataset | None = None,
+    tracker: Tracker | None = None,
 ) -> dict[str, Any]:
     """Scores the models of a run folder and writes `predictions.h5`, `metrics.json` and pictures into it.
 
@@ -185,6 +200,7 @@ def evaluate_run(
         split: `test`, or `validation` for a look that may guide choices.
         config: The run's config; read from the folder unless given.
         data: The open data set; opened from the config unless given.
+        tracker: Gets the scores; what the config names unless given.
     """
     folder = Path(folder)
     if config is None:
@@ -218,7 +234,13 @@ def evaluate_run(
     log = folder / config.training.log_path
     if log.exists():
         training_curves(target / "report" / "training.png", log)
-    show(metrics, target)
+    if tracker is not None:
+        tracker.evaluation(metrics, target)
+    else:
+        here = config.model_copy(update={"run": config.run.model_copy(update={"dir": folder})})
+        with tracker_of(here) as own:
+            own.evaluation(metrics, target)
+    show(metrics, target, folder)
     return metrics
 
 
@@ -227,22 +249,26 @@ def config_hash(config: Config) -> str:
     return hashlib.sha256(config.model_dump_json(exclude={"run", "tracking"}).encode()).hexdigest()[:16]
 
 
-def show(metrics: dict[str, Any], folder: Path) -> None:
-    """Prints the ledger and where everything lies."""
+def show(metrics: dict[str, Any], target: Path, folder: Path) -> None:
+    """Prints the ledger and where scores and pictures (`target`) and the model (`folder`) lie."""
     console = Console()
     console.print(ledger_table(metrics["rows"], metrics["protocol"]["bootstrap"], metrics["protocol"]["seed"]))
     for error in metrics["errors"]:
         console.print(f"[yellow]{error}[/]")
     if metrics["break_even"]:
         console.print(f"break-even against the classical solver: {metrics['break_even']}", highlight=False)
-    for what, path in (("scores", "metrics.json"), ("pictures", "report"), ("model", "checkpoints")):
-        console.print(f"{what:<9} {folder / path}", highlight=False, soft_wrap=True)
+    places = {"scores": target / "metrics.json", "pictures": target / "report", "model": folder / "checkpoints"}
+    for what, path in places.items():
+        console.print(f"{what:<9} {path}", highlight=False, soft_wrap=True)
 
 
 def run(config: Config) -> RunResult:
     """Everything: data, all stages, evaluation, pictures."""
     with claimed(config.run.dir):
         context = prepare(config)
-        train_stages(config, context, "all")
-        metrics = evaluate_run(config.run.dir, config=config, data=context.data) if config.evaluation.enabled else None
+        with tracker_of(config) as tracker:
+            train_stages(config, context, "all", tracker)
+            metrics = None
+            if config.evaluation.enabled:
+                metrics = evaluate_run(config.run.dir, config=config, data=context.data, tracker=tracker)
     return RunResult(config.run.dir, metrics)

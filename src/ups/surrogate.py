@@ -227,8 +227,13 @@ class Surrogate:
             parts.append(self.model.codec.decode(refined.z).cpu())
         return torch.cat(parts)
 
+    def _tensor(self, values: Tensor | np.ndarray | Sequence[float]) -> Tensor:
+        if isinstance(values, Tensor):
+            return values.detach().to(self.device, torch.float32)
+        return torch.tensor(np.asarray(values), dtype=torch.float32, device=self.device)
+
     def _initial(self, u0: Tensor | np.ndarray) -> Tensor:
-        u = torch.as_tensor(u0, dtype=torch.float32, device=self.device)
+        u = self._tensor(u0)
         expected = (len(self.system.channels), *self.system.shape)
         if tuple(u.shape) in (expected, expected[1:]):
             u = u.reshape(1, *expected)
@@ -252,7 +257,7 @@ class Surrogate:
                     f"params must name {', '.join(names) or 'nothing'}, found {', '.join(params) or 'nothing'}"
                 )
             params = [float(params[name]) for name in names]
-        values = torch.as_tensor(params, dtype=torch.float32, device=self.device)
+        values = self._tensor(params)
         if values.shape not in ((len(names),), (batch, len(names))):
             raise UserError(
                 f"params must have shape ({batch}, {len(names)}) or ({len(names)},), found {tuple(values.shape)}"

@@ -55,7 +55,7 @@ def test_the_flow_loss_of_an_untrained_network_is_the_energy_of_its_target() -> 
     torch.manual_seed(0)
     made = DiffusionResidual(8, DiffusionSettings.model_validate(SMALL), (8,), ("periodic",), 1)
     loss = residual.flow_loss(TrainingSettings(), made, batch(200), START)["loss"]
-    assert float(loss) == pytest.approx(2.0, rel=0.05)
+    assert loss.item() == pytest.approx(2.0, rel=0.05)
 
 
 def test_regression_returns_the_mean_and_no_spread() -> None:

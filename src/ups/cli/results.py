@@ -1,13 +1,18 @@
-"""Commands that start from a trained run: `ups evaluate`, `ups predict`."""
+"""Commands that start from a trained run: `ups evaluate`, `ups predict`, `ups steady`."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ups.cli.options import Param, Run, assignments, number
 from ups.core.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ups.data.fields import System
 
 
 class SplitName(StrEnum):
@@ -20,6 +25,7 @@ class SplitName(StrEnum):
 class SamplerName(StrEnum):
     """What `--sampler` takes."""
 
+    AUTO = "auto"
     NONE = "none"
     DIFFUSION = "diffusion"
     CONSISTENCY = "consistency"
@@ -33,10 +39,25 @@ class SpaceName(StrEnum):
     LATENT = "latent"
 
 
+Input = Annotated[
+    Path,
+    typer.Argument(
+        metavar="INPUT",
+        help="Initial states (B, C, *S) in physical units as .npy or .npz, or a data file.",
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="File to write; a picture if it ends in .png.", show_default=False)
+]
+Frame = Annotated[int, typer.Option(min=0, help="Of a data file: the frame to start from.")]
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
     app.command()(evaluate)
     app.command()(predict)
+    app.command()(steady)
 
 
 def evaluate(
@@ -57,24 +78,13 @@ def evaluate(
 
 def predict(
     run: Run,
-    input: Annotated[
-        Path,
-        typer.Argument(
-            metavar="INPUT",
-            help="Initial states (B, C, *S) in physical units as .npy or .npz, or a data file.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="File to write; a picture if it ends in .png.", show_default=False),
-    ],
+    input: Input,
+    output: Output,
     steps: Annotated[int, typer.Option(min=1, help="Time steps to go.")] = 40,
     members: Annotated[int, typer.Option(min=1, help="Members of the ensemble.")] = 1,
     sampler: Annotated[
-        SamplerName | None,
-        typer.Option(help="Where members differ; the best there is if members > 1, else none.", show_default=False),
-    ] = None,
+        SamplerName, typer.Option(help="Where members differ; `auto`: the cheapest there is if members > 1, else none.")
+    ] = SamplerName.AUTO,
     nfe: Annotated[
         int | None, typer.Option(min=1, help="Network evaluations per sample and step.", show_default=False)
     ] = None,
@@ -84,7 +94,7 @@ def predict(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
     param: Param = None,
-    frame: Annotated[int, typer.Option(min=0, help="Of a data file: the frame to start from.")] = 0,
+    frame: Frame = 0,
 ) -> None:
     """Roll a trained surrogate out from initial states.
 
@@ -94,17 +104,11 @@ def predict(
       ups predict runs/burgers1d states.npy -o out.h5 --members 16 --param Nu=0.01
     """
     import ups
-    from ups.data.inputs import load_input
 
     model = ups.load(run)
-    states, stored = load_input(input, model.system, frame)
-    given = {name: number(value, f"--param {name}") for name, value in assignments(param, "--param").items()}
-    sampling = {}
-    if members > 1 or sampler:
-        chosen = sampler.value if sampler else default_sampler(run)
-        sampling = {"members": members, "sampler": chosen, "nfe": nfe, "seed": seed}
+    states, params = conditions_of(model.system, input, frame, param)
+    sampling = {"members": members, "sampler": sampler.value, "nfe": nfe, "seed": seed}
     output.parent.mkdir(parents=True, exist_ok=True)
-    params = _conditions({**stored, **given}, model.system.param_names, len(states))
     forecast = model.rollout(states, steps, params=params, space=space.value if space else None, **sampling)
     if output.suffix == ".png":
         forecast.plot(output)
@@ -113,10 +117,41 @@ def predict(
     typer.echo(f"wrote {output}: {len(states)} states, {members} members, {steps} steps")
 
 
-def default_sampler(run: Path) -> str:
-    """The cheapest sampler that the run has trained: the distilled student, else the diffusion residual."""
-    student = run / "checkpoints" / "consistency_distill.pt"
-    return "consistency" if student.exists() else "diffusion"
+def steady(
+    run: Run,
+    input: Input,
+    output: Output,
+    frame: Frame = 0,
+    param: Param = None,
+) -> None:
+    """Jump from initial states to the steady states that they go to.
+
+    \b
+    [bold]Example[/bold]
+      ups steady runs/steady states.npy -o steady.h5
+    """
+    import torch
+
+    import ups
+
+    model = ups.load(run)
+    states, params = conditions_of(model.system, input, frame, param)
+    values = model.steady(states, params=params)
+    assert model.steady_prior is not None
+    found = ups.Forecast(values[:, None, None], torch.tensor([torch.inf]), model.system, model.steady_prior.num_steps)
+    found.save(output)
+    typer.echo(f"wrote {output}: {len(states)} steady states")
+
+
+def conditions_of(
+    system: "System", path: Path, frame: int, param: list[str] | None
+) -> "tuple[np.ndarray, np.ndarray | None]":
+    """Initial states (B, C, *S) of an input and the PDE parameters that it holds or the command line gives."""
+    from ups.data.inputs import load_input
+
+    states, stored = load_input(path, system, frame)
+    given = {name: number(value, f"--param {name}") for name, value in assignments(param, "--param").items()}
+    return states, _conditions({**stored, **given}, system.param_names, len(states))
 
 
 def _conditions(known: dict[str, Any], names: tuple[str, ...], count: int) -> Any:

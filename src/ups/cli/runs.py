@@ -19,6 +19,7 @@ class StageName(StrEnum):
     AUTOENCODER = "autoencoder"
     OPERATOR = "operator"
     DIFF_RESIDUAL = "diff_residual"
+    CRPS_ENSEMBLE = "crps_ensemble"
     CONSISTENCY_DISTILL = "consistency_distill"
     STEADY_PRIOR = "steady_prior"
 

@@ -46,6 +46,10 @@ class Windows:
         move = [x.to(device, non_blocking=True) for x in (self.frames, self.params, self.dt)]
         return Windows(*move)
 
+    def pinned(self) -> Windows:
+        """The same in pinned memory."""
+        return Windows(self.frames.pin_memory(), self.params.pin_memory(), self.dt.pin_memory())
+
     def __getitem__(self, part: slice) -> Windows:
         return Windows(self.frames[part], self.params[part], self.dt[part])
 
@@ -77,7 +81,9 @@ class WindowBatches:
         seed: Fixes order and shifts.
         shift_axes: Axes of a window that are shifted at random, or none.
         steps_per_epoch: Batches in an epoch; all windows unless given.
-        ahead: Batches read ahead in background threads; 0 reads on demand.
+        workers: Threads that read ahead; 0 reads on demand.
+        prefetch: Batches that each of them reads ahead.
+        pin: Whether batches lie in pinned memory, from which copies to a GPU do not block.
     """
 
     def __init__(
@@ -92,14 +98,17 @@ class WindowBatches:
         seed: int = 0,
         shift_axes: Sequence[int] = (),
         steps_per_epoch: int | None = None,
-        ahead: int = 0,
+        workers: int = 0,
+        prefetch: int = 2,
+        pin: bool = False,
     ):
         if frames < length:
             raise UserError(
                 f"windows of {length} frames are needed (training.rollout_horizon + 1), but trajectories have {frames}"
             )
         self.windows, self.params, self.length, self.batch_size, self.dt = windows, params, length, batch_size, dt
-        self.seed, self.shift_axes, self.ahead = seed, tuple(shift_axes), ahead
+        self.seed, self.shift_axes = seed, tuple(shift_axes)
+        self.workers, self.prefetch, self.pin = workers, prefetch, pin
         self.starts = frames - length + 1
         self.total = len(params) * self.starts
         available = math.ceil(self.total / batch_size)
@@ -114,7 +123,8 @@ class WindowBatches:
         draws = np.random.Generator(np.random.Philox(key=[self.seed + 1, step]))
         for axis in self.shift_axes:
             frames = shift(frames, draws.integers(0, frames.shape[axis], len(frames)), axis)
-        return Windows(frames, self.params[trajectory], torch.full((len(chosen),), self.dt))
+        windows = Windows(frames, self.params[trajectory], torch.full((len(chosen),), self.dt))
+        return windows.pinned() if self.pin else windows
 
     def steps(self, step: int) -> Iterator[tuple[int, np.ndarray]]:
         """(step, order of its epoch) from `step` on."""
@@ -126,12 +136,12 @@ class WindowBatches:
 
     def __call__(self, step: int) -> Iterator[Windows]:
         """Endless batches from micro-step `step` on."""
-        if not self.ahead:
+        if not self.workers:
             yield from (self.batch(*job) for job in self.steps(step))
             return
         jobs = self.steps(step)
-        with ThreadPoolExecutor(self.ahead) as pool:
-            waiting = [pool.submit(self.batch, *next(jobs)) for _ in range(self.ahead)]
+        with ThreadPoolExecutor(self.workers) as pool:
+            waiting = [pool.submit(self.batch, *next(jobs)) for _ in range(self.workers * self.prefetch)]
             while True:
                 yield waiting.pop(0).result()
                 waiting.append(pool.submit(self.batch, *next(jobs)))

@@ -38,9 +38,7 @@ def build(context: Context) -> Stage:
         context.dt,
         1,
         context.batch_size(name),
-        seed=context.seed,
-        steps_per_epoch=context.steps_per_epoch(name),
-        ahead=context.training.num_workers,
+        **context.loading(name),
     )
     held_out = data.validation.trajectories(0, min(context.validation_trajectories, data.validation.n)).to(
         context.device

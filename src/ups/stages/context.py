@@ -77,9 +77,16 @@ class Context:
         """The batch size of a stage."""
         return self.settings(stage).batch_size or self.training.batch_size
 
-    def steps_per_epoch(self, stage: str) -> int | None:
-        """Micro-batches in an epoch of a stage, or None for all windows."""
-        return self.settings(stage).steps_per_epoch or self.training.steps_per_epoch
+    def loading(self, stage: str) -> dict[str, Any]:
+        """How the batches of a stage are drawn and read, as options of `WindowBatches`."""
+        training = self.training
+        return {
+            "seed": self.seed,
+            "steps_per_epoch": self.settings(stage).steps_per_epoch or training.steps_per_epoch,
+            "workers": training.num_workers if not self.data.train.in_memory else 0,
+            "prefetch": training.prefetch_factor,
+            "pin": training.pin_memory and self.device.type == "cuda",
+        }
 
     @property
     def dt(self) -> float:

@@ -101,13 +101,11 @@ def build(context: Context) -> Stage:
         context.dt,
         (training.rollout_horizon if training.lambda_rollout else 1) + 1,
         context.batch_size(name),
-        seed=context.seed,
         shift_axes=periodic if training.shift_augmentation else (),
-        steps_per_epoch=context.steps_per_epoch(name),
-        ahead=training.num_workers,
+        **context.loading(name),
     )
     loss = partial(operator_loss, training, data.system)
-    fingerprint = context.fingerprint(name, predecessors)
+    fingerprint = context.fingerprint(name, predecessors) | scored_on(context)
     return Stage(
         name,
         model,
@@ -120,6 +118,14 @@ def build(context: Context) -> Stage:
     )
 
 
+def scored_on(context: Context) -> dict[str, Any]:
+    """What decides which epoch is best."""
+    return {
+        "rollout.space": context.rollout_space,
+        "evaluation.validation_trajectories": context.validation_trajectories,
+    }
+
+
 def describe(context: Context) -> dict[str, Any]:
     """What a checkpoint needs so that its model can be built without the config."""
     settings = {"latent": context.latent.model_dump(mode="json"), "operator": context.operator.model_dump(mode="json")}
@@ -127,17 +133,21 @@ def describe(context: Context) -> dict[str, Any]:
 
 
 def rollout_score(context: Context) -> Callable[[Any], float]:
-    """The free-rollout nRMSE of a `LatentModel` on the validation split."""
+    """The nRMSE of a `LatentModel` on the validation split: of the free rollout, or of single steps (`select_by`)."""
     split = context.data.validation
     count = min(context.validation_trajectories, split.n)
     truth, params = split.trajectories(0, count).to(context.device), split.params[:count].to(context.device)
     dt = torch.full((count,), context.dt, device=context.device)
 
-    def score(model: LatentModel) -> float:
+    def one_step(model: LatentModel) -> float:
+        ahead = [model.rollout(u, 1, params, dt)[:, 0] for u in truth[:, :-1].unbind(1)]
+        return float(nrmse(compare(truth[:, 1:], torch.stack(ahead, 1))))
+
+    def free(model: LatentModel) -> float:
         forecast = model.rollout(truth[:, 0], truth.shape[1] - 1, params, dt, context.rollout_space)
         return float(nrmse(compare(truth[:, 1:], forecast)))
 
-    return score
+    return free if context.training.select_by == "rollout" else one_step
 
 
 def load(context: Context) -> LatentModel:

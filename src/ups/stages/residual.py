@@ -146,9 +146,7 @@ def pair_loader(context: Context, name: str, latents: np.ndarray) -> WindowBatch
         context.data.train.params[context.rows(reserved=True)],
         context.dt,
         context.batch_size(name),
-        seed=context.seed,
-        steps_per_epoch=context.steps_per_epoch(name),
-        ahead=context.training.num_workers,
+        **context.loading(name),
     )
 
 

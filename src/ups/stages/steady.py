@@ -66,8 +66,7 @@ def steady_loader(context: Context, latents: np.ndarray, params: Tensor, name: s
         2,
         context.batch_size(name),
         context.dt,
-        seed=context.seed,
-        steps_per_epoch=context.steps_per_epoch(name),
+        **context.loading(name),
     )
 
 

@@ -155,7 +155,7 @@ def _attach(identity: RunIdentity, service: str) -> Any | None:
         _setup(identity.folder)
         return wandb.attach(identity.id)  # pyright: ignore[reportAttributeAccessIssue]
     except Exception:
-        os.environ.pop("WANDB_SERVICE")
+        os.environ.pop("WANDB_SERVICE", None)
         if before not in (None, service):
             os.environ["WANDB_SERVICE"] = str(before)
         return None

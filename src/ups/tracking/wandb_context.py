@@ -94,11 +94,11 @@ class WandBContext:
         if not self._background.close():
             abandon()
 
-    # -- on the thread -------------------------------------------------------------------------------------------------
     def _submit(self, call: Callable[[Client], None]) -> None:
         if self._background is not None:
             self._background.submit(lambda: call(self._client) if self._client else None)
 
+    # -- on the thread -------------------------------------------------------------------------------------------------
     def _connect(self, connect: Connect, config: Mapping[str, Any], service: str | None) -> None:
         assert self.identity is not None and self._background is not None
         self._client = connect(self.identity, config, service, self._background.warn)

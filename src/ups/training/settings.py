@@ -39,13 +39,13 @@ class TrainingSettings(LossWeights):
     steps_per_epoch: int | None = Field(default=None, ge=1)
     """Micro-batches in an epoch; one pass over all windows of the training split unless given."""
     num_workers: int = Field(default=0, ge=0)
-    """Batches read ahead by background threads where data do not fit in memory."""
+    """Threads that read ahead where data do not fit in memory; data in memory need none."""
     pin_memory: bool = False
     """Copies batches to a GPU from pinned memory."""
     persistent_workers: bool = True
-    """Keeps the reading threads from epoch to epoch."""
+    """Accepted as in other loaders; the reading threads always live as long as their stage."""
     prefetch_factor: int = Field(default=2, ge=1)
-    """Batches read ahead by each worker."""
+    """Batches that each of these threads reads ahead."""
     amp: bool | Literal["bf16", "fp16"] = False
     """Automatic mixed precision: true takes bf16 where the device computes it natively; fp16 only on CUDA, with loss
     scaling."""
@@ -67,6 +67,10 @@ class TrainingSettings(LossWeights):
     """Share of the stage after which unrolling starts, with 2 steps; the horizon then grows evenly."""
     rollout_reencode: bool = False
     """Unrolls through decode and encode, as a rollout in field space does, instead of in latent space."""
+    select_by: Literal["rollout", "one_step"] = "rollout"
+    """What chooses the operator's best epoch on the validation split: the nRMSE of the free rollout, or of single
+    steps where
+    the future is random, since no single rollout can be right there and the most damped would win."""
     shift_augmentation: bool = True
     """Shifts every sample by a random number of points along periodic axes, where the parameters do not depend on
     position."""
