@@ -27,8 +27,10 @@ from ups.evaluation.evaluate import evaluate, write_metrics
 from ups.evaluation.ledger import ledger_table
 from ups.evaluation.physics import TRUTH, break_even_of, physics_emulators
 from ups.evaluation.plot_scores import training_curves
+from ups.evaluation.steady import steady_score_rows
 from ups.stages import autoencoder, distill, operator, residual, steady
 from ups.stages.context import FILES, Context
+from ups.stages.steady import steady_rows
 from ups.surrogate import Surrogate
 from ups.tracking.sinks import Tracker, open_sinks
 from ups.tracking.training_logger import TrainingLogger
@@ -228,7 +230,12 @@ def evaluate_run(
     physics = physics_emulators(data.system, config.data.generate)
     solvers = {name: row for name, row in physics.items() if name != TRUTH}
     rows = {FLOOR: trained.pop(FLOOR), **solvers, **trained, **{k: v for k, v in physics.items() if k == TRUTH}}
-    metrics = evaluate(rows, part, data.system, config.evaluation, target, protocol, seed=config.run.seed)
+    settled: list[dict[str, Any]] = []
+    if surrogate.steady_prior is not None:
+        steady_part = steady_rows(part, data.system.dt, config.stages.steady_prior.tolerance)
+        settled = steady_score_rows(surrogate, part, steady_part, config.evaluation, config.run.seed)
+    options = {"seed": config.run.seed, "further": settled}
+    metrics = evaluate(rows, part, data.system, config.evaluation, target, protocol, **options)
     metrics["break_even"] = break_even_of(metrics, rows, "operator", part.frames - config.evaluation.context)
     write_metrics(target / "metrics.json", metrics)
     log = folder / config.training.log_path

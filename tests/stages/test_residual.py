@@ -72,7 +72,7 @@ def test_crps_prefers_the_right_spread() -> None:
     losses = []
     for scale in (0.3, 1.0, 3.0):
         sized = ResidualBatch(scale * truth.r, truth.given)
-        losses.append(float(residual.crps_loss(TrainingSettings(), model, 4, made, sized, START)["L_crps"]) / scale)
+        losses.append(residual.crps_loss(TrainingSettings(), model, 4, made, sized, START)["L_crps"].item() / scale)
     assert losses[1] == min(losses)
 
 

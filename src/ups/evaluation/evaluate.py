@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -83,13 +83,14 @@ def evaluate(
     protocol: Mapping[str, Any] | None = None,
     *,
     seed: int = 0,
+    further: Sequence[dict[str, Any]] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Score forecasters on `split` in their order, after persistence, and return what `metrics.json` holds.
 
     Writes `predictions.h5`, `metrics.json` and the pictures `report/*.png` into `folder`. A forecast that is not
     finite does not stop the others: its row has a sentence under `error`, repeated under `errors` of the whole, and
-    None for the scores that it lacks.
+    None for the scores that it lacks. Rows that were scored elsewhere (`further`) are added after the others.
     Raises UserError if the trajectories are too short for the context.
     """
     _check_length(split, settings)
@@ -106,6 +107,7 @@ def evaluate(
             row, powers = evaluate_row(name, emulator, job, store, progress)
             rows.append(row)
             spectrum |= powers
+    rows += further
     entries = ledger_entries(rows, settings.bootstrap, seed)
     metrics = {
         "protocol": protocol,

@@ -12,12 +12,15 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+STEADY_BASE = "operator@T"
+"""The operator's long rollout, scored on the last frame alone and so comparable with no row above it."""
 BUILT_ON = {
     "operator": "persistence",
     "diffusion": "operator",
     "crps": "operator",
     "regression": "operator",
     "consistency": "diffusion",
+    "steady_prior": STEADY_BASE,
 }
 """Rows, by the start of their names, and the row that each is built on and compared with."""
 Verdict = Literal["pays", "does not pay", "undecided", "no score", "floor", ""]
@@ -86,8 +89,10 @@ def ledger_entries(rows: Sequence[dict[str, Any]], resamples: int = 1000, seed: 
 
 def predecessor(model: str, above: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The row that shows what `model` bought: what it was built on, else the last of `above`, the rows before it."""
+    if model == STEADY_BASE:
+        return None
     base = next((on for start, on in BUILT_ON.items() if model.startswith(start)), None)
-    built_on = [row for row in above if base is not None and row["model"].split("@")[0] == base]
+    built_on = [row for row in above if base is not None and base in (row["model"], row["model"].split("@")[0])]
     return built_on[-1] if built_on else (above[-1] if above else None)
 
 

@@ -27,7 +27,7 @@ def draw_report(metrics: Mapping[str, Any], predictions: Predictions, system: Sy
     leads = (times[context:] - times[context - 1]).tolist()
     ensembles = [row for row in rows if row["members"] > 1 and row["error"] is None]
     ledger_figure(folder / "ledger.png", ledger_entries(rows, protocol["bootstrap"], protocol["seed"]))
-    error_curves(folder / "error.png", rows, leads)
+    error_curves(folder / "error.png", [row for row in rows if "steady" not in row], leads)
     if metrics["spectra"]["lead_times"]:
         spectrum_figure(folder / "spectra.png", metrics["spectra"], [row["model"] for row in rows], leads)
     if ensembles:

@@ -1,0 +1,66 @@
+"""The steady prior beside the operator's long rollout: two rows, both scored on the steady state alone.
+
+Their "step" is the whole way to the steady state, so calls and milliseconds are those of one forecast.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from ups.core.errors import UserError
+from ups.data.split import Split
+from ups.evaluation.ledger import STEADY_BASE
+from ups.evaluation.rows import ForecastErrors, plain, score_row
+from ups.evaluation.settings import EvaluationSettings
+from ups.surrogate import Surrogate
+
+STEADY = "steady_prior"
+
+
+def steady_score_rows(
+    surrogate: Surrogate, split: Split, rows: np.ndarray, settings: EvaluationSettings, seed: int
+) -> list[dict[str, Any]]:
+    """Rows of `metrics.json` for the operator rolled out to the last frame and for the steady prior.
+
+    Args:
+        surrogate: A surrogate with a steady prior.
+        split: The held-out trajectories.
+        rows: Those of them that reach a steady state, (n,).
+        settings: Batch size and threshold.
+        seed: Breaks ties of ranks.
+    """
+    if not len(rows) or surrogate.steady_prior is None:
+        raise UserError(
+            "no held-out trajectory reaches a steady state, so the steady prior has nothing to be scored on"
+        )
+    frames, zero = split.frames, np.zeros(len(rows), dtype=int)
+    first, params = split.windows(rows, zero, 1)[:, 0], split.params[rows]
+    last = split.windows(rows, zero + frames - 1, 1)
+    steps, prior = frames - 1, surrogate.steady_prior
+    forecasts = {
+        STEADY_BASE: lambda: surrogate.rollout(first, steps, params=params, batch=settings.batch).values[:, 0, -1:],
+        STEADY: lambda: surrogate.steady(first, params=params, batch=settings.batch)[:, None],
+    }
+    lead = torch.tensor([float(split.times[-1] - split.times[0])])
+    found = []
+    for name, forecast in forecasts.items():
+        began = time.perf_counter()
+        errors = ForecastErrors.of(last, forecast()[:, None], seed)
+        seconds = time.perf_counter() - began
+        weights = sum(p.numel() for p in prior.parameters()) if name == STEADY else 0
+        trained = surrogate.train_seconds.get("autoencoder", 0.0) + surrogate.train_seconds["operator"]
+        costs = {
+            "floor": False,
+            "reference": False,
+            "nfe_per_step": prior.num_steps if name == STEADY else steps,
+            "ms_per_step": 1e3 * seconds / len(rows),
+            "train_seconds": trained + (surrogate.train_seconds[STEADY] if name == STEADY else 0.0),
+            "parameters": surrogate.parameters + weights,
+            "steady": {"trajectories": len(rows), "of": split.n},
+        }
+        found.append(score_row(name, errors, errors.mean, lead, (), settings.correlation_threshold) | plain(costs))
+    return found

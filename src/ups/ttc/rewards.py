@@ -1,0 +1,149 @@
+"""Rewards: how well a pair of consecutive frames obeys the physics of its task, known without the truth.
+
+All are minus a violation in units of the frame's size, sqrt(mean_x u^2), so that they are comparable with an nRMSE and
+with each other: 0 is perfect, -0.01 a violation of one per cent. They see decoded fields in physical units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from ups.core.errors import UserError
+from ups.data.fields import System
+from ups.ttc.equations import Integrator, integrator_of
+
+Reward = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(before (B, C, *S), after (B, C, *S), params (B, P)) -> (B,), higher is better."""
+Bounds = tuple[Tensor, Tensor]
+"""Smallest and largest value of each channel in the training data, (C,) each."""
+
+
+def conserved_mean(before: Tensor, after: Tensor, params: Tensor) -> Tensor:
+    """-| mean_x after - mean_x before | / size, summed over channels."""
+    drift = (_mean(after) - _mean(before)).abs() / _size(before)
+    return -drift.sum(1)
+
+
+def falling_energy(before: Tensor, after: Tensor, params: Tensor) -> Tensor:
+    """-(growth of sqrt(mean_x u^2)) / size where it grows, 0 where it falls."""
+    return -((_size(after) - _size(before)) / _size(before)).clamp_min(0).sum(1)
+
+
+def maximum_principle(before: Tensor, after: Tensor, params: Tensor) -> Tensor:
+    """-(how far `after` leaves the range of `before`) / size: no new extremes."""
+    low, high = before.flatten(2).aminmax(dim=-1)
+    return -_outside(after, low, high, _size(before))
+
+
+def within(bounds: Bounds) -> Reward:
+    """The reward -(how far `after` leaves fixed bounds, (C,) each) / size."""
+
+    def reward(before: Tensor, after: Tensor, params: Tensor) -> Tensor:
+        low, high = (bound.to(after).expand(after.shape[:2]) for bound in bounds)
+        return -_outside(after, low, high, _size(before))
+
+    return reward
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The reward -|| P (after - Phi(before)) || / size: Phi advances the PDE by one frame on a coarse grid, and P keeps
+    the wave numbers that this grid resolves.
+
+    A difference quotient over a whole frame says little where waves travel far within it, so Phi takes several steps
+    (`ups.ttc.equations`).
+    """
+
+    integrator: Integrator
+
+    def __call__(self, before: Tensor, after: Tensor, params: Tensor) -> Tensor:
+        gap = self.integrator.spectrum(after) - self.integrator.advance(before, params)
+        energy = gap[..., 0].abs().square() + 2 * gap[..., 1:].abs().square().sum(-1)
+        return -(energy.sum(1).sqrt() / _size(before).square().sum(1).sqrt())
+
+
+@dataclass(frozen=True)
+class Physics:
+    """What is known of a task.
+
+    Attributes:
+        weights: Weight of each reward by its name.
+        points, substeps: Grid and steps per frame of the PDE's residual.
+    """
+
+    weights: Mapping[str, float]
+    points: int = 128
+    substeps: int = 4
+
+
+PHYSICS: Mapping[str, Physics] = MappingProxyType(
+    {
+        "advection1d": Physics({"residual": 1.0, "mean": 1.0, "energy": 1.0, "maximum": 1.0}),
+        "burgers1d": Physics({"residual": 1.0, "mean": 1.0, "energy": 1.0, "maximum": 1.0}, substeps=8),
+        "forced_burgers1d": Physics({"mean": 1.0}),
+        "diffusion1d": Physics({"residual": 1.0}),
+        "fisher_kpp1d": Physics({"residual": 1.0}),
+        "kdv1d": Physics({"residual": 1.0, "mean": 1.0, "energy": 1.0}, substeps=16),
+        "ks1d": Physics({"residual": 1.0, "mean": 1.0}, substeps=8),
+        "kolmogorov2d": Physics({"mean": 1.0}),
+        "gray_scott2d": Physics({"bounds": 1.0}),
+    }
+)
+"""The one table of tasks. Forced Burgers has no residual, for no step of a random system has to equal its mean."""
+
+
+def rewards_of(system: System, bounds: Bounds | None = None) -> dict[str, tuple[float, Reward]]:
+    """The weighted rewards of the task of a system, by name.
+
+    Args:
+        system: What the data are.
+        bounds: Range of the training data; adds the reward `bounds`.
+
+    Raises:
+        UserError: Nothing is known of the task, and there are no bounds.
+    """
+    physics = PHYSICS.get(system.task, Physics({}))
+    if "periodic" in system.boundary and set(system.boundary) != {"periodic"}:
+        physics = Physics({})
+    makers: dict[str, Callable[[], Reward]] = {
+        "residual": lambda: Residual(integrator_of(system, physics.points, physics.substeps)),
+        "mean": lambda: conserved_mean,
+        "energy": lambda: falling_energy,
+        "maximum": lambda: maximum_principle,
+    }
+    found = {name: (weight, makers[name]()) for name, weight in physics.weights.items()}
+    if bounds is not None:
+        found["bounds"] = (1.0, within(bounds))
+    if not found:
+        raise UserError(f"test-time conditioning knows {', '.join(PHYSICS)}, found task {system.task!r}")
+    return found
+
+
+def weighted(rewards: Mapping[str, tuple[float, Reward]]) -> Reward:
+    """The weighted sum of rewards."""
+
+    def reward(before: Tensor, after: Tensor, params: Tensor) -> Tensor:
+        parts = [weight * one(before, after, params) for weight, one in rewards.values()]
+        return torch.stack(parts).sum(0)
+
+    return reward
+
+
+def _mean(u: Tensor) -> Tensor:
+    return u.flatten(2).mean(-1)
+
+
+def _size(u: Tensor) -> Tensor:
+    """sqrt(mean_x u^2), (B, C)."""
+    return u.flatten(2).square().mean(-1).sqrt().clamp_min(1e-12)
+
+
+def _outside(u: Tensor, low: Tensor, high: Tensor, size: Tensor) -> Tensor:
+    """Largest distance of u (B, C, *S) from the interval [low, high], both (B, C), over `size` (B, C); -> (B,)."""
+    smallest, largest = u.flatten(2).aminmax(dim=-1)
+    return (((low - smallest).clamp_min(0) + (largest - high).clamp_min(0)) / size).sum(1)
