@@ -84,10 +84,10 @@ class Physics:
 PHYSICS: Mapping[str, Physics] = MappingProxyType(
     {
         "advection1d": Physics({"residual": 1.0, "mean": 1.0, "energy": 1.0, "maximum": 1.0}),
-        "burgers1d": Physics({"residual": 1.0, "mean": 1.0, "energy": 1.0, "maximum": 1.0}, substeps=8),
+        "burgers1d": Physics({"residual": 1.0, "mean": 1.0, "energy": 1.0, "maximum": 1.0}, substeps=16),
         "forced_burgers1d": Physics({"mean": 1.0}),
-        "diffusion1d": Physics({"residual": 1.0}),
-        "fisher_kpp1d": Physics({"residual": 1.0}),
+        "diffusion1d": Physics({"residual": 1.0}, substeps=1),
+        "fisher_kpp1d": Physics({"residual": 1.0}, substeps=2),
         "kdv1d": Physics({"residual": 1.0, "mean": 1.0, "energy": 1.0}, substeps=16),
         "ks1d": Physics({"residual": 1.0, "mean": 1.0}, substeps=8),
         "kolmogorov2d": Physics({"mean": 1.0}),

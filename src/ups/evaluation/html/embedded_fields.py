@@ -79,8 +79,9 @@ def embedded_fields(
     stored = min(len(predictions.truth), len(scores))
     if not stored:
         return None
-    truth = _flat(predictions.truth[:, context - 1 :])
-    rows = {name: _flat(row.rollout) for name, row in predictions.rows.items()}
+    axes = len(predictions.coords)
+    truth = _flat(predictions.truth[:, context - 1 :], axes)
+    rows = {name: _flat(row.rollout, axes) for name, row in predictions.rows.items()}
     arrays = 1 + sum(3 if values.shape[1] > 1 else 1 for values in rows.values())
     frames, shape = truth.shape[1], truth.shape[3:]
     thin = thinning(stored, frames, shape, arrays * truth.shape[2], budget)
@@ -93,7 +94,7 @@ def embedded_fields(
         "members": {name: values.shape[1] for name, values in rows.items()},
         "stored": stored,
         "thinned": {"time": thin.time, "space": thin.space},
-        "sliced": predictions.truth.ndim == 6,
+        "sliced": axes == 3,
         "trajectories": [
             {
                 "index": i,
@@ -125,7 +126,6 @@ def _channels(values: np.ndarray, space: tuple[slice, ...]) -> list[np.ndarray]:
     return [values[:, c][(slice(None), *space)] for c in range(values.shape[1])]
 
 
-def _flat(values: np.ndarray) -> np.ndarray:
-    """Fields `(..., X, Y, Z)` of `(n, [M,] t, C, X, Y, Z)` at the middle of Z; 1D and 2D as they are."""
-    is_truth_3d, is_forecast_3d = values.ndim == 7, values.ndim == 6
-    return values[..., values.shape[-1] // 2] if is_truth_3d or is_forecast_3d else values
+def _flat(values: np.ndarray, axes: int) -> np.ndarray:
+    """Fields on three axes at the middle of the last one; others as they are."""
+    return values[..., values.shape[-1] // 2] if axes == 3 else values

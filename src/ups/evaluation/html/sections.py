@@ -1,0 +1,188 @@
+"""The parts of the page that are text and tables: summary, data, costs, test-time conditioning, how to reproduce."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import ups
+from ups.evaluation.baselines import PERSISTENCE
+from ups.evaluation.health import Finding
+from ups.evaluation.html.curves import is_model
+from ups.evaluation.html.markup import Markup, facts, join, table, tag
+from ups.evaluation.html.numbers import milliseconds, number, percent, seconds
+from ups.evaluation.ledger import duration
+
+Metrics = Mapping[str, Any]
+
+
+def subtitle(protocol: Mapping[str, Any]) -> str:
+    """What was trained on what, and scored how, in two sentences."""
+    grid = " × ".join(str(n) for n in protocol["shape"])
+    task = protocol.get("task") or "own data"
+    train = protocol.get("splits", {}).get("train", {}).get("trajectories")
+    trained = f", trained on {train:,} trajectories" if train else ""
+    split = protocol.get("split", "test")
+    return (
+        f"{task}: {', '.join(protocol['channels'])} on {grid} points, {protocol['frames']} frames of "
+        f"{number(protocol['dt'])} time units{trained}. "
+        f"All scores are in physical units, on {protocol['trajectories']} trajectories of the {split} split."
+    )
+
+
+def tiles(metrics: Metrics) -> Markup:
+    """The four numbers to look at first; nothing where no trained row has a score."""
+    rows = {row["model"]: row for row in metrics["rows"]}
+    models = [row for row in metrics["rows"] if is_model(row) and row["error"] is None]
+    if not models:
+        return Markup("")
+    held = rows[PERSISTENCE]
+    sharp = min(models, key=lambda row: row["rollout"]["nrmse"])
+    fair = min(models, key=crps)
+    found = [
+        ("lowest nRMSE", number(sharp["rollout"]["nrmse"]), f"{sharp['model']}; {PERSISTENCE} {_held(held)}"),
+        ("lowest CRPS", number(crps(fair)), f"{fair['model']}; {_below(crps(fair), crps(held))} {PERSISTENCE}"),
+    ]
+    if fair["members"] > 1:
+        scores, nominal = fair["probabilistic"]["overall"], fair["probabilistic"]["nominal"]
+        cover = f"{percent(scores['coverage_90'], False)} covered of {percent(nominal['coverage_90'], False)}"
+        found.append(("spread / skill", f"{scores['spread_skill']:.2f}", f"{fair['model']}; 1 is calibrated, {cover}"))
+    trained = max(row["train_seconds"] for row in models)
+    found.append(("one step", f"{milliseconds(fair['ms_per_step'])} ms", f"{fair['model']}, one member"))
+    found.append(("training", duration(trained), "all stages that the costliest row needs"))
+    return tag("div", *(_tile(*tile) for tile in found), class_="tiles")
+
+
+def crps(row: Mapping[str, Any]) -> float:
+    """CRPS over all frames."""
+    return row["probabilistic"]["overall"]["crps"]
+
+
+def notices(metrics: Metrics) -> Markup:
+    """Rows without a score, and when training has paid."""
+    errors = [tag("p", tag("strong", "No score. "), f"{error}.", class_="notice bad") for error in metrics["errors"]]
+    sentence = metrics.get("break_even")
+    even = [tag("p", tag("strong", "Break-even. "), f"{_upper(sentence)}.", class_="notice")] if sentence else []
+    return join(*errors, *even)
+
+
+def data_section(protocol: Mapping[str, Any]) -> Markup:
+    """Where the data come from, how they were split, and their hashes."""
+    boundary = ", ".join(protocol.get("boundary", [])) or "–"
+    stride = protocol.get("stride", {})
+    pairs = [
+        ("task", protocol.get("task") or "–"),
+        ("channels", ", ".join(protocol["channels"])),
+        ("grid", f"{' × '.join(map(str, protocol['shape']))} points, boundaries {boundary}"),
+        ("time", f"{protocol['frames']} frames, {number(protocol['dt'])} apart; {protocol['context']} given"),
+        ("parameters", ", ".join(protocol.get("params", [])) or "none"),
+        ("stride", f"every {_nth(stride.get('space', 1))} point, every {_nth(stride.get('time', 1))} frame"),
+        ("data hash", _hash(protocol.get("data_hash"))),
+    ]
+    splits = [
+        [name, f"{part['trajectories']:,}", _hash(part["hash"])] for name, part in protocol.get("splits", {}).items()
+    ]
+    files = [[file["name"], _hash(file["hash"])] for file in protocol.get("files", [])]
+    return join(
+        facts(pairs),
+        table(["split", "trajectories", "hash"], splits, {1}, "plain") if splits else Markup(""),
+        table(["file", "hash"], files, set(), "plain") if files else Markup(""),
+    )
+
+
+def cost_table(metrics: Metrics) -> Markup:
+    """What every row costs to train and to run."""
+    steps = metrics["protocol"]["frames"] - metrics["protocol"]["context"]
+    heads = ["row", "weights", "calls / step", "ms / step", f"forecast of {steps} steps", "training", "nRMSE"]
+    rows = [
+        [
+            row["model"],
+            f"{row['parameters']:,}" if row["parameters"] else "–",
+            f"{row['nfe_per_step']:g}",
+            milliseconds(row["ms_per_step"]),
+            seconds(row["ms_per_step"] * steps / 1e3),
+            duration(row["train_seconds"]) if row["train_seconds"] else "–",
+            number(row["rollout"]["nrmse"]),
+        ]
+        for row in metrics["rows"]
+    ]
+    protocol = metrics["protocol"]
+    note = (
+        f"One member of one trajectory, in batches of {protocol['batch']} on {protocol['threads']} "
+        f"thread{'s' if protocol['threads'] != 1 else ''}. Training holds all stages that the row needs."
+    )
+    return join(tag("div", table(heads, rows, set(range(1, 7)), "plain"), class_="wide"), tag("p", note, class_="note"))
+
+
+def ttc_section(records: Sequence[Mapping[str, Any]]) -> Markup:
+    """Strategies of test-time conditioning side by side, at their numbers of evaluations."""
+    heads = ["PDE", "strategy", "network calls", "nRMSE", "95 % interval", "gain", "reward–error correlation"]
+    rows = [
+        [
+            str(record["pde"]),
+            str(record["strategy"]),
+            number(record["evaluations"], 4),
+            number(record["nrmse"]),
+            f"{number(record['low'])} to {number(record['high'])}",
+            percent(record["gain"]) if record.get("gain") is not None else "–",
+            f"{record['correlation']:.2f}" if record.get("correlation") is not None else "–",
+        ]
+        for record in records
+    ]
+    note = "Rank correlation of the reward with the true error of the candidates: −1 chooses the best, 0 chooses blindly."
+    return join(tag("div", table(heads, rows, {2, 3, 4, 5, 6}, "plain"), class_="wide"), tag("p", note, class_="note"))
+
+
+def health_list(found: Sequence[Finding]) -> Markup:
+    """The health check, a line a finding."""
+    marks = {"good": "fine", "look": "look", "bad": "problem"}
+    items = [
+        tag("li", tag("span", marks[f.level], class_=f"mark {f.level}"), join(" ", _upper(f.sentence))) for f in found
+    ]
+    return tag("ul", *items, class_="health") if items else tag("p", "The training log is empty.", class_="note")
+
+
+def reproduce(protocol: Mapping[str, Any], config_text: str, command: str) -> Markup:
+    """Command, hashes, versions and the whole config."""
+    pairs = [
+        ("command", tag("code", command)),
+        ("config hash", _hash(protocol.get("config_hash"))),
+        ("split hash", _hash(protocol.get("split_hash"))),
+        ("seed", str(protocol["seed"])),
+        ("members, bootstrap", f"{protocol['members']}, {protocol['bootstrap']:,} samples"),
+        ("versions", f"ups {ups.__version__}, torch {protocol['torch']}, numpy {version('numpy')}, Python {_python()}"),
+    ]
+    config = tag("details", tag("summary", "The whole config"), tag("pre", config_text, tabindex="0"))
+    return join(facts(pairs), config)
+
+
+def _tile(name: str, value: str, note: str) -> Markup:
+    return tag("div", tag("span", name), tag("b", value), tag("small", note), class_="tile")
+
+
+def _held(row: Mapping[str, Any]) -> str:
+    return number(row["rollout"]["nrmse"])
+
+
+def _below(new: float, old: float | None) -> str:
+    if not old:
+        return "beside"
+    return f"{percent(1 - new / old, False)} below" if new <= old else f"{percent(new / old - 1, False)} above"
+
+
+def _hash(text: str | None) -> Markup | str:
+    return tag("code", text[:16], title=text, class_="hash") if text else "–"
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _nth(n: int) -> str:
+    return "single" if n == 1 else f"{n}th" if n > 3 else {2: "2nd", 3: "3rd"}[n]
+
+
+def _python() -> str:
+    return platform.python_version()

@@ -1,0 +1,353 @@
+"""Whether test-time conditioning pays: against what else the same number of network evaluations buys.
+
+Every strategy forecasts the same trajectories: the operator alone; greedy best-of-n; beam search; a random pick among
+the same candidates; the mean of free-running members; and the best of the candidates by their true error, which no
+reward can beat.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from rich import box
+from rich.table import Table
+from torch import Tensor
+
+from ups.evaluation.emulators import NEEDS
+from ups.evaluation.evaluate import HeldOut, Progress
+from ups.evaluation.ledger import paired_gain
+from ups.evaluation.rows import plain
+from ups.metrics import compare, nrmse_per_trajectory
+from ups.surrogate import Surrogate
+from ups.ttc.candidates import condition, head_of, judge_of
+from ups.ttc.rewards import Bounds, Reward
+from ups.ttc.search import Judge, choice_cost, draw_cost
+from ups.ttc.settings import TTCSettings
+
+BASELINE, BEST, BEAM, RANDOM, MEAN, ORACLE = (
+    "baseline",
+    "best-of-n",
+    "beam",
+    "random pick",
+    "ensemble mean",
+    "oracle-best",
+)
+STRATEGIES = (BASELINE, BEST, BEAM, RANDOM, MEAN, ORACLE)
+BOUNDED = 256
+"""Training trajectories that bounds are taken from."""
+
+Forecaster = Callable[[Tensor, Tensor, int], tuple[Tensor, float]]
+"""(truth (b, T + 1, C, *S) from its given frame on, params (b, P), seed) -> forecast (b, T, C, *S) and network
+evaluations per trajectory and step."""
+
+
+@dataclass
+class TTCEmulator:
+    """The surrogate with test-time conditioning as a row of the ledger.
+
+    Attributes:
+        surrogate: A run with a sampler.
+        settings: Candidates, width, horizon and budget.
+        reward: What chooses.
+        batch: Trajectories searched at once.
+    """
+
+    surrogate: Surrogate
+    settings: TTCSettings
+    reward: Reward
+    batch: int = 64
+    spent: list[float] = field(default_factory=list, init=False)
+
+    @property
+    def parameters(self) -> int:
+        """Weights of codec, operator and sampler."""
+        head = head_of(self.surrogate, self.settings.sampler)[1]
+        return self.surrogate.parameters + sum(p.numel() for p in head.network.parameters())
+
+    @property
+    def train_seconds(self) -> float:
+        """Time spent on training everything that is used."""
+        needed = NEEDS[head_of(self.surrogate, self.settings.sampler)[0]]
+        return sum(self.surrogate.train_seconds.get(stage, 0.0) for stage in needed)
+
+    @property
+    def evaluations(self) -> float:
+        """Network evaluations per step, mean over the rollouts so far."""
+        return float(np.mean(self.spent)) if self.spent else 0.0
+
+    def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
+        """Free rollout from frame `start` of truth (b, T, C, *S): (b, 1, steps, C, *S)."""
+        judge = judge_of(self.reward)
+        found = condition(
+            self.surrogate, judge, truth[:, start], steps, params, self.settings, seed=seed, batch=self.batch
+        )
+        self.spent.append(float(found.evaluations.double().mean()) / steps)
+        return found.values.unsqueeze(1)
+
+
+def bounds_of(split: HeldOut) -> Bounds:
+    """Smallest and largest value of each channel over the first `BOUNDED` trajectories of the training split."""
+    low, high = [], []
+    for first in range(0, min(split.n, BOUNDED), 32):
+        values = split.trajectories(first, min(first + 32, split.n)).movedim(2, 0).flatten(1)
+        low.append(values.amin(1))
+        high.append(values.amax(1))
+    return torch.stack(low).amin(0), torch.stack(high).amax(0)
+
+
+def evaluate_ttc(
+    surrogate: Surrogate,
+    split: HeldOut,
+    reward: Reward,
+    settings: TTCSettings,
+    *,
+    context: int = 1,
+    trajectories: int | None = None,
+    batch: int = 64,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Scores all strategies at equal network evaluations; what `metrics["ttc"]` holds.
+
+    The settings' own strategy sets the budget (beam search with `beam_width` and `horizon` of 2 and more, else
+    best-of-n), and the others get as many candidates or members as it pays for.
+
+    Args:
+        surrogate: A run with a sampler.
+        split: Held-out trajectories.
+        reward: What chooses.
+        settings: Candidates, width, horizon and budget.
+        context: Given frames of every trajectory.
+        trajectories: Scored trajectories, all unless given.
+        batch: Trajectories at once.
+        resamples: Bootstrap samples of the trajectories behind every interval.
+        seed: Fixes draws and bootstrap.
+        progress: Called after every batch.
+
+    Returns:
+        `rows`, one for each strategy: nRMSE of the free rollout with its 95 % interval, gain over the operator with its
+        interval, network evaluations and milliseconds per step; `correlation`, Spearman's between the reward and minus
+        the true error among the candidates of a choice, mean over choices, 1 for a reward that ranks as the truth does;
+        `strategy`, which row the settings mean; `pays`; and a `sentence`.
+
+    Raises:
+        UserError: The run has no sampler, or the budget is too small.
+    """
+    race = Race(surrogate, split, reward, settings, context, trajectories, batch, seed, progress)
+    scores, costs = race.run()
+    rows = [_row(name, scores, costs[name], resamples, seed) for name in STRATEGIES]
+    result = {"rows": rows, "correlation": race.ranks.correlation(), "strategy": race.own, **_verdict(rows, race.own)}
+    return plain(result | {"sentence": _sentence(result)})
+
+
+@dataclass
+class Race:
+    """All strategies over the same trajectories."""
+
+    surrogate: Surrogate
+    split: HeldOut
+    reward: Reward
+    settings: TTCSettings
+    context: int
+    trajectories: int | None
+    batch: int
+    seed: int
+    progress: Progress | None
+
+    def __post_init__(self) -> None:
+        self.sampler, head = head_of(self.surrogate, self.settings.sampler)
+        self.draw = head.evaluations(self.settings.nfe)
+        self.ranks = Ranks()
+        self.own = BEAM if min(self.settings.beam_width, self.settings.horizon) > 1 else BEST
+
+    def run(self) -> tuple[dict[str, Tensor], dict[str, tuple[float, float]]]:
+        """nRMSE per trajectory (n,), and evaluations and milliseconds per step, by strategy."""
+        scores, costs = {}, {}
+        scores[self.own], costs[self.own] = self._score(self.own, self.settings)
+        greedy, beam, members = self._plans(costs[self.own][0])
+        for name in STRATEGIES:
+            if name != self.own:
+                scores[name], costs[name] = self._score(name, beam if name == BEAM else greedy, members)
+        return scores, costs
+
+    def _plans(self, spent: float) -> tuple[TTCSettings, TTCSettings, int]:
+        """Best-of-n, beam search and members that `spent` evaluations per step pay for."""
+        steps, each = self.settings.steps, draw_cost(self.settings.steps, self.draw)
+        total = round(spent * (self.split.frames - self.context))
+        n = max(1, int((spent * steps - steps) / each + 1e-6))
+        wide = max(1, int((choice_cost(steps, n, self.draw) / 2 - steps) / each))
+        shared = {"max_evaluations": total, "early_stop_margin": None}
+        greedy = self.settings.model_copy(update={"candidates": n, "beam_width": 1, "horizon": 1, **shared})
+        beam = self.settings.model_copy(update={"candidates": wide, "beam_width": 2, "horizon": 2, **shared})
+        return greedy, beam, max(1, int(spent / (1 + self.draw) + 1e-6))
+
+    def _score(self, name: str, plan: TTCSettings, members: int = 1) -> tuple[Tensor, tuple[float, float]]:
+        n, errors, evaluations, seconds = min(self.split.n, self.trajectories or self.split.n), [], [], 0.0
+        for first in range(0, n, self.batch):
+            stop = min(first + self.batch, n)
+            truth, params = self.split.trajectories(first, stop)[:, self.context - 1 :], self.split.params[first:stop]
+            began = time.perf_counter()
+            values, spent = self._forecast(name, plan, members, truth, params, self.seed + first)
+            seconds += time.perf_counter() - began
+            errors.append(nrmse_per_trajectory(compare(truth[:, 1:], values)))
+            evaluations.append(spent * (stop - first))
+            if self.progress is not None:
+                self.progress(name, stop, n)
+        steps = self.split.frames - self.context
+        return torch.cat(errors), (sum(evaluations) / n, 1e3 * seconds / n / steps)
+
+    def _forecast(
+        self, name: str, plan: TTCSettings, members: int, truth: Tensor, params: Tensor, seed: int
+    ) -> tuple[Tensor, float]:
+        """Forecast (b, T, C, *S) of truth (b, T + 1, C, *S), and network evaluations per trajectory and step."""
+        steps, u0 = truth.shape[1] - 1, truth[:, 0]
+        if name in (BASELINE, MEAN):
+            count, sampler, nfe = (1, "none", None) if name == BASELINE else (members, self.sampler, plan.nfe)
+            size = self.batch * count
+            forecast = self.surrogate.rollout(
+                u0, steps, params=params, members=count, sampler=sampler, nfe=nfe, seed=seed, batch=size
+            )
+            return forecast.mean(), float(count * forecast.evaluations)
+        found = condition(
+            self.surrogate, self._judge(name, truth, seed), u0, steps, params, plan, seed=seed, batch=self.batch
+        )
+        return found.values, float(found.evaluations.double().mean()) / steps
+
+    def _judge(self, name: str, truth: Tensor, seed: int) -> Judge:
+        oracle = truth_judge(truth)
+        if name == ORACLE:
+            return oracle
+        if name == RANDOM:
+            dice = torch.Generator().manual_seed(seed + 1)
+            return lambda before, after, params, row, t: torch.rand(len(after), generator=dice).to(after)
+        own = judge_of(self.reward)
+        return self.ranks.watched(own, oracle) if name == BEST else own
+
+
+def truth_judge(truth: Tensor) -> Judge:
+    """Minus the nRMSE of a step's fields against truth (b, T + 1, C, *S), mean over channels."""
+
+    def judge(before: Tensor, after: Tensor, params: Tensor, trajectory: Tensor, t: int) -> Tensor:
+        u = truth.to(after.device)[trajectory, t + 1]
+        error, size = ((x.flatten(2).square().mean(-1)).sqrt() for x in (after - u, u))
+        return -(error / size).mean(1)
+
+    return judge
+
+
+class Ranks:
+    """Rewards and true errors of all candidates, by the choice that they belong to."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def watched(self, judge: Judge, oracle: Judge) -> Judge:
+        """`judge`, with what it says noted beside what `oracle` says."""
+        self.batches += 1
+        batch = self.batches
+
+        def watching(before: Tensor, after: Tensor, params: Tensor, trajectory: Tensor, t: int) -> Tensor:
+            reward = judge(before, after, params, trajectory, t)
+            choice = (batch * 100_000 + trajectory) * 100_000 + t
+            truth = oracle(before, after, params, trajectory, t)
+            self.seen.append((choice.cpu().numpy(), reward.cpu().numpy(), truth.cpu().numpy()))
+            return reward
+
+        return watching
+
+    def correlation(self) -> float:
+        """Spearman's rank correlation among the candidates of a choice, mean over the choices with 3 and more."""
+        choice, reward, truth = (np.concatenate(parts) for parts in zip(*self.seen, strict=True))
+        return rank_correlation(choice, reward, truth)
+
+
+def rank_correlation(group: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's correlation of a and b (K,) within each group (K,) of 3 and more, mean over groups; NaN if none."""
+    _, index, count = np.unique(group, return_inverse=True, return_counts=True)
+    centred = []
+    for values in (a, b):
+        order = np.lexsort((values, index))
+        rank = np.empty(len(values))
+        rank[order] = np.arange(len(values)) - np.repeat(np.cumsum(count) - count, count)
+        centred.append(rank - (count[index] - 1) / 2)
+    total = np.bincount(index, centred[0] * centred[1])
+    square = np.bincount(index, centred[0] ** 2)
+    enough = count >= 3
+    return float((total[enough] / square[enough]).mean()) if enough.any() else float("nan")
+
+
+def ttc_table(result: Mapping[str, Any]) -> Table:
+    """The rows as a table for the terminal."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, caption_justify="left")
+    table.caption = (
+        f"{result['sentence']}\nFree rollout, physical units, 95 % intervals by bootstrap over trajectories; "
+        "network calls and ms are per step of one trajectory. The oracle knows the truth."
+    )
+    table.add_column("strategy")
+    for name in ("calls/step", "ms/step", "nRMSE", "gain in nRMSE"):
+        table.add_column(name, justify="right")
+    for row in result["rows"]:
+        gain = "-" if row["strategy"] == BASELINE else _share(row)
+        nrmse = "-" if row["nrmse"] is None else f"{row['nrmse']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
+        table.add_row(row["strategy"], f"{row['evaluations']:.3g}", f"{row['ms_per_step']:.2g}", nrmse, gain)
+    return table
+
+
+def _row(
+    name: str, scores: Mapping[str, Tensor], cost: tuple[float, float], resamples: int, seed: int
+) -> dict[str, Any]:
+    values = scores[name].double().numpy()
+    drawn = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
+    low, high = np.quantile(values[drawn].mean(1), [0.025, 0.975])
+    gain = paired_gain(scores[BASELINE].tolist(), values.tolist(), resamples, seed)
+    return plain(
+        {
+            "strategy": name,
+            "evaluations": cost[0],
+            "ms_per_step": cost[1],
+            "nrmse": float(values.mean()),
+            "low": float(low),
+            "high": float(high),
+            "gain": gain.value,
+            "gain_low": gain.low,
+            "gain_high": gain.high,
+        }
+    )
+
+
+def _verdict(rows: Sequence[Mapping[str, Any]], own: str) -> dict[str, bool]:
+    """It pays if it gains over the operator with its whole interval, and is better than the ensemble mean and a random
+    pick of the same cost."""
+    by_name = {row["strategy"]: row for row in rows}
+    rivals = [by_name[name]["nrmse"] for name in (RANDOM, MEAN) if by_name[name]["nrmse"] is not None]
+    row = by_name[own]
+    gains = row["gain_low"] is not None and row["gain_low"] > 0
+    return {"pays": gains and all(row["nrmse"] < rival for rival in rivals)}
+
+
+def _sentence(result: Mapping[str, Any]) -> str:
+    rows = {row["strategy"]: row for row in result["rows"]}
+    own = rows[result["strategy"]]
+    if own["gain"] is None:
+        return "Test-time conditioning cannot be judged: a forecast is not finite."
+    verdict = "pays" if result["pays"] else "does not pay"
+    others = ", ".join(f"{name} {_share(rows[name])}" for name in (RANDOM, MEAN, ORACLE))
+    return (
+        f"Test-time conditioning {verdict}: {result['strategy']} changes the error of the operator by {_share(own)} at "
+        f"{own['evaluations']:.3g} network calls a step (at equal cost: {others}); rank correlation of reward and "
+        f"accuracy {result['correlation']:.2f}."
+    )
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    if row["gain"] is None:
+        return "not finite"
+    value, low, high = (f"{-100 * row[name]:+.1f}" for name in ("gain", "gain_high", "gain_low"))
+    return f"{value} % [{low}, {high}]"

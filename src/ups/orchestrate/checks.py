@@ -1,0 +1,62 @@
+"""What is looked at before anything is trained: the settings against this machine, and the data files themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ups.core.errors import UserError
+from ups.data.dataset import Dataset
+from ups.data.inspect import check_files
+from ups.data.locate import locate
+from ups.data.settings import DataSettings
+from ups.orchestrate.plan import Plan
+from ups.orchestrate.state import Outcome
+from ups.pipeline import device_of
+
+
+def data_files(settings: DataSettings) -> list[tuple[str, int, int]]:
+    """Path, size and time of change of every data file; those that the settings describe are generated first."""
+    paths = [path for part in locate(settings) for path in part]
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+
+
+def check_config(plan: Plan) -> Outcome:
+    """Whether there is something to train, and a device to train on."""
+    stages, asked = plan.stages(), plan.options.train_stage
+    if not stages and not plan.options.skip_training:
+        keys = "stages.operator.epochs" if asked == "all" else f"stages.{asked}.epochs"
+        raise UserError(f"nothing to train for --train-stage {asked}; set --config-override {keys}=N")
+    device_of(plan.config.run.device)
+    epochs = {name: getattr(plan.config.stages, name).epochs for name in stages}
+    words = ", ".join(f"{name} ({count} epochs)" for name, count in epochs.items()) or "no stage"
+    return Outcome(f"the config is valid; to be trained: {words}", {"epochs": epochs})
+
+
+def check_data(plan: Plan, data: Dataset) -> Outcome:
+    """Whether the files hold what training and both evaluations need.
+
+    Raises UserError with the first finding, and the number of the others, if something would spoil a training.
+    """
+    _check_frames(plan, data)
+    settings = plan.config.data
+    paths = [Path(name) for name, *_ in data_files(settings)]
+    findings = check_files(paths, settings.mapping, settings.boundary)
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more, see `ups data check`)" if len(errors) > 1 else ""
+        raise UserError(f"{errors[0]}{more}; mend the data, or go on with --skip-validation".removeprefix("error: "))
+    warnings = [str(finding) for finding in findings]
+    described: dict[str, Any] = {key: data.describe()[key] for key in ("task", "data_hash", "splits", "frames", "shape")}
+    sizes = ", ".join(f"{part['trajectories']} {name}" for name, part in described["splits"].items())
+    words = f"the data are sound: {sizes} trajectories of {data.train.frames} frames"
+    return Outcome(f"{words}; {len(warnings)} warnings" if warnings else words, {**described, "warnings": warnings})
+
+
+def _check_frames(plan: Plan, data: Dataset) -> None:
+    for flag, config in (("--small-eval-config", plan.small), ("--full-eval-config", plan.full)):
+        longest = max(config.evaluation.context, *config.evaluation.also_context, 1)
+        if data.test.frames <= longest:
+            raise UserError(
+                f"{flag}: {longest} given frames need trajectories of at least {longest + 1}, found {data.test.frames}"
+            )

@@ -1,0 +1,184 @@
+"""The leaderboard of a folder of runs: `leaderboard.csv`, one row for each run and protocol, best first."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+from ups.core.errors import UserError
+from ups.orchestrate.gates import METRICS, Champion, cost, protocol_hash, scores_of
+from ups.orchestrate.leaderboard_page import Table, page
+from ups.orchestrate.state import write_text
+
+Gate = Literal["passed", "failed", "none"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run scored by one protocol; its fields are the columns."""
+
+    run: str
+    folder: str
+    """Name of the run folder, which tells runs apart."""
+    gate: Gate
+    model: str
+    """The row of the evaluation that stands for the run."""
+    nrmse: float | None
+    nrmse_pooled: float | None
+    vrmse: float | None
+    nrmse_one_step: float | None
+    crps: float | None
+    energy_score: float | None
+    spread_skill: float | None
+    nfe_per_step: float | None
+    ms_per_step: float | None
+    train_seconds: float | None
+    parameters: float | None
+    split: str
+    task: str
+    trajectories: int
+    context: int
+    frames: int
+    members: int
+    shape: str
+    protocol: str
+    """Hash of all that makes scores comparable."""
+    data_hash: str
+    config_hash: str
+    seed: int
+    finished: str
+    """When it was scored, UTC."""
+    tags: str
+    notes: str
+    reason: str
+    """The gate's decision in words."""
+
+    def scores(self) -> dict[str, float | None]:
+        """The scores that gates know."""
+        return {name: getattr(self, name) for name in METRICS}
+
+
+NUMBERS = {field.name for field in fields(Entry) if "float" in str(field.type)}
+COUNTS = {field.name for field in fields(Entry) if field.type == "int"}
+COLUMNS = ("rank", *(field.name for field in fields(Entry)))
+
+
+def entry_of(metrics: dict[str, Any], model: str, **about: str) -> Entry:
+    """The entry of the row `model` of a `metrics.json`; a row that is not there has no scores."""
+    protocol = metrics["protocol"]
+    row: dict[str, Any] = next((row for row in metrics["rows"] if row["model"] == model), {})
+    costs = {name: row.get(name) for name in ("nfe_per_step", "ms_per_step", "train_seconds", "parameters")}
+    named = ("split", "task", "trajectories", "context", "frames", "members", "data_hash", "config_hash", "seed")
+    return Entry(
+        **scores_of(row),
+        **costs,
+        **{name: protocol[name] for name in named},
+        model=model,
+        shape="x".join(str(n) for n in protocol["shape"]),
+        protocol=protocol_hash(protocol),
+        **about,  # pyright: ignore[reportArgumentType]
+    )
+
+
+def champion(entries: Sequence[Entry], protocol: str, metric: str, folder: str) -> Champion | None:
+    """The best entry of a protocol that is another run's and did not fail its gate."""
+    others = [e for e in entries if e.protocol == protocol and e.folder != folder and e.gate != "failed"]
+    known = [e for e in ranked(others, metric) if cost(metric, e.scores()) is not None]
+    return Champion(known[0].run, known[0].model, known[0].scores()) if known else None
+
+
+def ranked(entries: Sequence[Entry], metric: str) -> list[Entry]:
+    """Protocol by protocol, those of the test split first, and best first in each; entries without a score last."""
+
+    def key(entry: Entry) -> tuple[Any, ...]:
+        value = cost(metric, entry.scores())
+        group = (entry.split != "test", entry.task, entry.protocol)
+        return (*group, value is None, value or 0.0, entry.run, entry.folder)
+
+    return sorted(entries, key=key)
+
+
+def read_entries(path: Path) -> list[Entry]:
+    """The entries of a leaderboard, none where there is no file. Raises UserError if it is another file."""
+    if not path.exists():
+        return []
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), strict=True))
+        return [_parse(row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(
+            f"{path} is not a leaderboard of this program ({type(error).__name__}: {error}); move it away"
+        ) from error
+
+
+def update(runs: Path, folder: str, entries: Sequence[Entry], metric: str) -> list[Entry]:
+    """Puts the entries of one run in the place of those it had, writes both files, and returns all in their order."""
+    with _locked(runs):
+        others = [entry for entry in read_entries(runs / "leaderboard.csv") if entry.folder != folder]
+        order = ranked([*others, *entries], metric)
+        write_text(runs / "leaderboard.csv", _csv(order))
+        write_text(runs / "leaderboard.html", page(_tables(order), metric))
+    return order
+
+
+def _parse(row: dict[str, str]) -> Entry:
+    values: dict[str, Any] = {name: row[name] for name in COLUMNS[1:]}
+    values |= {name: float(row[name]) if row[name] else None for name in NUMBERS}
+    values |= {name: int(row[name]) for name in COUNTS}
+    if values["gate"] not in ("passed", "failed", "none") or None in row:
+        raise ValueError(f"a row with gate {values['gate']!r}")
+    return Entry(**values)
+
+
+def _groups(order: Sequence[Entry]) -> list[list[Entry]]:
+    return [list(group) for _, group in groupby(order, key=lambda entry: entry.protocol)]
+
+
+def _csv(order: Sequence[Entry]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for group in _groups(order):
+        for rank, entry in enumerate(group, start=1):
+            writer.writerow([rank, *(_cell(value) for value in asdict(entry).values())])
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None else repr(value) if isinstance(value, float) else value
+
+
+def _tables(order: Sequence[Entry]) -> list[Table]:
+    tables = []
+    for group in _groups(order):
+        first = group[0]
+        what = f"{first.split} split" + (f" of {first.task}" if first.task else "")
+        details = (
+            f"{first.trajectories} trajectories of {first.frames} frames at {first.shape} points, the first "
+            f"{first.context} given, {first.members} members; protocol {first.protocol}, data {first.data_hash[:12]}"
+        )
+        tables.append(Table(what, details, [asdict(entry) for entry in group]))
+    return tables
+
+
+@contextmanager
+def _locked(runs: Path) -> Iterator[None]:
+    """Lets one process at a time change the leaderboard."""
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        lock = os.open(runs / ".leaderboard.lock", os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise UserError(f"cannot write the leaderboard in {runs}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

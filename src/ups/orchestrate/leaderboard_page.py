@@ -1,0 +1,101 @@
+"""The leaderboard as one HTML file that needs nothing else: no script, no font, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from ups.evaluation.ledger import duration
+
+COLUMNS = {
+    "nrmse": ("nRMSE", "free rollout, of the ensemble mean or of the forecast itself"),
+    "nrmse_one_step": ("nRMSE 1 step", "one step from the truth"),
+    "crps": ("CRPS", "of all members, in the unit of the fields; of a single forecast its mean absolute error"),
+    "spread_skill": ("spread / skill", "1 is calibrated"),
+    "nrmse_pooled": ("nRMSE pooled", "one ratio over all frames of a trajectory"),
+    "vrmse": ("VRMSE", "relative to the variance"),
+    "energy_score": ("energy score", "of whole fields"),
+    "nfe_per_step": ("calls / step", "network evaluations per step and member"),
+    "ms_per_step": ("ms / step", "per member of one trajectory"),
+}
+"""Columns of numbers: the entry's field, the heading and what it means."""
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --paper: #ffffff; --best: #e7f1fb;
+  --good: #0b5ea8; --bad: #b3470b; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa4af; --line: #3a424c; --paper: #12161b;
+  --best: #16293c; --good: #7cb8ef; --bad: #f2a06b; } }
+body { margin: 0 auto; max-width: 80rem; padding: 1.5rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 0; }
+p { margin: .25rem 0 .75rem; color: var(--soft); max-width: 60rem; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: .4rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
+  white-space: nowrap; }
+th { font-weight: 600; color: var(--soft); } th.text, td.text { text-align: left; }
+td.wide { white-space: normal; min-width: 14rem; color: var(--soft); text-align: left; }
+tr.best td { background: var(--best); } td.run { font-weight: 600; }
+.passed { color: var(--good); } .failed { color: var(--bad); } .none { color: var(--soft); }
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The entries of one protocol, best first.
+
+    Attributes:
+        title: What was scored.
+        details: The protocol in words.
+        entries: Fields of the entries by name.
+    """
+
+    title: str
+    details: str
+    entries: Sequence[Mapping[str, Any]]
+
+
+def page(tables: Sequence[Table], metric: str) -> str:
+    """The whole file; `metric` is the score that the entries are ordered by."""
+    parts = [_section(table, metric) for table in tables] or ["<p>No run has been scored yet.</p>"]
+    intro = (
+        f"Best {escape(metric)} first. Scores are comparable within a table and not between tables. "
+        "Physical units; lower is better, for spread / skill nearer to 1."
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Leaderboard</title>\n'
+        f'<link rel="icon" href="data:,">\n<style>{STYLE}</style>\n</head>\n<body>\n'
+        f"<h1>Leaderboard</h1>\n<p>{intro}</p>\n{''.join(parts)}</body>\n</html>\n"
+    )
+
+
+def _section(table: Table, metric: str) -> str:
+    names = [metric, *(name for name in COLUMNS if name != metric)]
+    heads = "".join(f'<th scope="col" title="{COLUMNS[n][1]}">{COLUMNS[n][0]}</th>' for n in names)
+    rows = "".join(_row(rank, entry, names) for rank, entry in enumerate(table.entries, start=1))
+    return (
+        f'<h2>{escape(table.title)}</h2>\n<p>{escape(table.details)}</p>\n<div class="scroll"><table>\n'
+        '<thead><tr><th scope="col">#</th><th scope="col" class="text">run</th><th scope="col" class="text">model</th>'
+        f'{heads}<th scope="col">training</th><th scope="col" class="text">gate</th>'
+        '<th scope="col" class="text">why</th><th scope="col" class="text">tags and notes</th></tr></thead>\n'
+        f"<tbody>{rows}</tbody>\n</table></div>\n"
+    )
+
+
+def _row(rank: int, entry: Mapping[str, Any], names: Sequence[str]) -> str:
+    numbers = "".join(f"<td>{_number(entry[name])}</td>" for name in names)
+    training = "–" if entry["train_seconds"] is None else duration(entry["train_seconds"])
+    about = " · ".join(escape(str(entry[key])) for key in ("tags", "notes") if entry[key])
+    return (
+        f'<tr{" class=best" if rank == 1 else ""}><td>{rank}</td><td class="text run">{escape(entry["run"])}</td>'
+        f'<td class="text">{escape(entry["model"])}</td>{numbers}<td>{training}</td>'
+        f'<td class="text {entry["gate"]}">{entry["gate"]}</td><td class="wide">{escape(entry["reason"])}</td>'
+        f'<td class="wide">{about}</td></tr>\n'
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
