@@ -43,19 +43,22 @@ def not_hdf5(path: Path) -> None:
 
 def nans(path: Path) -> None:
     with h5py.File(data_file(path), "r+") as file:
-        file["tensor"][7, 3, 5] = np.nan
+        values = np.asarray(file["tensor"])
+        values[7, 3, 5] = np.nan
+        del file["tensor"]
+        file["tensor"] = values
 
 
 def wrong_rank(path: Path) -> None:
     with h5py.File(data_file(path), "r+") as file:
-        values = file["tensor"][0]
+        values = np.asarray(file["tensor"])[0]
         del file["tensor"]
         file["tensor"] = values
 
 
 def too_few(path: Path) -> None:
     with h5py.File(data_file(path), "r+") as file:
-        values = file["tensor"][:2]
+        values = np.asarray(file["tensor"])[:2]
         del file["tensor"]
         file["tensor"] = values
 

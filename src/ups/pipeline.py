@@ -148,7 +148,7 @@ def train_stages(config: Config, context: Context, stage: str, tracker: Tracker)
                 f"stages.{name}.epochs is 0, so there is nothing to train; set it with --set stages.{name}.epochs=N"
             )
     for name in names:
-        if (context.checkpoints / f"{name}_resume.pt").exists():
+        if (context.checkpoints / f"{FILES.get(name, name)}_resume.pt").exists():
             resumable(STAGES[name](context), context.checkpoints)
     write_config(config)
     for name in names:
@@ -211,11 +211,14 @@ def evaluate_run(
         config = load_config(folder / "config.yaml")
     if split not in ("test", "validation"):
         raise UserError(f"split must be test or validation, found {split!r}")
+    if config.run.threads:
+        torch.set_num_threads(config.run.threads)
     data = data or open_dataset(config.data, allow_generate=False)
     surrogate = Surrogate.load(folder, device_of(config.run.device))
-    if surrogate.system.to_dict() != data.system.to_dict():
+    if surrogate.data_hash != data.hash:
         raise UserError(
-            f"the model in {folder} was trained on another grid, time step or parameters than its data have now"
+            f"the data or the splits that {folder}/config.yaml names are not those the model was trained on, "
+            "so its test split may hold training data; restore the files or train again"
         )
     target = folder if split == "test" else folder / split
     part = data.test if split == "test" else data.validation
@@ -233,7 +236,8 @@ def evaluate_run(
     settled: list[dict[str, Any]] = []
     if surrogate.steady_prior is not None:
         steady_part = steady_rows(part, data.system.dt, config.stages.steady_prior.tolerance)
-        settled = steady_score_rows(surrogate, part, steady_part, config.evaluation, config.run.seed)
+        if len(steady_part):
+            settled = steady_score_rows(surrogate, part, steady_part, config.evaluation, config.run.seed)
     options = {"seed": config.run.seed, "further": settled}
     metrics = evaluate(rows, part, data.system, config.evaluation, target, protocol, **options)
     metrics["break_even"] = break_even_of(metrics, rows, "operator", part.frames - config.evaluation.context)

@@ -48,6 +48,7 @@ class Surrogate:
         steady_prior: Stage 4, or None.
         system: Channels, grid, boundary, parameters and time step of the data it was trained on.
         space: Where rollouts run unless asked otherwise, `field` or `latent`.
+        data_hash: Hash of the data and splits it was trained on.
         train_seconds: Time spent on training, by stage.
     """
 
@@ -58,13 +59,14 @@ class Surrogate:
         heads: Mapping[str, ResidualHead] | None = None,
         steady_prior: SteadyPrior | None = None,
         space: str = "field",
+        data_hash: str = "",
         train_seconds: Mapping[str, float] | None = None,
         device: torch.device | str = "cpu",
     ):
         self.device = torch.device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.heads, self.steady_prior = dict(heads or {}), steady_prior
-        self.space, self.train_seconds = space, dict(train_seconds or {})
+        self.space, self.data_hash, self.train_seconds = space, data_hash, dict(train_seconds or {})
 
     @property
     def system(self) -> System:
@@ -106,7 +108,15 @@ class Surrogate:
         )
         space = payload.get("rollout_space", "field")
         steady = steady.to(device) if steady else None
-        return cls(model, heads=heads, steady_prior=steady, space=space, train_seconds=seconds, device=device)
+        return cls(
+            model,
+            heads=heads,
+            steady_prior=steady,
+            space=space,
+            data_hash=payload["fingerprint"]["data"],
+            train_seconds=seconds,
+            device=device,
+        )
 
     @torch.no_grad()
     def encode(self, u: Tensor, coords: Sequence[Tensor] | None = None) -> Tensor:
@@ -164,6 +174,8 @@ class Surrogate:
         if steps < 1 or members < 1 or (nfe is not None and nfe < 1):
             raise UserError(f"steps, members and nfe must be at least 1, found {steps}, {members} and {nfe}")
         step, parts = dt or self.system.dt, []
+        if step <= 0:
+            raise UserError(f"dt must be positive, found {step}")
         fields, conditions = (x.repeat_interleave(members, 0) for x in (fields, conditions))
         generator = torch.Generator(self.device).manual_seed(seed)
         for u, c in zip(fields.split(batch), conditions.split(batch), strict=True):

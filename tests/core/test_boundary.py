@@ -32,10 +32,11 @@ def test_the_star_stencil_is_a_laplacian_with_the_right_weights() -> None:
     torch.testing.assert_close(star(x), factor * x, rtol=1e-4, atol=1e-6)
 
 
-def test_mirrored_fields_are_even_for_neumann_and_odd_for_dirichlet() -> None:
+def test_mirrored_fields_are_periodic_without_a_jump() -> None:
     x = torch.tensor([[1.0, 2.0]])
     assert mirror(x, ["neumann"], 1).tolist() == [[1, 2, 2, 1]]
-    assert mirror(x, ["dirichlet"], 1).tolist() == [[1, 2, -2, -1]]
+    assert mirror(x, ["dirichlet"], 1).tolist() == [[1, 2, 2, 1]]
+    assert mirror(x, ["periodic"], 1) is x
 
 
 def test_spectral_mixing_is_a_circular_convolution_with_few_frequencies() -> None:

@@ -105,7 +105,8 @@ class Student(torch.nn.Module):
         self.net = torch.nn.Sequential(
             torch.nn.Linear(2, 64), torch.nn.SiLU(), torch.nn.Linear(64, 64), torch.nn.SiLU(), torch.nn.Linear(64, 1)
         )
-        torch.nn.init.zeros_(self.net[-1].weight)
+        for parameter in self.net[-1].parameters():
+            torch.nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, tau: Tensor) -> Tensor:
         correction = self.net(torch.cat([x, tau.view(-1, 1)], -1))

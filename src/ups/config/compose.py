@@ -22,6 +22,7 @@ from ups.training.settings import StagesSettings, TrainingSettings
 WIDTHS: tuple[Key, Key] = (("latent", "dim"), ("operator", "pdet", "input_dim"))
 NEEDS = {
     "diff_residual": ("operator", "it learns the residual of the operator"),
+    "crps_ensemble": ("operator", "it learns the residual of the operator"),
     "consistency_distill": ("diff_residual", "it distils the diffusion residual"),
     "steady_prior": ("operator", "it works on the latents that are trained with the operator"),
 }
@@ -93,6 +94,9 @@ def _contradictions(config: Config) -> list[tuple[tuple[Key, ...], str]]:
         if getattr(config.stages, stage).epochs and not getattr(config.stages, needed).epochs:
             keys: tuple[Key, ...] = (("stages", stage, "epochs"), ("stages", needed, "epochs"))
             found.append((keys, f"{stage} needs stage {needed} ({why}), which is skipped with epochs = 0"))
+    if config.stages.consistency_distill.epochs and config.diffusion.objective != "flow":
+        both: tuple[Key, ...] = (("stages", "consistency_distill", "epochs"), ("diffusion", "objective"))
+        found.append((both, f"only objective flow can be distilled, found {config.diffusion.objective}"))
     if config.training.amp == "fp16" and config.run.device == "cpu":
         found.append(((("training", "amp"), ("run", "device")), "fp16 needs a CUDA device, use bf16 on a CPU"))
     return found

@@ -23,7 +23,7 @@ class RunSettings(Settings):
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; torch decides unless given. Bit-identical results need the same number."""
     device: str = "auto"
-    """`cpu`, `cuda`, `cuda:1` or `mps`; `auto` takes a GPU where there is one."""
+    """`cpu`, `cuda` or `cuda:1`; `auto` takes a GPU where there is one."""
 
 
 class RolloutSettings(Settings):

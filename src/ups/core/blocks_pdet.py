@@ -96,13 +96,20 @@ class Block(nn.Module):
 
 
 class Level(nn.Module):
-    """A few blocks at one token resolution, with shifted windows in every second one."""
+    """A few blocks at one token resolution, with shifted windows in every second one; `first` blocks come before it."""
 
     def __init__(
-        self, cfg: PDETransformerConfig, depth: int, grid: Sequence[int], boundary: Sequence[str], cond_dim: int
+        self,
+        cfg: PDETransformerConfig,
+        depth: int,
+        first: int,
+        grid: Sequence[int],
+        boundary: Sequence[str],
+        cond_dim: int,
     ):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(cfg, grid, boundary, cond_dim, shift=i % 2 == 1) for i in range(depth))
+        shifts = [i % 2 == 1 for i in range(first, first + depth)]
+        self.blocks = nn.ModuleList(Block(cfg, grid, boundary, cond_dim, shift) for shift in shifts)
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
         for block in self.blocks:
@@ -139,7 +146,8 @@ class PDETransformer(nn.Module):
         sizes = [*range(levels + 1), *reversed(range(levels))]
         self.input = nn.Linear(input_dim or cfg.input_dim, dim)
         self.levels = nn.ModuleList(
-            Level(cfg, depth, self.grids[i], boundary, cond_dim) for depth, i in zip(cfg.depths, sizes, strict=True)
+            Level(cfg, depth, sum(cfg.depths[:n]), self.grids[i], boundary, cond_dim)
+            for n, (depth, i) in enumerate(zip(cfg.depths, sizes, strict=True))
         )
         self.patches = nn.ModuleList(
             Patches(fine, coarse) for fine, coarse in zip(self.grids, self.grids[1:], strict=False)

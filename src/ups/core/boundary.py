@@ -61,9 +61,8 @@ class StarConv(nn.Module):
 
 
 def mirror(x: Tensor, boundary: Sequence[str], first_axis: int) -> Tensor:
-    """Extends non-periodic axes to twice their length so that x becomes periodic: even for Neumann, odd for
-    Dirichlet."""
+    """Extends axes that are not periodic evenly to twice their length, so that x becomes periodic without a jump."""
     for axis, kind in enumerate(boundary, start=first_axis):
         if kind != "periodic":
-            x = torch.cat([x, x.flip(axis) * (-1 if kind == "dirichlet" else 1)], axis)
+            x = torch.cat([x, x.flip(axis)], axis)
     return x

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ups.core.errors import UserError
+
 
 def interpolation_matrix(source: Tensor, query: Tensor, boundary: str) -> Tensor:
     """The matrix M (Q, S) with u(query) ≈ M u(source), for one axis.
@@ -21,17 +23,25 @@ def interpolation_matrix(source: Tensor, query: Tensor, boundary: str) -> Tensor
         query: Coordinates that are asked for, (Q,).
         boundary: `periodic`, or anything else for an axis with two ends.
     """
-    source, query = source.double(), query.double()
+    source, query = source.to(query.device).double(), query.double()
     if len(source) == 1:
         return torch.ones(len(query), 1, dtype=torch.double, device=source.device)
     position = (query - source[0]) / ((source[-1] - source[0]) / (len(source) - 1))
-    return _trigonometric(position, len(source)) if boundary == "periodic" else _cubic(position, len(source))
+    if boundary == "periodic":
+        return _trigonometric(position, len(source))
+    if position.min() < -0.5 or position.max() > len(source) - 0.5:
+        low, high = float(source[0]), float(source[-1])
+        raise UserError(
+            f"coordinates must lie in the domain [{low:g}, {high:g}], found {query.min():g} to {query.max():g}"
+        )
+    return _cubic(position, len(source))
 
 
 def _trigonometric(position: Tensor, n: int) -> Tensor:
-    distance = position[:, None] - torch.arange(n, device=position.device)
-    k = torch.arange(-((n - 1) // 2), (n - 1) // 2 + 1, device=position.device)
-    kernel = torch.cos(2 * torch.pi / n * distance[..., None] * k).sum(-1)
+    grid = torch.arange(n, device=position.device, dtype=position.dtype)
+    k = 2 * torch.pi / n * torch.arange(1, (n - 1) // 2 + 1, device=position.device, dtype=position.dtype)
+    a, b = torch.outer(position, k), torch.outer(grid, k)
+    kernel = 1 + 2 * (a.cos() @ b.cos().T + a.sin() @ b.sin().T)
     if n % 2 == 0:
         kernel = kernel + torch.cos(torch.pi * position[:, None]) * torch.cos(
             torch.pi * torch.arange(n, device=position.device)

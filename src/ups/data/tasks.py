@@ -34,6 +34,8 @@ class Task:
     resolution: int
     frames: int
     dt: float
+    fixed_axes: tuple[int, ...] = ()
+    """Axes along which the equation changes with position, so that a shifted solution is none."""
 
 
 LINE: tuple[Literal["periodic"]] = ("periodic",)
@@ -83,7 +85,16 @@ TASKS: dict[str, Task] = {
         50.0,
     ),
     "kolmogorov2d": Task(
-        "2D_Kolmogorov_Sols_Nu{Nu}.hdf5", "kolmogorov", ("vorticity",), PLANE, {"Nu": 0.01}, 2 * math.pi, 64, 41, 0.5
+        "2D_Kolmogorov_Sols_Nu{Nu}.hdf5",
+        "kolmogorov",
+        ("vorticity",),
+        PLANE,
+        {"Nu": 0.01},
+        2 * math.pi,
+        64,
+        41,
+        0.5,
+        (1,),
     ),
 }
 

@@ -133,7 +133,11 @@ def evaluate_row(
         truth, params, seed = job.split.trajectories(first, stop), job.split.params[first:stop], job.seed + first
         began = _now()
         members = forecast(emulator, truth, start, params, settings.members, seed)
-        seconds, steps = seconds + _now() - began, steps + members.shape[0] * members.shape[1] * members.shape[2]
+        spent = emulator.seconds * members.shape[0] * members.shape[2] if isinstance(emulator, CoarseSolver) else 0.0
+        seconds, steps = (
+            seconds + (spent or _now() - began),
+            steps + members.shape[0] * members.shape[1] * members.shape[2],
+        )
         rollouts.append(ForecastErrors.of(truth[:, start + 1 :], members, seed))
         store.forecast(name, "rollout", first, members.numpy())
         for context, errors in further.items():
@@ -247,7 +251,7 @@ def _costs(name: str, emulator: Emulator, seconds: float, steps: int) -> dict[st
         "floor": name == FLOOR,
         "reference": name == TRUTH or name.startswith(SOLVER),
         "nfe_per_step": emulator.evaluations,
-        "ms_per_step": 1e3 * (emulator.seconds if isinstance(emulator, CoarseSolver) else seconds / steps),
+        "ms_per_step": 1e3 * seconds / steps,
         "train_seconds": emulator.train_seconds,
         "parameters": emulator.parameters,
     }

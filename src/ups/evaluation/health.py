@@ -1,7 +1,7 @@
 """A plain-language check of a training log: what the gradient norms and the curves of every stage say.
 
-Norms are of the gradient before clipping, mean over an epoch. Under 0.01 gradients vanish, 0.01 to 1 is the usual range,
-above 1 a step wants clipping or a smaller learning rate, above 10 gradients explode.
+Norms are of the gradient before clipping, mean over an epoch. Under 0.01 gradients vanish, 0.01 to 1 is the usual
+range, above 1 a step wants clipping or a smaller learning rate, above 10 gradients explode.
 """
 
 import math
@@ -27,7 +27,12 @@ class Finding:
     stage: str
     level: Level
     """`bad` spoils a training, `look` deserves a look."""
-    sentence: str
+    remark: str
+
+    @property
+    def sentence(self) -> str:
+        """The remark with the name of its stage."""
+        return f"{self.stage}: {self.remark}."
 
 
 def health(entries: Sequence[Entry], grad_clip: float | None = None) -> list[str]:
@@ -38,9 +43,9 @@ def health(entries: Sequence[Entry], grad_clip: float | None = None) -> list[str
 def findings(entries: Sequence[Entry], grad_clip: float | None = None) -> list[Finding]:
     """The sentences of `health` with their stages and levels, in the order of the stages."""
     return [
-        Finding(stage, level, f"{stage}: {sentence}.")
+        Finding(stage, level, remark)
         for stage, epochs in by_stage(entries).items()
-        for level, sentence in (*_broken(epochs), *_norms(epochs, grad_clip), *_progress(epochs))
+        for level, remark in (*_broken(epochs), *_norms(epochs, grad_clip), *_progress(epochs))
     ]
 
 
@@ -84,14 +89,11 @@ def _norms(epochs: Sequence[Entry], grad_clip: float | None) -> list[Remark]:
     remarks = [_range(typical, epochs, grad_clip)]
     epoch, largest = max(norms, key=lambda pair: pair[1])
     if len(norms) > 2 and largest > SPIKE * typical:
-        remarks.append(
-            (
-                "bad" if largest > EXPLODING and not grad_clip else "look",
-                f"the gradient norm spikes to {largest:.3g} in epoch {epoch}, {largest / typical:.0f} times its median: "
-                + ("clipping held it" if grad_clip else "set training.grad_clip, lower the learning rate or warm it up")
-                + _inverse_hint(epochs),
-            )
-        )
+        cure = "clipping held it" if grad_clip else "set training.grad_clip, lower the learning rate or warm it up"
+        times = f"{largest / typical:.0f} times its median"
+        level: Level = "bad" if largest > EXPLODING and not grad_clip else "look"
+        remark = f"the gradient norm spikes to {largest:.3g} in epoch {epoch}, {times}: {cure}{_inverse_hint(epochs)}"
+        remarks.append((level, remark))
     return remarks
 
 
@@ -143,9 +145,7 @@ def _progress(epochs: Sequence[Entry]) -> list[Remark]:
             )
         ]
     if best < 0.98 * earlier:
-        return [
-            ("look", f"the validation score still fell in the last tenth of the epochs ({best:.3g}): train longer")
-        ]
+        return [("look", f"the validation score still fell in the last tenth of the epochs ({best:.3g}): train longer")]
     return [("good", f"the validation score has settled ({best:.3g} in epoch {best_epoch} of {last_epoch})")]
 
 

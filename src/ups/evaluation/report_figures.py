@@ -25,11 +25,12 @@ def draw_report(metrics: Mapping[str, Any], predictions: Predictions, system: Sy
     protocol, rows = metrics["protocol"], metrics["rows"]
     context, times = protocol["context"], np.asarray(protocol["times"])
     leads = (times[context:] - times[context - 1]).tolist()
-    ensembles = [row for row in rows if row["members"] > 1 and row["error"] is None]
+    marching = [row for row in rows if "steady" not in row]
+    ensembles = [row for row in marching if row["members"] > 1 and row["error"] is None]
     ledger_figure(folder / "ledger.png", ledger_entries(rows, protocol["bootstrap"], protocol["seed"]))
-    error_curves(folder / "error.png", [row for row in rows if "steady" not in row], leads)
+    error_curves(folder / "error.png", marching, leads)
     if metrics["spectra"]["lead_times"]:
-        spectrum_figure(folder / "spectra.png", metrics["spectra"], [row["model"] for row in rows], leads)
+        spectrum_figure(folder / "spectra.png", metrics["spectra"], [row["model"] for row in marching], leads)
     if ensembles:
         calibration_curves(folder / "calibration.png", ensembles, leads)
         rank_histograms(folder / "ranks.png", ensembles)

@@ -48,9 +48,11 @@ def steady_score_rows(
     lead = torch.tensor([float(split.times[-1] - split.times[0])])
     found = []
     for name, forecast in forecasts.items():
+        forecast()  # a warm-up, not timed
         began = time.perf_counter()
-        errors = ForecastErrors.of(last, forecast()[:, None], seed)
+        fields = forecast()
         seconds = time.perf_counter() - began
+        errors = ForecastErrors.of(last, fields[:, None], seed)
         weights = sum(p.numel() for p in prior.parameters()) if name == STEADY else 0
         trained = surrogate.train_seconds.get("autoencoder", 0.0) + surrogate.train_seconds["operator"]
         costs = {

@@ -8,8 +8,8 @@ reward can beat.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,14 @@ from rich import box
 from rich.table import Table
 from torch import Tensor
 
-from ups.evaluation.emulators import NEEDS
 from ups.evaluation.evaluate import HeldOut, Progress
 from ups.evaluation.ledger import paired_gain
 from ups.evaluation.rows import plain
+from ups.evaluation.ttc_ranks import Ranks, truth_judge
 from ups.metrics import compare, nrmse_per_trajectory
 from ups.surrogate import Surrogate
 from ups.ttc.candidates import condition, head_of, judge_of
-from ups.ttc.rewards import Bounds, Reward
+from ups.ttc.rewards import Reward
 from ups.ttc.search import Judge, choice_cost, draw_cost
 from ups.ttc.settings import TTCSettings
 
@@ -38,66 +38,6 @@ BASELINE, BEST, BEAM, RANDOM, MEAN, ORACLE = (
     "oracle-best",
 )
 STRATEGIES = (BASELINE, BEST, BEAM, RANDOM, MEAN, ORACLE)
-BOUNDED = 256
-"""Training trajectories that bounds are taken from."""
-
-Forecaster = Callable[[Tensor, Tensor, int], tuple[Tensor, float]]
-"""(truth (b, T + 1, C, *S) from its given frame on, params (b, P), seed) -> forecast (b, T, C, *S) and network
-evaluations per trajectory and step."""
-
-
-@dataclass
-class TTCEmulator:
-    """The surrogate with test-time conditioning as a row of the ledger.
-
-    Attributes:
-        surrogate: A run with a sampler.
-        settings: Candidates, width, horizon and budget.
-        reward: What chooses.
-        batch: Trajectories searched at once.
-    """
-
-    surrogate: Surrogate
-    settings: TTCSettings
-    reward: Reward
-    batch: int = 64
-    spent: list[float] = field(default_factory=list, init=False)
-
-    @property
-    def parameters(self) -> int:
-        """Weights of codec, operator and sampler."""
-        head = head_of(self.surrogate, self.settings.sampler)[1]
-        return self.surrogate.parameters + sum(p.numel() for p in head.network.parameters())
-
-    @property
-    def train_seconds(self) -> float:
-        """Time spent on training everything that is used."""
-        needed = NEEDS[head_of(self.surrogate, self.settings.sampler)[0]]
-        return sum(self.surrogate.train_seconds.get(stage, 0.0) for stage in needed)
-
-    @property
-    def evaluations(self) -> float:
-        """Network evaluations per step, mean over the rollouts so far."""
-        return float(np.mean(self.spent)) if self.spent else 0.0
-
-    def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
-        """Free rollout from frame `start` of truth (b, T, C, *S): (b, 1, steps, C, *S)."""
-        judge = judge_of(self.reward)
-        found = condition(
-            self.surrogate, judge, truth[:, start], steps, params, self.settings, seed=seed, batch=self.batch
-        )
-        self.spent.append(float(found.evaluations.double().mean()) / steps)
-        return found.values.unsqueeze(1)
-
-
-def bounds_of(split: HeldOut) -> Bounds:
-    """Smallest and largest value of each channel over the first `BOUNDED` trajectories of the training split."""
-    low, high = [], []
-    for first in range(0, min(split.n, BOUNDED), 32):
-        values = split.trajectories(first, min(first + 32, split.n)).movedim(2, 0).flatten(1)
-        low.append(values.amin(1))
-        high.append(values.amax(1))
-    return torch.stack(low).amin(0), torch.stack(high).amax(0)
 
 
 def evaluate_ttc(
@@ -178,14 +118,14 @@ class Race:
 
     def _plans(self, spent: float) -> tuple[TTCSettings, TTCSettings, int]:
         """Best-of-n, beam search and members that `spent` evaluations per step pay for."""
-        steps, each = self.settings.steps, draw_cost(self.settings.steps, self.draw)
-        total = round(spent * (self.split.frames - self.context))
+        own, steps = self.settings, self.settings.steps
+        each, total = draw_cost(own, steps, self.draw), round(spent * (self.split.frames - self.context))
         n = max(1, int((spent * steps - steps) / each + 1e-6))
-        wide = max(1, int((choice_cost(steps, n, self.draw) / 2 - steps) / each))
         shared = {"max_evaluations": total, "early_stop_margin": None}
-        greedy = self.settings.model_copy(update={"candidates": n, "beam_width": 1, "horizon": 1, **shared})
-        beam = self.settings.model_copy(update={"candidates": wide, "beam_width": 2, "horizon": 2, **shared})
-        return greedy, beam, max(1, int(spent / (1 + self.draw) + 1e-6))
+        greedy = own.model_copy(update={"candidates": n, "beam_width": 1, "horizon": 1, **shared})
+        wide = max(1, int((choice_cost(greedy, self.draw) / 2 - steps) / each))
+        beam = own.model_copy(update={"candidates": wide, "beam_width": 2, "horizon": 2, **shared})
+        return greedy, own if self.own == BEAM else beam, max(1, int(spent / (1 + self.draw) + 1e-6))
 
     def _score(self, name: str, plan: TTCSettings, members: int = 1) -> tuple[Tensor, tuple[float, float]]:
         n, errors, evaluations, seconds = min(self.split.n, self.trajectories or self.split.n), [], [], 0.0
@@ -228,59 +168,6 @@ class Race:
             return lambda before, after, params, row, t: torch.rand(len(after), generator=dice).to(after)
         own = judge_of(self.reward)
         return self.ranks.watched(own, oracle) if name == BEST else own
-
-
-def truth_judge(truth: Tensor) -> Judge:
-    """Minus the nRMSE of a step's fields against truth (b, T + 1, C, *S), mean over channels."""
-
-    def judge(before: Tensor, after: Tensor, params: Tensor, trajectory: Tensor, t: int) -> Tensor:
-        u = truth.to(after.device)[trajectory, t + 1]
-        error, size = ((x.flatten(2).square().mean(-1)).sqrt() for x in (after - u, u))
-        return -(error / size).mean(1)
-
-    return judge
-
-
-class Ranks:
-    """Rewards and true errors of all candidates, by the choice that they belong to."""
-
-    def __init__(self) -> None:
-        self.batches = 0
-        self.seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-
-    def watched(self, judge: Judge, oracle: Judge) -> Judge:
-        """`judge`, with what it says noted beside what `oracle` says."""
-        self.batches += 1
-        batch = self.batches
-
-        def watching(before: Tensor, after: Tensor, params: Tensor, trajectory: Tensor, t: int) -> Tensor:
-            reward = judge(before, after, params, trajectory, t)
-            choice = (batch * 100_000 + trajectory) * 100_000 + t
-            truth = oracle(before, after, params, trajectory, t)
-            self.seen.append((choice.cpu().numpy(), reward.cpu().numpy(), truth.cpu().numpy()))
-            return reward
-
-        return watching
-
-    def correlation(self) -> float:
-        """Spearman's rank correlation among the candidates of a choice, mean over the choices with 3 and more."""
-        choice, reward, truth = (np.concatenate(parts) for parts in zip(*self.seen, strict=True))
-        return rank_correlation(choice, reward, truth)
-
-
-def rank_correlation(group: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's correlation of a and b (K,) within each group (K,) of 3 and more, mean over groups; NaN if none."""
-    _, index, count = np.unique(group, return_inverse=True, return_counts=True)
-    centred = []
-    for values in (a, b):
-        order = np.lexsort((values, index))
-        rank = np.empty(len(values))
-        rank[order] = np.arange(len(values)) - np.repeat(np.cumsum(count) - count, count)
-        centred.append(rank - (count[index] - 1) / 2)
-    total = np.bincount(index, centred[0] * centred[1])
-    square = np.bincount(index, centred[0] ** 2)
-    enough = count >= 3
-    return float((total[enough] / square[enough]).mean()) if enough.any() else float("nan")
 
 
 def ttc_table(result: Mapping[str, Any]) -> Table:

@@ -156,7 +156,8 @@ class Autoencoder(nn.Module):
             )
         v = (u - self._channelwise(self.u_mean)) / self._channelwise(self.u_std)
         z = self.to_latent(self.patches.split(self.stem(v)))
-        linear = self.patches.split(v) @ self.basis.T
+        with torch.autocast(u.device.type, enabled=False):  # the exact path stays exact
+            linear = self.patches.split(v) @ self.basis.T
         z = torch.cat([z[..., : self.linear_dim] + linear, z[..., self.linear_dim :]], -1)
         return (z - self.z_mean) / self.z_std
 
@@ -172,7 +173,8 @@ class Autoencoder(nn.Module):
             (B, C, *S), (B, C, *Q) or (B, C, Q).
         """
         z = z * self.z_std + self.z_mean
-        v = self.patches.join(z[..., : self.linear_dim] @ self.basis)
+        with torch.autocast(z.device.type, enabled=False):
+            v = self.patches.join(z[..., : self.linear_dim] @ self.basis)
         v = v + self.head(torch.cat([self.patches.join(self.from_latent(z)), v], 1))
         u = v * self._channelwise(self.u_std) + self._channelwise(self.u_mean)
         if coords is None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ups.core.blocks_pdet import PDETransformer, PDETransformerConfig
@@ -55,6 +55,11 @@ class DiffusionSettings(Settings):
     """Sampling steps K."""
     solver: Literal["heun", "euler", "stochastic"] = "heun"
     """`heun` takes 2 K - 1 network evaluations, `euler` and `stochastic` take K."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DiffusionSettings:
+        self.backbone(1)
+        return self
 
     def backbone(self, latent_dim: int) -> PDETransformerConfig:
         """The network's PDE-Transformer."""

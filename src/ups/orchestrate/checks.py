@@ -47,7 +47,9 @@ def check_data(plan: Plan, data: Dataset) -> Outcome:
         more = f" (and {len(errors) - 1} more, see `ups data check`)" if len(errors) > 1 else ""
         raise UserError(f"{errors[0]}{more}; mend the data, or go on with --skip-validation".removeprefix("error: "))
     warnings = [str(finding) for finding in findings]
-    described: dict[str, Any] = {key: data.describe()[key] for key in ("task", "data_hash", "splits", "frames", "shape")}
+    described: dict[str, Any] = {
+        key: data.describe()[key] for key in ("task", "data_hash", "splits", "frames", "shape")
+    }
     sizes = ", ".join(f"{part['trajectories']} {name}" for name, part in described["splits"].items())
     words = f"the data are sound: {sizes} trajectories of {data.train.frames} frames"
     return Outcome(f"{words}; {len(warnings)} warnings" if warnings else words, {**described, "warnings": warnings})

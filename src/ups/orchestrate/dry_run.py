@@ -13,7 +13,7 @@ import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,7 +32,8 @@ from ups.pipeline import STAGES, context_of, evaluate_run
 from ups.stages.context import Context
 from ups.tracking.sinks import Tracker
 from ups.tracking.training_logger import TrainingLogger
-from ups.training.loop import Trainer
+from ups.training.loop import Tally, Trainer
+from ups.training.progress import ProgressBar
 
 POSITIONS, TIMED = 8, 2
 """Points of a stage at which steps are timed, and steps at each after one that is not."""
@@ -85,7 +86,7 @@ class Estimate:
     @property
     def host_bytes(self) -> int:
         """Largest resident set."""
-        return max(part.host_bytes for part in (*self.stages.values(), *self.evaluations.values()))
+        return max((part.host_bytes for part in (*self.stages.values(), *self.evaluations.values())), default=0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -120,10 +121,6 @@ class Shortened:
         """`(stop - start, frames, C, *S)`."""
         return self.split.trajectories(start, stop)[:, : self.frames]
 
-    def windows(self, trajectory: np.ndarray, start: np.ndarray, length: int) -> Tensor:
-        """Frames `start .. start + length - 1` of each trajectory."""
-        return self.split.windows(trajectory, start, length)
-
 
 def estimate(plan: Plan, opened: Callable[[], Dataset], scratch: Path) -> Estimate:
     """Measures a few steps and frames and extrapolates.
@@ -142,37 +139,67 @@ def estimate(plan: Plan, opened: Callable[[], Dataset], scratch: Path) -> Estima
         wanted = set(plan.stages())
         last = max((i for i, name in enumerate(STAGES) if name in wanted), default=-1)
         needed = [name for name in list(STAGES)[: last + 1] if context.settings(name).epochs]
+        warm_up(context, needed)
         stages = {name: time_stage(context, name, measured=name in wanted) for name in needed}
         return Estimate(data_seconds, {k: v for k, v in stages.items() if v}, _evaluations(plan, data, scratch))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def warm_up(context: Context, needed: Sequence[str]) -> None:
+    """One step of the first stage, so that what is slow once in a process is not taken for slow in every stage."""
+    for name in needed[:1]:
+        steps_from(new_trainer(context, name), 0, 1)
+
+
 def time_stage(context: Context, name: str, measured: bool = True) -> StageEstimate | None:
-    """Leaves the checkpoints of the untrained stage and, if it is to be `measured`, takes a few of its steps."""
+    """Ends one epoch of an untrained stage, which leaves its checkpoints, and takes a few steps if to be `measured`."""
     memory.reset_peak()
     began = clock()
-    stage, settings, training = STAGES[name](context), context.settings(name), context.training
-    log = TrainingLogger(context.folder / training.log_path)
-    trainer = Trainer(stage, settings, training, context.checkpoints, log, context.seed, context.device)
+    trainer = new_trainer(context, name)
     once = clock() - began
-    weights = timed(lambda: trainer.save_weights(stage.stem))
+    scored = end_epoch(trainer)
     if not measured:
         return None
-    resume, score = timed(trainer.save_resume), timed(trainer.evaluate)
+    scored = end_epoch(trainer) if scored < WORTH_REPEATING else scored
+    saved, copied = timed(trainer.save_resume), timed(lambda: trainer.save_weights("copy"))
+    settings, training = context.settings(name), context.training
     compiled = training.compile if settings.compile is None else settings.compile
     if compiled:
         trainer.model.compile(mode=training.compile_mode)
     first, step = step_seconds(trainer)
+    first *= bool(compiled)  # without compilation a first step is slow once in a process, not in every stage
     steps = settings.epochs * trainer.epoch_steps
     scores = math.ceil(settings.epochs / settings.validate_every)
     interval = training.checkpoint_interval if settings.checkpoint_interval is None else settings.checkpoint_interval
     copies = settings.epochs // interval if interval else 0
-    saves = settings.epochs + step * steps / training.checkpoint_seconds
-    epochs = scores * (score + weights) + copies * weights + saves * resume
+    saves = settings.epochs - scores + step * steps / training.checkpoint_seconds
+    epochs = scores * scored + copies * copied + saves * saved
     total = once + first + steps * step + epochs
-    peaks = memory.host_peak(), memory.device_peak()
-    return StageEstimate(steps, step, once + first, epochs, total, *peaks)
+    return StageEstimate(steps, step, once + first, epochs, total, memory.host_peak(), memory.device_peak())
+
+
+def new_trainer(context: Context, name: str) -> Trainer:
+    """A stage at its start, set to score and save at the end of every epoch."""
+    settings = context.settings(name).model_copy(update={"validate_every": 1, "checkpoint_interval": 0})
+    log = TrainingLogger(context.folder / context.training.log_path)
+    stage = STAGES[name](context)
+    return Trainer(stage, settings, context.training, context.checkpoints, log, context.seed, context.device)
+
+
+def end_epoch(trainer: Trainer) -> float:
+    """Seconds that the end of a first epoch takes: a score, weights, a line in the log, the state to resume from."""
+    _, sums = steps_from(trainer, 0, 1)
+    began = clock()
+    trainer.finish_epoch({name: float(total) for name, total in sums.items()}, 0.0, cast(ProgressBar, Unseen()))
+    return clock() - began
+
+
+class Unseen:
+    """A progress bar that shows nothing."""
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        """An epoch is done."""
 
 
 def step_seconds(trainer: Trainer) -> tuple[float, float]:
@@ -182,17 +209,17 @@ def step_seconds(trainer: Trainer) -> tuple[float, float]:
     extra, means = 0.0, []
     for i in range(places):
         start = max(0, min(int((i + 0.5) * total / places), total - TIMED - 1))
-        first, *others = _steps_from(trainer, start, 1 + TIMED)
+        (first, *others), _ = steps_from(trainer, start, 1 + TIMED)
         means.append(statistics.fmean(others))
         extra += max(0.0, first - means[-1])
     return extra, statistics.fmean(means)
 
 
-def _steps_from(trainer: Trainer, start: int, count: int) -> list[float]:
-    """Seconds of each of `count` steps from step `start` on."""
+def steps_from(trainer: Trainer, start: int, count: int) -> tuple[list[float], dict[str, Tensor]]:
+    """Seconds of each of `count` steps from step `start` on, and the sums of their losses."""
     stage, accum, times = trainer.stage, trainer.accum, []
     trainer.model.train()
-    trainer.tally.step = start
+    trainer.tally = Tally(step=start)
     epoch, within = divmod(start, trainer.epoch_steps)
     batches = stage.batches(epoch * stage.steps_per_epoch + within * accum)
     sums: dict[str, Tensor] = {}
@@ -202,7 +229,7 @@ def _steps_from(trainer: Trainer, start: int, count: int) -> list[float]:
         group = list(itertools.islice(batches, min(accum, stage.steps_per_epoch - micro)))
         trainer.optimizer_step(group, sums)
         times.append(clock() - began)
-    return times
+    return times, sums
 
 
 def _evaluations(plan: Plan, data: Dataset, folder: Path) -> dict[str, EvaluationEstimate]:
@@ -213,6 +240,8 @@ def _evaluations(plan: Plan, data: Dataset, folder: Path) -> dict[str, Evaluatio
     }
     if not (folder / "checkpoints" / "operator.pt").exists():
         return {}
+    for steady in (folder / "checkpoints").glob("steady_prior*"):
+        steady.unlink()  # short trajectories reach no steady state that it could be scored on
     return {split: evaluation(folder, split, config, data) for split, config in wanted.items() if config}
 
 
@@ -233,7 +262,7 @@ def evaluation(folder: Path, split: str, config: Config, data: Dataset) -> Evalu
     second = short_run(folder, split, config, data, n, longer) if longer > shortest else first
     slope = max(0.0, second - first) / max(1, longer - shortest)
     fixed = max(0.0, first - slope * shortest)
-    seconds = fixed + slope * part.frames * every / n if slope else first * part.frames / shortest * every / n
+    seconds = fixed + slope * part.frames * every / n
     return EvaluationEstimate(seconds, memory.host_peak(), memory.device_peak())
 
 

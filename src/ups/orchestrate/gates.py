@@ -60,7 +60,7 @@ class GateSettings:
     def __post_init__(self) -> None:
         for name in (self.metric, *self.min_deltas):
             if name not in METRICS:
-                raise UserError(f"--improvement-metric: expected one of {', '.join(METRICS)}, found {name!r}")
+                raise UserError(f"a gate judges one of {', '.join(METRICS)}, found {name!r}")
         if not (math.isfinite(self.ratio) and self.ratio > 0):
             raise UserError(f"--gate-ratio: expected a number above 0, found {self.ratio}")
         for name, delta in self.min_deltas.items():
@@ -109,8 +109,9 @@ def protocol_hash(protocol: Mapping[str, Any]) -> str:
 
 
 def scores_of(row: Mapping[str, Any]) -> dict[str, float | None]:
-    """The scores of a row of `metrics.json` that gates know; None for one that is missing or not finite."""
-    return {name: _number(row, path) for name, path in METRICS.items()}
+    """The scores of a row of `metrics.json` that gates know; None for one that is missing or means nothing there."""
+    single = {"spread_skill"} if row.get("members") == 1 else set()
+    return {name: None if name in single else _number(row, path) for name, path in METRICS.items()}
 
 
 def cost(metric: str, scores: Mapping[str, float | None]) -> float | None:
@@ -122,8 +123,8 @@ def cost(metric: str, scores: Mapping[str, float | None]) -> float | None:
 
 
 def forecasters(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the trained model, without baselines, solvers and the autoencoder's floor."""
-    rows = [row for row in metrics["rows"] if row["model"].startswith(tuple(BUILT_ON))]
+    """The rows of the trained model's forecasts: no baseline, no solver, no floor, and none of the steady state alone."""
+    rows = [row for row in metrics["rows"] if row["model"].startswith(tuple(BUILT_ON)) and "steady" not in row]
     return [row for row in rows if not row["floor"] and not row["reference"]]
 
 
@@ -175,10 +176,11 @@ def _check(
     if theirs is None:
         return Check(metric, value, None, None, False, f"{name} of the champion {champion.run} is missing")
     limit = ratio * theirs if ratio is not None else theirs - (delta or 0.0)
-    asked = f"{ratio:g} times" if ratio is not None else f"{delta:g} below"
+    whose = f"that of the champion {champion.run}, {theirs:.4g}"
+    if limit != theirs:
+        whose = f"{limit:.4g}, {f'{ratio:g} times' if ratio is not None else f'{delta:g} below'} {whose}"
     relation = "at most" if value <= limit else "above"
-    sentence = f"{name} {value:.4g} is {relation} {limit:.4g}, {asked} that of the champion {champion.run} ({theirs:.4g})"
-    return Check(metric, value, theirs, limit, value <= limit, sentence)
+    return Check(metric, value, theirs, limit, value <= limit, f"{name} {value:.4g} is {relation} {whose}")
 
 
 def _number(row: Mapping[str, Any], path: Sequence[str]) -> float | None:

@@ -71,21 +71,21 @@ COUNTS = {field.name for field in fields(Entry) if field.type == "int"}
 COLUMNS = ("rank", *(field.name for field in fields(Entry)))
 
 
-def entry_of(metrics: dict[str, Any], model: str, **about: str) -> Entry:
+def entry_of(metrics: dict[str, Any], model: str, **about: Any) -> Entry:
     """The entry of the row `model` of a `metrics.json`; a row that is not there has no scores."""
     protocol = metrics["protocol"]
     row: dict[str, Any] = next((row for row in metrics["rows"] if row["model"] == model), {})
-    costs = {name: row.get(name) for name in ("nfe_per_step", "ms_per_step", "train_seconds", "parameters")}
+    costs = ("nfe_per_step", "ms_per_step", "train_seconds", "parameters")
     named = ("split", "task", "trajectories", "context", "frames", "members", "data_hash", "config_hash", "seed")
-    return Entry(
+    columns: dict[str, Any] = {
         **scores_of(row),
-        **costs,
+        **{name: row.get(name) for name in costs},
         **{name: protocol[name] for name in named},
-        model=model,
-        shape="x".join(str(n) for n in protocol["shape"]),
-        protocol=protocol_hash(protocol),
-        **about,  # pyright: ignore[reportArgumentType]
-    )
+        "model": model,
+        "shape": "x".join(str(n) for n in protocol["shape"]),
+        "protocol": protocol_hash(protocol),
+    }
+    return Entry(**columns, **about)
 
 
 def champion(entries: Sequence[Entry], protocol: str, metric: str, folder: str) -> Champion | None:

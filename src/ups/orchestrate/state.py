@@ -96,7 +96,8 @@ def _read(path: Path) -> dict[str, Any]:
             raise ValueError(f"expected format {FORMAT}")
         for step in content["steps"].values():
             Outcome(**step["outcome"])
-            step["inputs"], step["seconds"]
+            if not {"inputs", "seconds"} <= set(step):
+                raise ValueError("a step without inputs or seconds")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} is not the record of an orchestration ({type(error).__name__}: {error}); "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ups.data.latent_pairs import Windows, build_field_loader
 from ups.metrics import compare, nrmse
+from ups.models.autoencoder import Autoencoder
 from ups.models.latent_operator import LatentModel, set_statistics
-from ups.stages.context import Context
+from ups.stages.context import Context, evenly
 from ups.training.losses import relative_l2
 from ups.training.stage import Progress, Stage
 
@@ -16,7 +18,7 @@ from ups.training.stage import Progress, Stage
 def new_model(context: Context) -> LatentModel:
     """A model with fresh weights, the training split's statistics and calibrated latents."""
     torch.manual_seed(context.seed)
-    model = LatentModel(context.data.system, context.latent, context.operator)
+    model = LatentModel(context.system, context.latent, context.operator)
     s = context.data.statistics
     set_statistics(model, s.mean, s.std, s.param_mean, s.param_std)
     model.codec.calibrate(calibration_fields(context))
@@ -24,8 +26,14 @@ def new_model(context: Context) -> LatentModel:
 
 
 def calibration_fields(context: Context) -> Tensor:
-    """Some training fields (B, C, *S) by which latents are normalised: the first trajectories, whole."""
-    return context.data.train.trajectories(0, min(16, context.data.train.n)).flatten(0, 1)
+    """Training fields (B, C, *S) by which latents are normalised: every frame of 8 trajectories, evenly spread."""
+    rows = evenly(context.data.train.n, 8)
+    return context.data.train.windows(rows, np.zeros(len(rows), dtype=int), context.data.train.frames).flatten(0, 1)
+
+
+def standardised(codec: Autoencoder, u: Tensor) -> Tensor:
+    """Fields (..., C, *S) over each channel's deviation, so that channels of any unit weigh alike in a norm."""
+    return u / codec.u_std.view(-1, *[1] * len(codec.system.shape))
 
 
 def build(context: Context) -> Stage:
@@ -40,20 +48,18 @@ def build(context: Context) -> Stage:
         context.batch_size(name),
         **context.loading(name),
     )
-    held_out = data.validation.trajectories(0, min(context.validation_trajectories, data.validation.n)).to(
-        context.device
-    )
+    held_out, _ = context.held_out()
 
     def loss(model: nn.Module, batch: Windows, progress: Progress) -> dict[str, Tensor]:
         u = batch.frames[:, 0]
-        return {"loss": relative_l2(model(u), u)}
+        return {"loss": relative_l2(standardised(codec, model(u)), standardised(codec, u))}
 
     def score(model: nn.Module) -> float:
         decoded = torch.stack([model(trajectory) for trajectory in held_out])
         return float(nrmse(compare(held_out, decoded)))
 
     payload = {
-        "system": data.system.to_dict(),
+        "system": context.system.to_dict(),
         "latent": context.latent.model_dump(mode="json"),
         "operator": context.operator.model_dump(mode="json"),
     }

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from pydantic import BaseModel
+from torch import Tensor
 
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset
+from ups.data.fields import System
+from ups.data.tasks import TASKS
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionSettings
 from ups.models.latent_operator import OperatorSettings
@@ -89,9 +92,29 @@ class Context:
         }
 
     @property
+    def shift_axes(self) -> tuple[int, ...]:
+        """Axes of windows (B, T, C, *S) along which samples may be shifted: the periodic ones, if asked for."""
+        system, task = self.data.system, TASKS.get(self.data.system.task)
+        fixed = task.fixed_axes if task else ()
+        boundary = system.boundary if self.training.shift_augmentation else ()
+        return tuple(3 + i for i, kind in enumerate(boundary) if kind == "periodic" and i not in fixed)
+
+    @property
     def dt(self) -> float:
         """The physical time step."""
         return self.training.dt or self.data.system.dt
+
+    @property
+    def system(self) -> System:
+        """What the data are, with the time step that the models are told."""
+        return replace(self.data.system, dt=self.dt)
+
+    def held_out(self) -> tuple[Tensor, Tensor]:
+        """Validation trajectories (n, T, C, *S), evenly spread over the split, and their parameters (n, P)."""
+        split = self.data.validation
+        rows = evenly(split.n, self.validation_trajectories)
+        values = split.windows(rows, np.zeros(len(rows), dtype=int), split.frames)
+        return values.to(self.device), split.params[rows].to(self.device)
 
     @property
     def reserve(self) -> float:
@@ -131,9 +154,20 @@ class Context:
             "data": self.data.hash,
             "run.seed": self.seed,
             "reserved share": self.reserve,
+            "rollout.space": self.rollout_space,
+            "evaluation.validation_trajectories": self.validation_trajectories,
             **flat,
             **{f"{name} checkpoint": digest for name, digest in predecessors.items()},
         }
+
+    def require_same_models(self, path: Path, payload: dict[str, Any]) -> None:
+        """Raises where a predecessor was built with other settings: its weights might fit and mean nothing."""
+        own = {"latent": self.latent, "operator": self.operator, "diffusion": self.diffusion}
+        for prefix, section in own.items():
+            for name, value in flatten(section.model_dump(mode="json"), prefix):
+                theirs = payload["fingerprint"].get(name, value)
+                if theirs != value:
+                    raise UserError(f"{path} was trained with {name} = {theirs!r}, and the config now says {value!r}")
 
     def require(self, stage: str) -> tuple[Path, dict[str, Any]]:
         """The best weights of a predecessor, the average where there is one; missing ones name the command that makes
@@ -147,12 +181,18 @@ class Context:
         payload = checkpoint.load(path, self.device)
         if payload.get("kind") != stage:
             raise UserError(f"{path} should hold stage {stage} and holds {payload.get('kind')!r}")
+        self.require_same_models(path, payload)
         if payload["fingerprint"].get("data") != self.data.hash:
             raise UserError(
                 f"{path} was trained on other data; train it again in another run.dir: "
                 f"`ups train --config {self.source} --stage {stage} --set run.dir=FOLDER`"
             )
         return path, payload
+
+
+def evenly(n: int, count: int) -> np.ndarray:
+    """At most `count` of n rows, evenly spread, so that every file and parameter of a data set is among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, count)).round().astype(int))
 
 
 def flatten(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:

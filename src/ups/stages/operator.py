@@ -18,7 +18,7 @@ from ups.data.fields import System
 from ups.data.latent_pairs import Windows, build_field_loader
 from ups.metrics import compare, nrmse
 from ups.models.latent_operator import LatentModel, Unrolled
-from ups.stages.autoencoder import calibration_fields, new_model
+from ups.stages.autoencoder import calibration_fields, new_model, standardised
 from ups.stages.context import Context
 from ups.training.checkpoint import digest, load_state
 from ups.training.losses import compute_operator_loss_bundle, latent_consistency, relative_l2
@@ -43,7 +43,8 @@ def operator_loss(
     frames = batch.frames[:, : horizon(training, progress.fraction) + 1]
     reencode = training.rollout_reencode and frames.shape[1] > 2
     out: Unrolled = model(frames, batch.params, batch.dt, reencode=reencode)
-    predicted, target = (out.fields, frames[:, 1:]) if joint else (out.latents, out.encoded[:, 1:])
+    scaled = partial(standardised, model.codec)
+    predicted, target = (scaled(out.fields), scaled(frames[:, 1:])) if joint else (out.latents, out.encoded[:, 1:])
     unrolled = predicted.shape[1] > 1
     inverse = progress.step % training.inverse_loss_frequency == 0
     spectral = spectral_pair(training.spectral_space, model, frames, out)
@@ -53,11 +54,11 @@ def operator_loss(
         weights=training,
         current_epoch=progress.epoch,
         measure=relative_l2 if joint else nn.functional.mse_loss,
-        input_fields=frames[:, 1] if inverse else None,
+        input_fields=scaled(frames[:, 1]) if inverse else None,
         encoded_latent=out.latents[:, 0] if inverse else None,
         pred_latent=out.latents[:, 0] if inverse else None,
-        decoder=model.codec.decode,
-        encoder=model.codec.encode,
+        decoder=lambda z: scaled(model.codec.decode(z)),
+        encoder=lambda v: model.codec.encode(v * model.codec.u_std.view(-1, *[1] * len(system.shape))),
         pred_rollout=predicted[:, 1:] if unrolled else None,
         target_rollout=target[:, 1:] if unrolled else None,
         spectral_pred=spectral[0],
@@ -67,7 +68,7 @@ def operator_loss(
     if not joint:
         return {"loss": bundle.total, **bundle.components}
     extra = {
-        "L_rec": relative_l2(out.reconstruction, frames[:, 0]),
+        "L_rec": relative_l2(scaled(out.reconstruction), scaled(frames[:, 0])),
         "L_lat": latent_consistency(out.latents, out.encoded[:, 1:].detach()),
     }
     total = bundle.total + training.lambda_reconstruction * extra["L_rec"] + training.lambda_latent * extra["L_lat"]
@@ -94,18 +95,17 @@ def build(context: Context) -> Stage:
         predecessors["autoencoder"] = digest(model.codec)
     if not training.train_codec:
         model.codec.requires_grad_(False)
-    periodic = [3 + i for i, kind in enumerate(data.system.boundary) if kind == "periodic"]
     loader = build_field_loader(
         data.train,
         context.rows(reserved=False),
         context.dt,
         (training.rollout_horizon if training.lambda_rollout else 1) + 1,
         context.batch_size(name),
-        shift_axes=periodic if training.shift_augmentation else (),
+        shift_axes=context.shift_axes,
         **context.loading(name),
     )
     loss = partial(operator_loss, training, data.system)
-    fingerprint = context.fingerprint(name, predecessors) | scored_on(context)
+    fingerprint = context.fingerprint(name, predecessors)
     return Stage(
         name,
         model,
@@ -118,26 +118,16 @@ def build(context: Context) -> Stage:
     )
 
 
-def scored_on(context: Context) -> dict[str, Any]:
-    """What decides which epoch is best."""
-    return {
-        "rollout.space": context.rollout_space,
-        "evaluation.validation_trajectories": context.validation_trajectories,
-    }
-
-
 def describe(context: Context) -> dict[str, Any]:
     """What a checkpoint needs so that its model can be built without the config."""
     settings = {"latent": context.latent.model_dump(mode="json"), "operator": context.operator.model_dump(mode="json")}
-    return {"system": context.data.system.to_dict(), "rollout_space": context.rollout_space, **settings}
+    return {"system": context.system.to_dict(), "rollout_space": context.rollout_space, **settings}
 
 
 def rollout_score(context: Context) -> Callable[[Any], float]:
     """The nRMSE of a `LatentModel` on the validation split: of the free rollout, or of single steps (`select_by`)."""
-    split = context.data.validation
-    count = min(context.validation_trajectories, split.n)
-    truth, params = split.trajectories(0, count).to(context.device), split.params[:count].to(context.device)
-    dt = torch.full((count,), context.dt, device=context.device)
+    truth, params = context.held_out()
+    dt = torch.full((len(truth),), context.dt, device=context.device)
 
     def one_step(model: LatentModel) -> float:
         ahead = [model.rollout(u, 1, params, dt)[:, 0] for u in truth[:, :-1].unbind(1)]
@@ -153,6 +143,6 @@ def rollout_score(context: Context) -> Callable[[Any], float]:
 def load(context: Context) -> LatentModel:
     """The frozen model that stage 1 left, for the stages after it."""
     path, payload = context.require("operator")
-    model = LatentModel(context.data.system, context.latent, context.operator)
+    model = LatentModel(context.system, context.latent, context.operator)
     load_state(model, payload, path)
     return model.to(context.device).requires_grad_(False).eval()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from ups.models.diffusion_residual import DiffusionResidual
 from ups.models.latent_operator import LatentModel
 from ups.models.residual_head import Given, Objective, ResidualHead
 from ups.stages import operator
-from ups.stages.context import FILES, Context
+from ups.stages.context import FILES, Context, evenly
 from ups.training.checkpoint import digest
 from ups.training.losses import nrmse, spectral_energy_loss
 from ups.training.settings import TauDistribution, TrainingSettings
@@ -120,7 +121,8 @@ def new_network(context: Context, model: LatentModel, latents: np.ndarray) -> Di
     network.dt.fill_(context.dt)
     params = context.data.train.params[context.rows(reserved=True)]
     parts = []
-    for z, c in zip(latents[:32], params[:32], strict=False):
+    few = evenly(len(latents), 32)
+    for z, c in zip(latents[few], params[few], strict=True):
         frames = torch.from_numpy(np.array(z)).to(context.device)
         n = len(frames) - 1
         base = model.step(
@@ -134,7 +136,8 @@ def new_network(context: Context, model: LatentModel, latents: np.ndarray) -> Di
 def reserved_latents(context: Context, model: LatentModel) -> np.ndarray:
     """Latents of the trajectories reserved for residuals, from the run's cache."""
     rows = context.rows(reserved=True)
-    key = f"train-{digest(model.codec)}-{context.data.hash[:12]}-{len(rows)}"
+    chosen = hashlib.sha256(rows.tobytes()).hexdigest()[:8]
+    key = f"train-{digest(model.codec)}-{context.data.hash[:12]}-{chosen}"
     encode = lambda u: model.codec.encode(u.to(context.device))  # noqa: E731
     return cached_latents(context.folder / "latents", key, context.data.train, rows, encode)
 
@@ -163,7 +166,8 @@ def one_step_crps(context: Context, model: LatentModel, objective: Objective) ->
         assert isinstance(network, DiffusionResidual)
         z = model.codec.encode(frames[:, 0])
         given = Given(z, model.step(z, params, dt), params, dt).repeat(members)
-        head = ResidualHead(network, objective, context.diffusion.steps, context.diffusion.solver)
+        steps = context.diffusion.steps if objective == "flow" else 1
+        head = ResidualHead(network, objective, steps, context.diffusion.solver)
         generator = torch.Generator(context.device).manual_seed(context.seed)
         ahead = model.codec.decode(head.step(given, generator=generator)).unflatten(0, (-1, members))
         return float(fair_crps(frames[:, 1], ahead).mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,16 @@ from torch import Tensor, nn
 
 from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
-from ups.data.latent_cache import cached_latents
 from ups.data.latent_pairs import WindowBatches, Windows
 from ups.data.split import Split
 from ups.metrics import compare, nrmse
 from ups.models.latent_operator import LatentModel
 from ups.models.steady_prior import SteadyPrior, is_steady
 from ups.stages import operator
-from ups.stages.context import Context
+from ups.stages.autoencoder import standardised
+from ups.stages.context import Context, evenly
 from ups.training.checkpoint import digest
+from ups.training.losses import relative_l2
 from ups.training.stage import Progress, Stage
 
 
@@ -45,34 +47,32 @@ def require_steady(context: Context, split: Split, part: str) -> np.ndarray:
     return rows
 
 
-def steady_loss(prior: SteadyPrior, batch: Windows, progress: Progress) -> dict[str, Tensor]:
-    """Mean squared error of the refined latents against the steady ones."""
-    refined = prior(LatentState(batch.frames[:, 0], cond={"params": batch.params}))
-    loss = (refined.z - batch.frames[:, 1]).square().mean()
+def steady_loss(model: LatentModel, prior: SteadyPrior, batch: Windows, progress: Progress) -> dict[str, Tensor]:
+    """Relative error of the decoded refinement of the first frame against the second, steady one."""
+    refined = prior(LatentState(model.codec.encode(batch.frames[:, 0]), cond={"params": batch.params}))
+    decoded = standardised(model.codec, model.codec.decode(refined.z))
+    loss = relative_l2(decoded, standardised(model.codec, batch.frames[:, 1]))
     return {"loss": loss, "L_steady": loss}
 
 
-def steady_loader(context: Context, latents: np.ndarray, params: Tensor, name: str) -> WindowBatches:
-    """Batches of (a frame of the first quarter, the last frame) as windows of two: later frames have little way to go."""
+def steady_loader(context: Context, rows: np.ndarray, name: str) -> WindowBatches:
+    """Batches of (a frame of the first quarter, the last frame) as windows of two: later frames have little way to
+    go."""
+    split = context.data.train
 
     def windows(trajectory: np.ndarray, start: np.ndarray, length: int) -> Tensor:
-        pairs = np.stack([latents[trajectory, start], latents[trajectory, np.full_like(start, -1)]], 1)
-        return torch.from_numpy(pairs)
+        last = np.full_like(start, split.frames - 1)
+        return torch.cat([split.windows(rows[trajectory], frame, 1) for frame in (start, last)], 1)
 
-    return WindowBatches(
-        windows,
-        params,
-        max(latents.shape[1] // 4, 1) + 1,
-        2,
-        context.batch_size(name),
-        context.dt,
-        **context.loading(name),
-    )
+    starts = max(split.frames // 4, 1)
+    axes = context.shift_axes
+    batch_size, options = context.batch_size(name), context.loading(name)
+    return WindowBatches(windows, split.params[rows], starts + 1, 2, batch_size, context.dt, shift_axes=axes, **options)
 
 
 def steady_score(context: Context, model: LatentModel, rows: np.ndarray) -> Callable[[nn.Module], float]:
     """nRMSE of the decoded steady state from the first frame, on the validation split."""
-    split, rows = context.data.validation, rows[: context.validation_trajectories]
+    split, rows = context.data.validation, rows[evenly(len(rows), context.validation_trajectories)]
     first = split.windows(rows, np.zeros(len(rows), dtype=int), 1)[:, 0].to(context.device)
     last = split.windows(rows, np.full(len(rows), split.frames - 1), 1).to(context.device)
     params = split.params[rows].to(context.device)
@@ -92,9 +92,6 @@ def build(context: Context) -> Stage:
         require_steady(context, data.validation, "validation"),
     )
     model = operator.load(context)
-    encode = lambda u: model.codec.encode(u.to(context.device))  # noqa: E731
-    key = f"steady-{digest(model.codec)}-{data.hash[:12]}-{len(rows)}"
-    latents = cached_latents(context.folder / "latents", key, data.train, rows, encode)
     torch.manual_seed(context.seed + 4)
     system, steps = data.system, context.stages.steady_prior.num_steps
     prior = SteadyPrior(
@@ -102,7 +99,7 @@ def build(context: Context) -> Stage:
     )
     prior.param_mean.copy_(torch.tensor(data.statistics.param_mean))
     prior.param_std.copy_(torch.tensor(data.statistics.param_std))
-    loader = steady_loader(context, latents, data.train.params[rows], name)
+    loader = steady_loader(context, rows, name)
     payload: dict[str, Any] = {**operator.describe(context), "num_steps": steps, "operator_digest": digest(model)}
     share = {"steady": len(rows), "of": data.train.n, "tolerance": context.stages.steady_prior.tolerance}
     return Stage(
@@ -110,7 +107,7 @@ def build(context: Context) -> Stage:
         prior.to(context.device),
         loader,
         loader.steps_per_epoch,
-        steady_loss,
+        partial(steady_loss, model),
         steady_score(context, model, held_out),
         fingerprint=context.fingerprint(name, {"operator": digest(model)}),
         payload={**payload, "share": share},

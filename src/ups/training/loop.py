@@ -43,7 +43,9 @@ class Tally:
     seconds: float = 0.0
     epoch_seconds: float = 0.0
     done: bool = False
+    rate: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
@@ -147,7 +149,7 @@ class Trainer:
     def optimizer_step(self, group: list[Any], sums: dict[str, Tensor]) -> None:
         """Accumulates the gradients of a group of micro-batches, weighted by their sizes, and steps."""
         torch.manual_seed((self.seed * 1_000_003 + self.tally.step) % 2**63)
-        self.set_rate()
+        self.tally.rate = self.set_rate()
         progress, total = self.progress, sum(b.size for b in group)
         for batch in group:
             with self.precision.autocast():
@@ -159,6 +161,7 @@ class Trainer:
                 self.precision.scaler.scale(losses["loss"] * weight).backward()
                 for name, value in losses.items():
                     sums[name] = sums.get(name, 0) + value.detach().double() * weight * total
+                    self.tally.counts[name] = self.tally.counts.get(name, 0.0) + weight * total
         for optimizer in self.optimizers:
             self.precision.scaler.unscale_(optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.grad_clip or math.inf)
@@ -168,8 +171,9 @@ class Trainer:
         self.precision.scaler.update()
         if self.average:
             self.average.update(self.model, self.tally.step)
+        if self.precision.scaler.is_enabled():  # a step with an overflow was skipped
+            norm = norm.nan_to_num(0.0, 0.0, 0.0)
         sums["grad_norm"] = sums.get("grad_norm", 0) + norm.detach().double()
-        sums["samples"] = sums.get("samples", 0) + torch.tensor(float(total), dtype=torch.double)
         self.tally.step += 1
 
     def run_epoch(self, batches: Iterator[Any], bar: ProgressBar) -> None:
@@ -211,13 +215,14 @@ class Trainer:
         """Scores, logs, and saves what an epoch has reached."""
         t, settings = self.tally, self.settings
         self.require_finite(sums)
-        rate = self.set_rate() if t.step else settings.optimizer.lr
-        samples, norm = sums.pop("samples"), sums.pop("grad_norm") / self.epoch_steps
-        means = {k: v / samples for k, v in sums.items()}
-        t.epoch, t.seconds, t.epoch_seconds, t.sums = t.epoch + 1, t.seconds + seconds, 0.0, {}
+        norm = sums.pop("grad_norm") / self.epoch_steps
+        means = {k: v / t.counts[k] for k, v in sums.items()}
+        t.epoch, t.seconds, t.epoch_seconds, t.sums, t.counts = t.epoch + 1, t.seconds + seconds, 0.0, {}, {}
         t.best_loss = min(t.best_loss, means["loss"])
         last = t.epoch >= settings.epochs
+        began = time.perf_counter()
         score = self.evaluate() if t.epoch % settings.validate_every == 0 or last else None
+        t.seconds += time.perf_counter() - began
         improved = score is not None and (score < t.best_score or not t.best_epoch)
         if score is not None:
             t.since_improve = 0 if improved else t.since_improve + 1
@@ -233,11 +238,16 @@ class Trainer:
             self.save_weights(f"{self.stage.stem}_epoch_{t.epoch}")
         patient = settings.patience is None or t.since_improve <= settings.patience
         t.done = last or not patient or means["loss"] <= settings.target_loss
+        if t.done and not math.isfinite(t.best_score):
+            raise UserError(
+                f"stage {self.stage.name} never had a finite score on the validation split: its forecasts diverge, "
+                "or a field that it is compared with is zero; lower the learning rate or train for longer"
+            )
         entry = {
             "stage": self.stage.name,
             "epoch": t.epoch,
             **means,
-            "lr": rate,
+            "lr": t.rate,
             "grad_norm": norm,
             "score": score,
             "best_score": t.best_score,
@@ -278,7 +288,20 @@ class Trainer:
                     bar.note(note)
                 while not self.tally.done:
                     self.run_epoch(batches, bar)
+                if self.stop_signal:
+                    raise Stopped(
+                        f"stopped after stage {self.stage.name}; run the same command again", self.stop_signal
+                    )
+            self.record_seconds()
         return self.best()
+
+    def record_seconds(self) -> None:
+        """Writes the whole stage's training time into the best weights, whichever epoch they are of."""
+        for suffix in ("", "_ema"):
+            path = self.folder / f"{self.stage.stem}{suffix}.pt"
+            if path.exists():
+                payload = checkpoint.load(path)
+                checkpoint.save({**payload, "train_seconds": self.tally.seconds}, path)
 
     def best(self) -> nn.Module:
         """The averaged weights (else the weights) of the best epoch."""

@@ -83,45 +83,53 @@ class Physics:
 
 PHYSICS: Mapping[str, Physics] = MappingProxyType(
     {
-        "advection1d": Physics({"residual": 1.0, "mean": 1.0, "energy": 1.0, "maximum": 1.0}),
-        "burgers1d": Physics({"residual": 1.0, "mean": 1.0, "energy": 1.0, "maximum": 1.0}, substeps=16),
+        "advection1d": Physics({"residual": 1.0}),
+        "burgers1d": Physics({"residual": 1.0}, substeps=16),
         "forced_burgers1d": Physics({"mean": 1.0}),
         "diffusion1d": Physics({"residual": 1.0}, substeps=1),
         "fisher_kpp1d": Physics({"residual": 1.0}, substeps=2),
-        "kdv1d": Physics({"residual": 1.0, "mean": 1.0, "energy": 1.0}, substeps=16),
-        "ks1d": Physics({"residual": 1.0, "mean": 1.0}, substeps=8),
+        "kdv1d": Physics({"residual": 1.0}, substeps=16),
+        "ks1d": Physics({"residual": 1.0}, substeps=8),
         "kolmogorov2d": Physics({"mean": 1.0}),
         "gray_scott2d": Physics({"bounds": 1.0}),
     }
 )
-"""The one table of tasks. Forced Burgers has no residual, for no step of a random system has to equal its mean."""
+"""The one table of tasks. Where there is a residual, the other rewards add no information and rank candidates worse
+beside it; forced Burgers has none, for no step of a random system has to equal its mean."""
 
 
-def rewards_of(system: System, bounds: Bounds | None = None) -> dict[str, tuple[float, Reward]]:
-    """The weighted rewards of the task of a system, by name.
+def rewards_of(
+    system: System, bounds: Bounds | None = None, weights: Mapping[str, float] | None = None
+) -> dict[str, tuple[float, Reward]]:
+    """The weighted rewards of a system, by name.
 
     Args:
         system: What the data are.
-        bounds: Range of the training data; adds the reward `bounds`.
+        bounds: Range of the training data, which `bounds` needs.
+        weights: Weights by name; those of the task unless given.
 
     Raises:
-        UserError: Nothing is known of the task, and there are no bounds.
+        UserError: Nothing is known of the task, or a reward is unknown or does not apply.
     """
-    physics = PHYSICS.get(system.task, Physics({}))
-    if "periodic" in system.boundary and set(system.boundary) != {"periodic"}:
-        physics = Physics({})
+    physics = PHYSICS.get(system.task, Physics({"bounds": 1.0}))
     makers: dict[str, Callable[[], Reward]] = {
         "residual": lambda: Residual(integrator_of(system, physics.points, physics.substeps)),
         "mean": lambda: conserved_mean,
         "energy": lambda: falling_energy,
         "maximum": lambda: maximum_principle,
+        "bounds": lambda: within(_given(bounds, system)),
     }
-    found = {name: (weight, makers[name]()) for name, weight in physics.weights.items()}
-    if bounds is not None:
-        found["bounds"] = (1.0, within(bounds))
-    if not found:
-        raise UserError(f"test-time conditioning knows {', '.join(PHYSICS)}, found task {system.task!r}")
-    return found
+    chosen = weights or physics.weights
+    for name in chosen:
+        if name not in makers:
+            raise UserError(f"ttc.rewards has {', '.join(makers)}, found {name!r}")
+    return {name: (weight, makers[name]()) for name, weight in chosen.items()}
+
+
+def _given(bounds: Bounds | None, system: System) -> Bounds:
+    if bounds is None:
+        raise UserError(f"the reward `bounds` of task {system.task!r} needs the range of the training data")
+    return bounds
 
 
 def weighted(rewards: Mapping[str, tuple[float, Reward]]) -> Reward:

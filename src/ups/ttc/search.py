@@ -1,7 +1,8 @@
 """Search among candidates of a step function: greedy best-of-n and beam search, per trajectory, over a whole batch.
 
-At every choice each kept path x (B, W) grows by its unperturbed prediction and n draws, each rolled `steps` steps. The
-W children of a trajectory with the largest sum of rewards are kept (beam search); once a choice lies `horizon` choices
+At every choice each kept path x (B, W) grows by its unperturbed prediction v and n draws w, each rolled `steps` steps.
+Every draw is tried as v + alpha (w - v) for the S `scales` alpha, which takes no further network evaluation. The W
+children of a trajectory with the largest sum of rewards are kept (beam search); once a choice lies `horizon` choices
 back it is settled: paths that do not share it with the best one are dropped. W = 1 or horizon = 1 is greedy best-of-n.
 
 Notation: B trajectories, W paths, R rows computed at once, x (., ...) states of any shape, u (., C, *S) their fields.
@@ -10,7 +11,7 @@ Notation: B trajectories, W paths, R rows computed at once, x (., ...) states of
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -59,14 +60,15 @@ class Found:
     evaluations: Tensor
 
 
-def choice_cost(steps: int, candidates: int, draw_evaluations: int) -> int:
-    """Network evaluations of one path's choice: the draws share the unperturbed prediction of the first step only."""
-    return steps + candidates * draw_cost(steps, draw_evaluations)
+def choice_cost(settings: TTCSettings, draw_evaluations: int) -> int:
+    """Network evaluations of one path's choice with all its candidates."""
+    return settings.steps + settings.candidates * draw_cost(settings, settings.steps, draw_evaluations)
 
 
-def draw_cost(steps: int, draw_evaluations: int) -> int:
-    """Network evaluations that one more candidate adds to a choice."""
-    return steps * (1 + draw_evaluations) - 1
+def draw_cost(settings: TTCSettings, length: int, draw_evaluations: int) -> int:
+    """Network evaluations that one more draw adds to a choice of `length` steps: in the first step it shares the
+    unperturbed prediction with all others, and its scales share the draw."""
+    return draw_evaluations + len(settings.scales) * (length - 1) * (1 + draw_evaluations)
 
 
 def search(
@@ -186,9 +188,8 @@ class Tree:
         left = self.settings.max_evaluations - self.evaluations - rest
         self.score[:, 1:] = self.score[:, 1:].where((left >= length * self._alive()).unsqueeze(1), -torch.inf)
         alive = self._alive()
-        return torch.minimum(
-            most, (left - length * alive) // (draw_cost(length, self.step.draw_evaluations) * alive).clamp_min(1)
-        )
+        each = self._draw_cost(length) * alive
+        return torch.minimum(most, (left - length * alive) // each.clamp_min(1))
 
     def _alive(self) -> Tensor:
         return self.score.isfinite().sum(1)
@@ -197,18 +198,32 @@ class Tree:
         """All children of all paths: the unperturbed ones, then the draws, at once or, with a margin, one by one until
         a trajectory is decided."""
         rows, n, margin = self._rows(), self.settings.candidates, self.settings.early_stop_margin
-        state, frames, score = self._roll(rows, start, length, noisy=False)
-        children = _Children.empty(self.score, n, state, frames)
-        self._put(children, rows, torch.zeros_like(rows.owner), (state, frames, score), length)
-        number = torch.arange(1, n + 1, device=draws.device)
+        scales = torch.tensor(self.settings.scales, device=draws.device)
+        grown = self._roll(rows, rows.base, None, start, length)
+        children = _Children.empty(self.score, n * len(scales), *grown[:2])
+        self._put(children, rows, torch.zeros_like(rows.owner), grown)
+        self._pay(rows.owner, length)
+        number = torch.arange(n, device=draws.device)
         for wave in (number,) if margin is None else number.split(1):
             open_ = torch.ones_like(draws, dtype=torch.bool) if margin is None else ~_decided(children.score, margin)
-            wanted = (wave <= draws[rows.owner].unsqueeze(1)) & open_[rows.owner].unsqueeze(1)
+            wanted = (wave < draws[rows.owner].unsqueeze(1)) & open_[rows.owner].unsqueeze(1)
             row, column = wanted.nonzero(as_tuple=True)
             if len(row):
-                drawn = self._roll(rows[row], start, length, noisy=True)
-                self._put(children, rows[row], wave[column], drawn, draw_cost(length, self.step.draw_evaluations))
+                drawn = self._draw(rows[row]).repeat_interleave(len(scales), 0)
+                many, scale = rows[row.repeat_interleave(len(scales))], scales.repeat(len(row))
+                child = 1 + len(scales) * wave[column].unsqueeze(1) + torch.arange(len(scales), device=draws.device)
+                self._put(children, many, child.flatten(), self._roll(many, drawn, scale, start, length))
+                self._pay(rows.owner[row], self._draw_cost(length))
         return children
+
+    def _draw(self, rows: _Rows) -> Tensor:
+        return self.step.draw(rows.x, rows.base, rows.params, self.generator)
+
+    def _draw_cost(self, length: int) -> int:
+        return draw_cost(self.settings, length, self.step.draw_evaluations)
+
+    def _pay(self, owner: Tensor, cost: int) -> None:
+        self.evaluations.index_add_(0, owner, torch.full_like(owner, cost))
 
     def _rows(self) -> _Rows:
         owner, slot = self.score.isfinite().nonzero(as_tuple=True)
@@ -216,27 +231,28 @@ class Tree:
         x, params = self.step.enter(self.x[owner, slot], before), self.params[owner]
         return _Rows(x, self.step.base(x, params), before, params, owner, slot)
 
-    def _roll(self, rows: _Rows, start: int, length: int, noisy: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Last predictions (R, ...), frames (R, length, C, *S) and sums of rewards (R,) of `length` steps."""
-        x, base, ahead, before, frames = rows.x, rows.base, rows.base, rows.before, []
-        reward = torch.zeros(len(rows.owner), device=x.device)
+    def _roll(
+        self, rows: _Rows, ahead: Tensor, scale: Tensor | None, start: int, length: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Last predictions (R, ...), frames (R, length, C, *S) and sums of rewards (R,) of `length` steps, of which
+        `ahead` (R, ...) is the first, drawn at `scale` (R,) or unperturbed."""
+        frames, reward, before = [], torch.zeros(len(rows.owner), device=ahead.device), rows.before
         for t in range(start, start + length):
             if t > start:
                 x = self.step.enter(ahead, before)
-                base = self.step.base(x, rows.params)
-            ahead = self.step.draw(x, base, rows.params, self.generator) if noisy else base
+                rows = replace(rows, x=x, base=self.step.base(x, rows.params))
+                ahead = rows.base if scale is None else self._draw(rows)
+            if scale is not None:
+                ahead = rows.base + scale.view(-1, *[1] * (ahead.ndim - 1)) * (ahead - rows.base)
             frames.append(self.step.fields(ahead))
             reward = reward + self.judge(before, frames[-1], rows.params, rows.owner, t)
             before = frames[-1]
         return ahead, torch.stack(frames, 1), reward.nan_to_num(LOWEST, neginf=LOWEST)
 
-    def _put(
-        self, children: _Children, rows: _Rows, child: Tensor, grown: tuple[Tensor, Tensor, Tensor], cost: int
-    ) -> None:
+    def _put(self, children: _Children, rows: _Rows, child: Tensor, grown: tuple[Tensor, Tensor, Tensor]) -> None:
         place, (state, frames, reward) = (rows.owner, rows.slot, child), grown
         children.x[place], children.frames[place] = state, frames
         children.score[place] = self.score[rows.owner, rows.slot] + reward
-        self.evaluations.index_add_(0, rows.owner, torch.full_like(rows.owner, cost))
 
     def _settle(self) -> None:
         """Drops the paths whose choice `horizon` choices back is not that of the best path."""

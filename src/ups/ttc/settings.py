@@ -12,7 +12,8 @@ from ups.core.settings import Settings
 class TTCSettings(Settings):
     """Test-time conditioning: several candidates per step, of which physics chooses.
 
-    Good values: `candidates` 4 to 16; `beam_width` 2 with `horizon` 2 where a greedy choice leads astray.
+    Good values: `candidates` 4 to 16; `scales` [0.25, 0.5, 1.0];
+    `beam_width` 2 with `horizon` 2 where a greedy choice leads astray.
     """
 
     enabled: bool = False
@@ -21,6 +22,9 @@ class TTCSettings(Settings):
     """Rollout steps between two choices."""
     candidates: int = Field(default=4, ge=1)
     """Candidates drawn at each choice, besides the unperturbed prediction."""
+    scales: tuple[float, ...] = Field(default=(1.0,), min_length=1)
+    """Multiples of its distance from the unperturbed prediction at which every draw is tried; each costs a decoding and
+    a reward, but with `steps` 1 no network evaluation."""
     beam_width: int = Field(default=1, ge=1)
     """Paths kept at each choice; 1 is greedy."""
     horizon: int = Field(default=1, ge=1)
@@ -33,6 +37,9 @@ class TTCSettings(Settings):
     """Where candidates come from; `auto` takes the cheapest sampler that the run has."""
     nfe: int | None = Field(default=None, ge=1)
     """Sampling steps of a candidate; the sampler's own setting unless given."""
+
+    rewards: dict[str, float] | None = None
+    """Weights of the rewards `residual`, `mean`, `energy`, `maximum` and `bounds`; those of the task unless given."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -27,13 +27,13 @@ def leads(protocol: Mapping[str, Any]) -> list[float]:
 
 
 def curves(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Rows with their curves against lead time, spectra, and costs."""
+    """Rows with their curves against lead time, spectra, and costs; rows that jump to a steady state have no curves."""
     spectra = metrics["spectra"]
     return {
         "channels": metrics["protocol"]["channels"],
         "leads": short(leads(metrics["protocol"])),
         "threshold": metrics["protocol"]["correlation_threshold"],
-        "rows": [_row(row) for row in metrics["rows"]],
+        "rows": [_row(row) for row in metrics["rows"] if "steady" not in row],
         "spectra": {
             "steps": spectra["lead_times"],
             "powers": {name: short(powers) for name, powers in spectra.items() if name != "lead_times"},

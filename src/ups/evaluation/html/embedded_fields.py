@@ -1,13 +1,13 @@
-"""Stored forecasts small enough for a web page: fewer trajectories, frames and points, 16 bits a value.
+"""Stored forecasts small enough for a web page: fewer trajectories, frames and points, few bits a value.
 
 Errors are stored instead of forecasts (`forecast = truth + error`), each array scaled by its own range, so that the
-smallest errors keep their shape. NaN is 65535.
+smallest errors keep their shape. 1D fields, drawn as lines, have 16 bits a value; others, drawn in 256 colours, have 8.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -18,7 +18,6 @@ from ups.evaluation.predictions import Predictions
 
 BUDGET = 2_600_000
 """Bytes of all arrays of a page before base64, which makes 3.5 MB of them."""
-MISSING = 65535
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,14 @@ class Thinning:
 
 
 def thinning(stored: int, frames: int, shape: Sequence[int], arrays: int, budget: int = BUDGET) -> Thinning:
-    """The least thinning with which `arrays` of `(frames, *shape)` 16-bit values per trajectory fit into `budget` bytes.
+    """The least thinning with which `arrays` of `(frames, *shape)` bytes per trajectory fit into `budget` bytes.
 
     Trajectories go first, down to one; then frames, while 16 are left; then points, as long as it takes.
     """
     time = space = 1
     while True:
-        size = 2 * arrays * -(-frames // time) * prod(-(-n // space) for n in shape)
-        if size <= budget or (frames <= 2 * time and max(shape) <= space):
+        size = arrays * -(-frames // time) * prod(-(-n // space) for n in shape)
+        if size <= budget or max(shape) <= space:
             return Thinning(max(1, min(stored, budget // size)), time, space)
         if frames // (time + 1) >= 16:
             time += 1
@@ -46,26 +45,34 @@ def thinning(stored: int, frames: int, shape: Sequence[int], arrays: int, budget
             space += 1
 
 
-def quantised(values: np.ndarray) -> dict[str, Any]:
-    """Values as `low + (high - low) · code / 65534` with 16-bit codes, little-endian, in base64."""
+def quantised(values: np.ndarray, bits: int) -> dict[str, Any]:
+    """Values as `low + (high - low) · code / (2^bits - 2)` with little-endian codes in base64; the last code is NaN."""
     finite = np.isfinite(values)
     low, high = (float(f(values[finite])) for f in (np.min, np.max)) if finite.any() else (0.0, 0.0)
     scaled = (np.where(finite, values, low).astype(np.float64) - low) / ((high - low) or 1.0)
-    codes = np.where(finite, np.rint(scaled * (MISSING - 1)), MISSING).astype("<u2")
+    codes = np.where(finite, np.rint(scaled * (2**bits - 2)), 2**bits - 1).astype(f"<u{bits // 8}")
     return {"low": low, "high": high, "data": base64.b64encode(codes.tobytes()).decode()}
 
 
-def restored(packed: Mapping[str, Any], shape: Sequence[int]) -> np.ndarray:
-    """The inverse of `quantised`, as the page computes it."""
-    codes = np.frombuffer(base64.b64decode(packed["data"]), "<u2").reshape(shape)
-    values = packed["low"] + (packed["high"] - packed["low"]) * codes / (MISSING - 1)
-    return np.where(codes == MISSING, np.nan, values)
-
-
 def spread_evenly(scores: Sequence[float | None], n: int) -> list[int]:
-    """`n` places between the lowest and the highest score, evenly spaced in rank; in ascending order of score."""
+    """`n` places from the lowest to the highest score, evenly spaced in rank and ascending; the median for n = 1."""
     order = np.argsort([np.inf if score is None else score for score in scores], kind="stable")
-    return [int(order[i]) for i in np.unique(np.linspace(0, len(order) - 1, n).round().astype(int))]
+    last = len(order) - 1
+    return [int(order[i]) for i in (np.unique(np.linspace(0, last, n).round().astype(int)) if n > 1 else [last // 2])]
+
+
+@dataclass(frozen=True)
+class _Packing:
+    """Which frames and points of an array are kept, and in how many bits."""
+
+    frames: np.ndarray
+    space: int
+    bits: int
+
+    def channels(self, values: np.ndarray) -> list[dict[str, Any]]:
+        """`(t, C, *S)` as one packed array `(frames, *S)` per channel."""
+        points = (slice(None), *(slice(None, None, self.space),) * (values.ndim - 2))
+        return [quantised(values[self.frames, c][points], self.bits) for c in range(values.shape[1])]
 
 
 def embedded_fields(
@@ -76,22 +83,21 @@ def embedded_fields(
     `scores` of the trajectories decide which are kept: from the lowest to the highest, evenly. Of 3D fields the middle
     of the last axis is kept. Errors larger than the range of the truth are cut there.
     """
-    stored = min(len(predictions.truth), len(scores))
+    stored, axes = min(len(predictions.truth), len(scores)), len(predictions.coords)
     if not stored:
         return None
-    axes = len(predictions.coords)
     truth = _flat(predictions.truth[:, context - 1 :], axes)
     rows = {name: _flat(row.rollout, axes) for name, row in predictions.rows.items()}
-    arrays = 1 + sum(3 if values.shape[1] > 1 else 1 for values in rows.values())
-    frames, shape = truth.shape[1], truth.shape[3:]
-    thin = thinning(stored, frames, shape, arrays * truth.shape[2], budget)
-    kept = np.unique([*range(0, frames, thin.time), frames - 1])
-    space = (slice(None, None, thin.space),) * len(shape)
+    bits, frames, shape = 16 if axes == 1 else 8, truth.shape[1], truth.shape[3:]
+    arrays = (1 + sum(3 if members.shape[1] > 1 else 1 for members in rows.values())) * truth.shape[2] * bits // 8
+    thin = thinning(stored, frames, shape, arrays, budget)
+    packing = _Packing(np.unique([*range(0, frames, thin.time), frames - 1]), thin.space, bits)
     return {
-        "times": predictions.times[context - 1 :][kept].tolist(),
-        "steps": kept.tolist(),
+        "bits": bits,
+        "times": predictions.times[context - 1 :][packing.frames].tolist(),
+        "steps": packing.frames.tolist(),
         "coords": [axis[:: thin.space].tolist() for axis in predictions.coords[: len(shape)]],
-        "members": {name: values.shape[1] for name, values in rows.items()},
+        "members": {name: members.shape[1] for name, members in rows.items()},
         "stored": stored,
         "thinned": {"time": thin.time, "space": thin.space},
         "sliced": axes == 3,
@@ -99,31 +105,33 @@ def embedded_fields(
             {
                 "index": i,
                 "params": predictions.params[i].tolist(),
-                "truth": [quantised(channel) for channel in _channels(truth[i][kept], space)],
-                "rows": {name: _row(truth[i], values[i], kept, space) for name, values in rows.items()},
+                "truth": packing.channels(truth[i]),
+                "rows": {name: _row(truth[i], members[i], packing) for name, members in rows.items()},
             }
             for i in spread_evenly(scores[:stored], thin.trajectories)
         ],
     }
 
 
-def _row(truth: np.ndarray, members: np.ndarray, kept: np.ndarray, space: tuple[slice, ...]) -> dict[str, Any]:
-    """Errors of the mean and of one member and the spread, a packed array per channel; the given frame has none.
+def _row(truth: np.ndarray, members: np.ndarray, packing: _Packing) -> dict[str, Any]:
+    """Errors of the mean and of one member, the spread, and the nRMSE `(C, frames)` of the mean, None where undefined.
 
-    `truth (t + 1, C, *S)` starts at the given frame, `members (M, t, C, *S)` one later.
+    `truth (t + 1, C, *S)` starts at the given frame, which has no error, `members (M, t, C, *S)` one later.
     """
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         parts = {"error": members.mean(axis=0) - truth[1:]}
         if len(members) > 1:
             parts |= {"member": members[0] - truth[1:], "spread": members.std(axis=0, ddof=1)}
+        parts = {name: np.concatenate([np.zeros_like(part[:1]), part]) for name, part in parts.items()}
+        ratios = _norm(parts["error"]) / _norm(truth)
     limit = float(np.ptp(truth)) or 1.0
-    whole = {name: np.concatenate([np.zeros_like(v[:1]), np.clip(v, -limit, limit)]) for name, v in parts.items()}
-    return {name: [quantised(channel) for channel in _channels(v[kept], space)] for name, v in whole.items()}
+    curves = [[float(f"{v:.4g}") if np.isfinite(v) else None for v in curve] for curve in ratios[packing.frames].T]
+    return {name: packing.channels(np.clip(part, -limit, limit)) for name, part in parts.items()} | {"nrmse": curves}
 
 
-def _channels(values: np.ndarray, space: tuple[slice, ...]) -> list[np.ndarray]:
-    """`(t, C, *S)` as one thinned array `(t, *S)` per channel."""
-    return [values[:, c][(slice(None), *space)] for c in range(values.shape[1])]
+def _norm(values: np.ndarray) -> np.ndarray:
+    """Root mean square over space: `(t, C, *S) -> (t, C)`."""
+    return np.sqrt(np.square(values.astype(np.float64)).reshape(*values.shape[:2], -1).mean(axis=-1))
 
 
 def _flat(values: np.ndarray, axes: int) -> np.ndarray:

@@ -26,7 +26,8 @@ def join(*parts: str) -> Markup:
 def table(heads: list[str], rows: list[list[str]], numeric: set[int], class_: str = "") -> Markup:
     """A table whose first column names its rows; columns in `numeric` are set flush right.
 
-    On narrow screens every row becomes a block in which `data-label` repeats the head of the column.
+    On narrow screens every row becomes a block in which `data-label` repeats the head of the column, without the cells
+    that are `–`.
     """
     sides = ["number" if i in numeric else None for i in range(len(heads))]
     head = [tag("th", text, scope="col", class_=side) for text, side in zip(heads, sides, strict=True)]
@@ -34,13 +35,19 @@ def table(heads: list[str], rows: list[list[str]], numeric: set[int], class_: st
         tag(
             "tr",
             *(
-                tag("td", cell, data_label=heads[i], class_=sides[i]) if i else tag("th", cell, scope="row")
+                tag("td", cell, data_label=heads[i], class_=_classes(sides[i], cell))
+                if i
+                else tag("th", cell, scope="row")
                 for i, cell in enumerate(row)
             ),
         )
         for row in rows
     ]
     return tag("table", tag("thead", tag("tr", *head)), tag("tbody", *body), class_=class_ or None)
+
+
+def _classes(side: str | None, cell: str) -> str | None:
+    return " ".join(name for name in (side, "nothing" if cell == "–" else None) if name) or None
 
 
 def facts(pairs: list[tuple[str, str]]) -> Markup:

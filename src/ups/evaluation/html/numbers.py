@@ -14,9 +14,17 @@ def number(value: float | None, digits: int = 3) -> str:
     return (f"{value:,.0f}" if "e" in text or abs(value) >= 1000 else text).replace("-", "−")
 
 
+def score(value: float | None) -> str:
+    """Three significant digits with trailing zeros, so that columns of scores line up."""
+    if value is None or value == 0 or not 1e-3 <= abs(value) < 999.5:
+        return number(value)
+    return f"{value:#.3g}".rstrip(".").replace("-", "−")
+
+
 def percent(share: float, sign: bool = True) -> str:
-    """A share as `+12 %`; a loss of more than all in whole factors of a hundred stays readable."""
-    return f"{100 * share:{'+' if sign else ''},.0f} %".replace("-", "−")
+    """A share as `+12 %`, below 10 % with one decimal."""
+    digits = 1 if abs(share) < 0.0995 else 0
+    return f"{100 * share:{'+' if sign else ''},.{digits}f}\u00a0%".replace("-", "−")
 
 
 def milliseconds(value: float) -> str:
@@ -26,4 +34,4 @@ def milliseconds(value: float) -> str:
 
 def seconds(value: float) -> str:
     """Seconds, or milliseconds below one."""
-    return f"{number(value)} s" if value >= 1 else f"{milliseconds(1e3 * value)} ms"
+    return f"{number(value)}\u00a0s" if value >= 1 else f"{milliseconds(1e3 * value)}\u00a0ms"

@@ -27,8 +27,8 @@ from ups.evaluation.html.sections import (
     reproduce,
     subtitle,
     tiles,
-    ttc_section,
 )
+from ups.evaluation.html.ttc import ttc_section
 from ups.evaluation.plots import ERROR, FIELD, SPREAD
 from ups.evaluation.predictions import read_predictions
 from ups.tracking.jsonl import read_lines
@@ -83,7 +83,8 @@ def json_in_html(value: Any) -> str:
 def _sections(
     metrics: Mapping[str, Any], viewer: bool, entries: list[dict[str, Any]], config_text: str, command: str
 ) -> dict[str, tuple[str, Markup]]:
-    """Anchor of every section to its title and content, in the order of the page; those without content are left out."""
+    """Anchor of every section to its title and content, in the order of the page; those without content are left
+    out."""
     ensembles = any(row["members"] > 1 and row["error"] is None for row in metrics["rows"])
     checked = health_list(findings(entries, _grad_clip(config_text)))
     found = {
@@ -108,8 +109,8 @@ def _slot(name: str) -> Markup:
 
 def _scores(metrics: Mapping[str, Any]) -> list[float | None]:
     """nRMSE of every trajectory by the last trained row with a score, else by the first row."""
-    models = [row for row in metrics["rows"] if is_model(row) and row["error"] is None]
-    return [*models, *metrics["rows"][:1]][-1 if len(models) == 0 else len(models) - 1]["per_trajectory"]["nrmse"]
+    models = [row for row in metrics["rows"] if is_model(row) and row["error"] is None and "steady" not in row]
+    return (models or metrics["rows"][:1])[-1]["per_trajectory"]["nrmse"]
 
 
 def _grad_clip(config_text: str) -> float | None:

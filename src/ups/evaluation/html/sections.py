@@ -1,4 +1,4 @@
-"""The parts of the page that are text and tables: summary, data, costs, test-time conditioning, how to reproduce."""
+"""The parts of the page that are text and tables: summary, data, costs, how to reproduce."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ups.evaluation.baselines import PERSISTENCE
 from ups.evaluation.health import Finding
 from ups.evaluation.html.curves import is_model
 from ups.evaluation.html.markup import Markup, facts, join, table, tag
-from ups.evaluation.html.numbers import milliseconds, number, percent, seconds
+from ups.evaluation.html.numbers import milliseconds, number, percent, score, seconds
 from ups.evaluation.ledger import duration
 
 Metrics = Mapping[str, Any]
@@ -21,7 +21,7 @@ Metrics = Mapping[str, Any]
 def subtitle(protocol: Mapping[str, Any]) -> str:
     """What was trained on what, and scored how, in two sentences."""
     grid = " × ".join(str(n) for n in protocol["shape"])
-    task = protocol.get("task") or "own data"
+    task = protocol.get("task") or "Own data"
     train = protocol.get("splits", {}).get("train", {}).get("trajectories")
     trained = f", trained on {train:,} trajectories" if train else ""
     split = protocol.get("split", "test")
@@ -35,15 +35,15 @@ def subtitle(protocol: Mapping[str, Any]) -> str:
 def tiles(metrics: Metrics) -> Markup:
     """The four numbers to look at first; nothing where no trained row has a score."""
     rows = {row["model"]: row for row in metrics["rows"]}
-    models = [row for row in metrics["rows"] if is_model(row) and row["error"] is None]
+    models = [row for row in metrics["rows"] if is_model(row) and row["error"] is None and "steady" not in row]
     if not models:
         return Markup("")
     held = rows[PERSISTENCE]
     sharp = min(models, key=lambda row: row["rollout"]["nrmse"])
     fair = min(models, key=crps)
     found = [
-        ("lowest nRMSE", number(sharp["rollout"]["nrmse"]), f"{sharp['model']}; {PERSISTENCE} {_held(held)}"),
-        ("lowest CRPS", number(crps(fair)), f"{fair['model']}; {_below(crps(fair), crps(held))} {PERSISTENCE}"),
+        ("lowest nRMSE", score(sharp["rollout"]["nrmse"]), f"{sharp['model']}; {PERSISTENCE} {_held(held)}"),
+        ("lowest CRPS", score(crps(fair)), f"{fair['model']}; {_below(crps(fair), crps(held))} {PERSISTENCE}"),
     ]
     if fair["members"] > 1:
         scores, nominal = fair["probabilistic"]["overall"], fair["probabilistic"]["nominal"]
@@ -62,9 +62,9 @@ def crps(row: Mapping[str, Any]) -> float:
 
 def notices(metrics: Metrics) -> Markup:
     """Rows without a score, and when training has paid."""
-    errors = [tag("p", tag("strong", "No score. "), f"{error}.", class_="notice bad") for error in metrics["errors"]]
+    errors = [_notice("No score.", error, "notice bad") for error in metrics["errors"]]
     sentence = metrics.get("break_even")
-    even = [tag("p", tag("strong", "Break-even. "), f"{_upper(sentence)}.", class_="notice")] if sentence else []
+    even = [_notice("Break-even.", sentence, "notice")] if sentence else []
     return join(*errors, *even)
 
 
@@ -78,7 +78,7 @@ def data_section(protocol: Mapping[str, Any]) -> Markup:
         ("grid", f"{' × '.join(map(str, protocol['shape']))} points, boundaries {boundary}"),
         ("time", f"{protocol['frames']} frames, {number(protocol['dt'])} apart; {protocol['context']} given"),
         ("parameters", ", ".join(protocol.get("params", [])) or "none"),
-        ("stride", f"every {_nth(stride.get('space', 1))} point, every {_nth(stride.get('time', 1))} frame"),
+        ("stride", f"every {_nth(stride.get('space', 1))}point, every {_nth(stride.get('time', 1))}frame"),
         ("data hash", _hash(protocol.get("data_hash"))),
     ]
     splits = [
@@ -87,8 +87,8 @@ def data_section(protocol: Mapping[str, Any]) -> Markup:
     files = [[file["name"], _hash(file["hash"])] for file in protocol.get("files", [])]
     return join(
         facts(pairs),
-        table(["split", "trajectories", "hash"], splits, {1}, "plain") if splits else Markup(""),
-        table(["file", "hash"], files, set(), "plain") if files else Markup(""),
+        tag("div", table(["split", "trajectories", "hash"], splits, {1}), class_="narrow") if splits else "",
+        tag("div", table(["file", "hash"], files, set()), class_="narrow") if files else "",
     )
 
 
@@ -102,9 +102,9 @@ def cost_table(metrics: Metrics) -> Markup:
             f"{row['parameters']:,}" if row["parameters"] else "–",
             f"{row['nfe_per_step']:g}",
             milliseconds(row["ms_per_step"]),
-            seconds(row["ms_per_step"] * steps / 1e3),
+            seconds(row["ms_per_step"] * (1 if "steady" in row else steps) / 1e3),
             duration(row["train_seconds"]) if row["train_seconds"] else "–",
-            number(row["rollout"]["nrmse"]),
+            score(row["rollout"]["nrmse"]),
         ]
         for row in metrics["rows"]
     ]
@@ -113,34 +113,13 @@ def cost_table(metrics: Metrics) -> Markup:
         f"One member of one trajectory, in batches of {protocol['batch']} on {protocol['threads']} "
         f"thread{'s' if protocol['threads'] != 1 else ''}. Training holds all stages that the row needs."
     )
-    return join(tag("div", table(heads, rows, set(range(1, 7)), "plain"), class_="wide"), tag("p", note, class_="note"))
-
-
-def ttc_section(records: Sequence[Mapping[str, Any]]) -> Markup:
-    """Strategies of test-time conditioning side by side, at their numbers of evaluations."""
-    heads = ["PDE", "strategy", "network calls", "nRMSE", "95 % interval", "gain", "reward–error correlation"]
-    rows = [
-        [
-            str(record["pde"]),
-            str(record["strategy"]),
-            number(record["evaluations"], 4),
-            number(record["nrmse"]),
-            f"{number(record['low'])} to {number(record['high'])}",
-            percent(record["gain"]) if record.get("gain") is not None else "–",
-            f"{record['correlation']:.2f}" if record.get("correlation") is not None else "–",
-        ]
-        for record in records
-    ]
-    note = "Rank correlation of the reward with the true error of the candidates: −1 chooses the best, 0 chooses blindly."
-    return join(tag("div", table(heads, rows, {2, 3, 4, 5, 6}, "plain"), class_="wide"), tag("p", note, class_="note"))
+    return join(tag("div", table(heads, rows, set(range(1, 7))), class_="wide"), tag("p", note, class_="note"))
 
 
 def health_list(found: Sequence[Finding]) -> Markup:
     """The health check, a line a finding."""
     marks = {"good": "fine", "look": "look", "bad": "problem"}
-    items = [
-        tag("li", tag("span", marks[f.level], class_=f"mark {f.level}"), join(" ", _upper(f.sentence))) for f in found
-    ]
+    items = [tag("li", _mark(marks[f.level], f.level), tag("span", tag("b", f.stage), f": {f.remark}.")) for f in found]
     return tag("ul", *items, class_="health") if items else tag("p", "The training log is empty.", class_="note")
 
 
@@ -158,12 +137,20 @@ def reproduce(protocol: Mapping[str, Any], config_text: str, command: str) -> Ma
     return join(facts(pairs), config)
 
 
+def _mark(text: str, level: str) -> Markup:
+    return tag("span", text, class_=f"mark {level}")
+
+
+def _notice(name: str, sentence: str, class_: str) -> Markup:
+    return tag("p", tag("strong", name), f" {_upper(sentence)}.", class_=class_)
+
+
 def _tile(name: str, value: str, note: str) -> Markup:
     return tag("div", tag("span", name), tag("b", value), tag("small", note), class_="tile")
 
 
 def _held(row: Mapping[str, Any]) -> str:
-    return number(row["rollout"]["nrmse"])
+    return score(row["rollout"]["nrmse"])
 
 
 def _below(new: float, old: float | None) -> str:
@@ -181,7 +168,7 @@ def _upper(text: str) -> str:
 
 
 def _nth(n: int) -> str:
-    return "single" if n == 1 else f"{n}th" if n > 3 else {2: "2nd", 3: "3rd"}[n]
+    return "" if n == 1 else f"{n}{({2: 'nd', 3: 'rd'}).get(n, 'th')} "
 
 
 def _python() -> str:

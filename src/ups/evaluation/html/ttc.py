@@ -1,0 +1,49 @@
+"""Test-time conditioning beside what else the same number of network evaluations buys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ups.evaluation.html.ledger import WORST, gain_picture
+from ups.evaluation.html.markup import Markup, join, table, tag
+from ups.evaluation.html.numbers import milliseconds, number, percent, score
+
+HEADS = ["strategy", "calls / step", "ms / step", "nRMSE", "95 % interval", "gain in nRMSE over the operator"]
+
+
+def ttc_section(result: Mapping[str, Any]) -> Markup:
+    """The strategies of `metrics["ttc"]` and what they say; the strategy of the settings is set in bold."""
+    lows = [row["gain_low"] for row in result["rows"] if row["gain_low"] is not None]
+    low = max(WORST, min([*lows, -0.05]))
+    rows = [_cells(row, row["strategy"] == result["strategy"], low) for row in result["rows"]]
+    note = (
+        "Free rollout, physical units, 95 % intervals by bootstrap over trajectories; network calls and milliseconds "
+        "are per step of one trajectory. The oracle chooses by the truth, which no reward can beat."
+    )
+    return join(
+        tag("p", result["sentence"]),
+        tag("div", table(HEADS, rows, {1, 2, 3, 4}, "ledger"), class_="wide"),
+        tag("p", note, class_="note"),
+    )
+
+
+def _cells(row: Mapping[str, Any], own: bool, low: float) -> list[str]:
+    interval = f"{score(row['low'])} to {score(row['high'])}" if row["nrmse"] is not None else "–"
+    return [
+        tag("span", row["strategy"], class_="model" if own else "baseline"),
+        number(row["evaluations"]),
+        milliseconds(row["ms_per_step"]),
+        score(row["nrmse"]),
+        interval,
+        _gain(row, low),
+    ]
+
+
+def _gain(row: Mapping[str, Any], low: float) -> Markup | str:
+    if row["gain"] is None or row["gain"] == row["gain_low"] == row["gain_high"] == 0:
+        return "–"
+    gain = {"value": row["gain"], "low": row["gain_low"], "high": row["gain_high"]}
+    verdict = "pays" if gain["low"] > 0 else "does not pay" if gain["high"] < 0 else "undecided"
+    text = f"{percent(gain['value'])} [{percent(gain['low'])}, {percent(gain['high'])}]"
+    return join(gain_picture(gain, low, verdict), tag("small", text))

@@ -1,0 +1,75 @@
+"""Test-time conditioning as a forecaster like any other, for a row of the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ups.evaluation.emulators import NEEDS
+from ups.evaluation.evaluate import HeldOut
+from ups.surrogate import Surrogate
+from ups.ttc.candidates import condition, head_of, judge_of
+from ups.ttc.rewards import Bounds, Reward
+from ups.ttc.settings import TTCSettings
+
+TTC = "ttc"
+"""Name of the row."""
+BOUNDED = 256
+"""Training trajectories that bounds are taken from."""
+
+
+@dataclass
+class TTCEmulator:
+    """The surrogate with test-time conditioning as a row of the ledger.
+
+    Attributes:
+        surrogate: A run with a sampler.
+        settings: Candidates, width, horizon and budget.
+        reward: What chooses.
+        batch: Trajectories searched at once.
+    """
+
+    surrogate: Surrogate
+    settings: TTCSettings
+    reward: Reward
+    batch: int = 64
+    spent: list[float] = field(default_factory=list, init=False)
+
+    @property
+    def parameters(self) -> int:
+        """Weights of codec, operator and sampler."""
+        head = head_of(self.surrogate, self.settings.sampler)[1]
+        return self.surrogate.parameters + sum(p.numel() for p in head.network.parameters())
+
+    @property
+    def train_seconds(self) -> float:
+        """Time spent on training everything that is used."""
+        needed = NEEDS[head_of(self.surrogate, self.settings.sampler)[0]]
+        return sum(self.surrogate.train_seconds.get(stage, 0.0) for stage in needed)
+
+    @property
+    def evaluations(self) -> float:
+        """Network evaluations per step, mean over the rollouts so far."""
+        return float(np.mean(self.spent)) if self.spent else 0.0
+
+    def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
+        """Free rollout from frame `start` of truth (b, T, C, *S): (b, 1, steps, C, *S)."""
+        judge = judge_of(self.reward)
+        found = condition(
+            self.surrogate, judge, truth[:, start], steps, params, self.settings, seed=seed, batch=self.batch
+        )
+        self.spent.append(float(found.evaluations.double().mean()) / steps)
+        return found.values.unsqueeze(1)
+
+
+def bounds_of(split: HeldOut) -> Bounds:
+    """Smallest and largest value of each channel over the first `BOUNDED` trajectories of the training split."""
+    low, high = [], []
+    for first in range(0, min(split.n, BOUNDED), 32):
+        values = split.trajectories(first, min(first + 32, split.n)).movedim(2, 0).flatten(1)
+        low.append(values.amin(1))
+        high.append(values.amax(1))
+    return torch.stack(low).amin(0), torch.stack(high).amax(0)

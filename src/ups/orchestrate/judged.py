@@ -1,0 +1,144 @@
+"""Scores of a run on one split, and what the gate makes of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ups.config import Config
+from ups.data.dataset import Dataset
+from ups.orchestrate import memory
+from ups.orchestrate.gates import best_model, cost, judge
+from ups.orchestrate.leaderboard import Entry, champion, entry_of, read_entries, update
+from ups.orchestrate.plan import Plan
+from ups.orchestrate.state import Outcome, file_hash
+from ups.orchestrate.trained import weights
+from ups.pipeline import evaluate_run
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An evaluation that is done, or to be done.
+
+    Attributes:
+        path: Its `metrics.json`.
+        inputs: All that it depends on.
+        work: Does it.
+    """
+
+    path: Path
+    inputs: list[Any]
+    work: Callable[[], Outcome]
+
+    def kept(self, outcome: Outcome) -> bool:
+        """Whether the file is the one that was recorded."""
+        return file_hash(self.path) == outcome.private["metrics"]
+
+    def metrics(self) -> dict[str, Any]:
+        """What the file holds."""
+        return json.loads(self.path.read_text())
+
+
+def score(folder: Path, split: str, config: Config, data: Callable[[], Dataset], files: Sequence[Any]) -> Scored:
+    """The evaluation of a run folder on `split` with the settings of `config`."""
+    path = (folder if split == "test" else folder / split) / "metrics.json"
+
+    def work() -> Outcome:
+        memory.reset_peak()
+        metrics = evaluate_run(folder, split, config, data())
+        rows = {row["model"]: row["rollout"]["nrmse"] for row in metrics["rows"]}
+        n = metrics["protocol"]["trajectories"]
+        found = {"nrmse": rows, "errors": metrics["errors"], "trajectories": n}
+        sentence = f"scored {len(rows)} rows on {n} trajectories of the {split} split"
+        peaks = {"host_bytes": memory.host_peak(), "device_bytes": memory.device_peak()}
+        return Outcome(sentence, found, {"metrics": file_hash(path), **peaks})
+
+    inputs = [split, config.evaluation, config.ttc, config.run.seed, config.run.threads, weights(folder), files]
+    return Scored(path, inputs, work)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The entry of a run on one split, with the decision of its gate once that is made.
+
+    Attributes:
+        entry: As it goes to the leaderboard.
+        inputs: All that the decision depends on but the champion: a decision once made stands.
+        work: Makes it.
+    """
+
+    entry: Entry
+    inputs: list[Any]
+    work: Callable[[], Outcome]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate let the run pass."""
+        return self.entry.gate == "passed"
+
+    def with_decision(self, outcome: Outcome) -> Judged:
+        """The same with the decision in its entry."""
+        gate = "passed" if outcome.data["passed"] else "failed"
+        return replace(self, entry=replace(self.entry, gate=gate, reason=outcome.sentence))
+
+
+def judge_scores(plan: Plan, split: str, metrics: dict[str, Any], model: str | None) -> Judged:
+    """The entry of a run, and its gate against the champion of the same protocol.
+
+    Args:
+        plan: The orchestration.
+        split: `validation` or `test`.
+        metrics: What was scored.
+        model: The row that stands for the run. Where it was chosen on validation it stands on test too, since the best
+            of several rows on test is no fair score; without a validation the operator does.
+    """
+    settings = plan.options.gate
+    chosen = model or (best_model(metrics, settings.metric) if split == "validation" else "operator")
+    path = (plan.folder if split == "test" else plan.folder / split) / "metrics.json"
+    finished = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(path.stat().st_mtime))
+    entry = entry_of(
+        metrics,
+        chosen,
+        run=plan.run,
+        folder=plan.folder.resolve().name,
+        gate="none",
+        finished=finished,
+        tags=" ".join(plan.options.tags),
+        notes=plan.options.notes,
+        reason="",
+    )
+    names = [row["model"] for row in metrics["rows"]]
+    missing = "; ".join(metrics["errors"]) if chosen in names else f"the evaluation has no row {chosen}"
+
+    def work() -> Outcome:
+        known = read_entries(plan.runs / "leaderboard.csv")
+        against = champion(known, entry.protocol, settings.metric, entry.folder)
+        decision = judge(entry.scores(), against, settings, missing)
+        found = decision.to_dict()
+        sentence = found.pop("sentence")
+        return Outcome(sentence, {"protocol": entry.protocol, "model": chosen, "scores": entry.scores(), **found})
+
+    inputs = [entry.protocol, chosen, entry.scores(), settings.metric, settings.ratio, settings.min_deltas]
+    return Judged(entry, inputs, work)
+
+
+def finish_board(plan: Plan, judged: Sequence[Judged]) -> list[Outcome]:
+    """Enters what was judged into the leaderboard; returns the run's place in each protocol."""
+    if not judged:
+        return []
+    metric = plan.options.gate.metric
+    order = update(plan.runs, judged[0].entry.folder, [j.entry for j in judged], metric)
+    places = []
+    for entry in (j.entry for j in judged):
+        group = [e for e in order if e.protocol == entry.protocol]
+        place = group.index(entry) + 1
+        value = cost(metric, entry.scores())
+        words = f"place {place} of {len(group)} on the {entry.split} split by {metric}"
+        words += "" if value is None else f" ({value:.4g})"
+        data = {"split": entry.split, "protocol": entry.protocol, "place": place, "of": len(group)}
+        places.append(Outcome(f"{words}; {plan.runs / 'leaderboard.html'}", data))
+    return places

@@ -1,0 +1,51 @@
+"""A small run with a report, whose strings hold markup that must not work."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toy_process import Process, ToySplit
+
+from ups.data.fields import System
+from ups.evaluation.baselines import FLOOR, AutoencoderFloor
+from ups.evaluation.evaluate import evaluate
+from ups.evaluation.html.report import write_report
+from ups.evaluation.settings import EvaluationSettings
+
+EVIL = "</script><script>alert(1)</script>"
+SETTINGS = EvaluationSettings(lead_times=(1, 5), batch=30, store=6, members=8, pictures=False)
+CONFIG = f"training:\n  grad_clip: 1.0\n# {EVIL} <b>& 'quoted'</b>\n"
+COMMAND = f'ups run "{EVIL}.yaml"'
+
+
+@dataclass(frozen=True)
+class ReportRun:
+    """A run folder with its report."""
+
+    folder: Path
+    metrics: dict[str, Any]
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "report.html"
+
+    def write(self, **changes: Any) -> str:
+        """Write the report of the metrics with some of them changed, and return it."""
+        log = self.folder / "training_log.jsonl"
+        return write_report(self.folder, {**self.metrics, **changes}, CONFIG, log, COMMAND).read_text()
+
+
+def report_run(folder: Path, split: ToySplit, system: System) -> ReportRun:
+    """Evaluate the toy process into `folder`, log four epochs, and write the report."""
+    emulators = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "operator": Process(False), "crps": Process(True)}
+    emulators[f"mean {EVIL}"] = Process(False)
+    protocol = {"data_hash": "ab" * 32, "task": "toy", "split": "test", "config_hash": "cd" * 8}
+    run = ReportRun(folder, evaluate(emulators, split, system, SETTINGS, folder, protocol))
+    epochs = [
+        {"stage": "operator", "epoch": i, "loss": 1 / i, "L_a": 0.5 / i, "L_b": 0.4, "score": 2 / i, "grad_norm": 0.5}
+        for i in range(1, 5)
+    ]
+    (folder / "training_log.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+    run.write()
+    return run

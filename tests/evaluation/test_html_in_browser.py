@@ -1,0 +1,161 @@
+"""The report in a real browser: it draws the truth, answers keys, fits a phone, and is silent."""
+
+import json
+
+import numpy as np
+import pytest
+from browser import CHROMIUM, DRIVER, Browser, browser
+from report_run import ReportRun, report_run
+
+from ups.evaluation.predictions import Predictions, read_predictions
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(split, system, tmp_path_factory) -> ReportRun:
+    return report_run(tmp_path_factory.mktemp("toy_run"), split, system)
+
+
+@pytest.fixture(scope="module")
+def stored(run) -> Predictions:
+    return read_predictions(run.folder / "predictions.h5")
+
+
+@pytest.fixture(scope="module")
+def window():
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(window, run) -> Browser:
+    window.window(1280, 900)
+    window.open("about:blank")
+    window.log("browser")
+    window.log("performance")
+    window.open(run.page.as_uri() + "#frame=3&trajectory=2&row=crps")
+    return window
+
+
+def drawn(page: Browser, name: str) -> np.ndarray:
+    """Heights of the points of a curve of the viewer."""
+    path = page.run(f"return document.querySelector('path[data-name=\"{name}\"]').getAttribute('d')")
+    return -np.array([float(point.split(" ")[1]) for point in path.lstrip("M").split("L")])
+
+
+def agreement(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def test_the_address_chooses_the_frame_and_the_curves_are_the_data(page, stored):
+    assert page.run("return document.getElementById('clock').textContent") == "t = 1.5, step 3"
+    assert agreement(drawn(page, "truth"), stored.truth[2, 3, 0]) > 0.9999
+    members = stored.rows["crps"].rollout[2, :, 2, 0]
+    assert agreement(drawn(page, "mean of 8"), members.mean(axis=0)) > 0.9999
+    assert agreement(drawn(page, "one member"), members[0]) > 0.9999
+
+
+def test_arrow_keys_move_the_slider_and_the_picture(page, stored):
+    before = drawn(page, "truth")
+    page.keys("#frame", "right", "right")
+    assert page.run("return document.getElementById('clock').textContent") == "t = 2.5, step 5"
+    assert agreement(drawn(page, "truth"), stored.truth[2, 5, 0]) > 0.9999 > agreement(before, stored.truth[2, 5, 0])
+    page.keys("#frame", "home")
+    np.testing.assert_allclose(drawn(page, "truth"), drawn(page, "mean of 8"), atol=0.11)
+
+
+def test_the_space_time_picture_is_the_truth_the_right_way_up(page, stored):
+    pixels = page.run(
+        "const c = document.querySelector('.panel canvas');"
+        "return [c.width, c.height, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]"
+    )
+    columns, rows, data = pixels
+    luminance = np.reshape(data, (rows, columns, 4))[..., :3] @ [0.2126, 0.7152, 0.0722]
+    assert agreement(luminance[::-1].T, stored.truth[2, :, 0]) > 0.99
+
+
+def test_a_click_on_the_picture_and_the_play_button_choose_the_time(page):
+    page.run("document.querySelector('.picture').dispatchEvent(new MouseEvent('click', {clientX: 1e4}))")
+    assert page.run("return document.getElementById('frame').value") == "11"
+    page.click(".timeline button")
+    assert page.run("return document.querySelector('.timeline button').textContent") == "Pause"
+    assert int(page.run("return document.getElementById('frame').value")) < 11
+
+
+def test_another_row_and_trajectory_are_drawn_when_chosen(page, stored):
+    choose = "const s = document.querySelectorAll('.controls select')[{}];"
+    choose += "s.value = {}; s.dispatchEvent(new Event('change'))"
+    page.run(choose.format(0, "'operator'"))
+    assert agreement(drawn(page, "forecast"), stored.rows["operator"].rollout[2, 0, 2, 0]) > 0.9999
+    index = page.run("return JSON.parse(document.getElementById('payload').textContent).fields.trajectories[0].index")
+    page.run(choose.format(1, "'0'"))
+    assert agreement(drawn(page, "truth"), stored.truth[index, 3, 0]) > 0.9999
+
+
+def test_a_row_is_hidden_everywhere_and_shown_again(page):
+    count = "return document.querySelectorAll('#errors .curve, #spectra .curve').length"
+    before = page.run(count)
+    page.click("#errors .chip")
+    assert page.run("return document.querySelector('#spectra .chip').getAttribute('aria-pressed')") == "false"
+    assert page.run(count) == before - 5
+    page.click("#errors .chip")
+    assert page.run(count) == before
+
+
+def test_keys_read_the_values_of_a_chart(page, run):
+    page.run("document.querySelector('#errors [role=img]').focus()")
+    page.keys("#errors [role=img]", "right")
+    tip = page.run("return document.querySelector('#errors .tip').textContent")
+    first = run.metrics["rows"][0]["rollout"]["nrmse_per_frame"][0]
+    assert tip.startswith("lead time 0.5") and f"persistence{float(f'{first:.3g}')}" in tip
+    page.keys("#errors [role=img]", "escape")
+    assert page.run("return document.querySelector('#errors .tip').hidden")
+
+
+def test_the_page_logs_nothing_and_loads_nothing_but_itself(page, run):
+    page.run("for (const s of document.querySelectorAll('select, input')) s.dispatchEvent(new Event('change'))")
+    assert page.log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in page.log("performance")]
+    urls = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    assert {url.split("#")[0] for url in urls} == {run.page.as_uri()}
+
+
+@pytest.mark.parametrize("width", [320, 360, 390, 768, 1280])
+def test_no_width_scrolls_sideways(page, run, width):
+    page.window(width, 800)
+    page.open(run.page.as_uri())
+    assert page.run("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_is_legible_in_light_and_dark(page, run, dark):
+    page.window(1280, 900, dark)
+    page.open(run.page.as_uri())
+    colours = page.run(
+        "const c = (q) => getComputedStyle(document.querySelector(q)).color;"
+        "return [getComputedStyle(document.body).backgroundColor, c('h1'), c('.note'), c('nav a'), c('.verdict')]"
+    )
+    background, *texts = (luminance(colour) for colour in colours)
+    assert (background < 0.1) == dark
+    for text in texts:
+        light, dim = max(text, background), min(text, background)
+        assert (light + 0.05) / (dim + 0.05) >= 4.5
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `rgb(r, g, b)`, as WCAG defines it."""
+    shares = np.array([int(part) for part in colour[4:-1].split(",")]) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_everything_that_can_be_used_has_a_name(page):
+    nameless = page.run(
+        "return [...document.querySelectorAll('button, select, input, canvas, [role=img], section')]"
+        ".filter((e) => !(e.getAttribute('aria-label') || e.textContent.trim() || e.closest('label'))).length"
+    )
+    assert nameless == 0

@@ -1,0 +1,180 @@
+"""Test-time conditioning of a small trained run: costs, planted rewards, and what the evaluation says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from tests.small import config
+from ups.config import load_config
+from ups.core.errors import UserError
+from ups.data.dataset import open_dataset
+from ups.evaluation.evaluate import HeldOut, evaluate
+from ups.evaluation.settings import EvaluationSettings
+from ups.evaluation.ttc import BASELINE, BEAM, BEST, MEAN, ORACLE, RANDOM, STRATEGIES, evaluate_ttc, ttc_table
+from ups.evaluation.ttc_emulator import TTC, TTCEmulator, bounds_of
+from ups.evaluation.ttc_ranks import rank_correlation
+from ups.pipeline import train
+from ups.surrogate import Surrogate
+from ups.ttc.candidates import condition, judge_of
+from ups.ttc.rewards import rewards_of, weighted
+from ups.ttc.settings import TTCSettings
+
+SMALL = {"hidden_dim": 16, "depths": [1], "num_heads": 2, "group_size": 8, "reserve": 0.25, "steps": 2}
+
+
+@dataclass
+class Cut:
+    """The first `frames` frames of a split."""
+
+    split: HeldOut
+    frames: int
+
+    @property
+    def n(self) -> int:
+        return self.split.n
+
+    @property
+    def times(self) -> np.ndarray:
+        return self.split.times[: self.frames]
+
+    @property
+    def params(self) -> Tensor:
+        return self.split.params
+
+    def trajectories(self, start: int, stop: int) -> Tensor:
+        return self.split.trajectories(start, stop)[:, : self.frames]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    epochs = {name: {"epochs": 2} for name in ("autoencoder", "operator", "crps_ensemble")}
+    path = config(tmp_path_factory.mktemp("ttc"), stages=epochs, diffusion=SMALL)
+    train(load_config(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def surrogate(trained: Path) -> Surrogate:
+    return Surrogate.load(load_config(trained).run.dir)
+
+
+@pytest.fixture(scope="module")
+def split(trained: Path) -> HeldOut:
+    return open_dataset(load_config(trained).data).train
+
+
+def exact(before: Tensor, after: Tensor, params: Tensor) -> Tensor:
+    """A planted reward: minus the error against the exact solution one step ahead, beta dt = 0.02."""
+    shift = torch.exp(-2j * torch.pi * torch.arange(17) * 0.02)
+    truth = torch.fft.irfft(torch.fft.rfft(before) * shift, n=32)
+    return -(after - truth).flatten(1).norm(dim=1)
+
+
+def wrong(before: Tensor, after: Tensor, params: Tensor) -> Tensor:
+    """A planted reward that likes errors."""
+    return -exact(before, after, params)
+
+
+def rows(result: dict) -> dict[str, dict]:
+    return {row["strategy"]: row for row in result["rows"]}
+
+
+def test_ranks_correlate_as_scipy_says() -> None:
+    rng = np.random.default_rng(0)
+    a, b, group = rng.normal(size=60), rng.normal(size=60), np.repeat(np.arange(10), 6)
+    order = rng.permutation(60)
+    expected = np.mean([np.asarray(spearmanr(a[i : i + 6], b[i : i + 6]))[0] for i in range(0, 60, 6)])
+    assert rank_correlation(group[order], a[order], b[order]) == pytest.approx(expected)
+
+
+def test_a_reward_that_knows_the_solution_chooses_as_the_oracle_does(surrogate: Surrogate, split: HeldOut) -> None:
+    one_step = Cut(split, 2)
+    result = evaluate_ttc(surrogate, one_step, exact, TTCSettings(candidates=6), resamples=100)
+    found = rows(result)
+    assert result["correlation"] == pytest.approx(1, abs=0.02)
+    assert found[BEST]["nrmse"] == pytest.approx(found[ORACLE]["nrmse"], rel=1e-4)
+    assert found[ORACLE]["nrmse"] < found[RANDOM]["nrmse"] and found[ORACLE]["nrmse"] <= found[BASELINE]["nrmse"]
+
+
+def test_a_reward_that_likes_errors_does_not_pay_and_the_sentence_says_so(surrogate: Surrogate, split: HeldOut) -> None:
+    result = evaluate_ttc(surrogate, Cut(split, 3), wrong, TTCSettings(), resamples=100)
+    assert result["correlation"] < -0.7 and not result["pays"]
+    assert rows(result)[BEST]["gain"] < 0 and "does not pay" in result["sentence"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"beam_width": 2, "horizon": 2}, {"steps": 2}, {"max_evaluations": 25}])
+def test_no_strategy_spends_more_than_the_settings(surrogate: Surrogate, split: HeldOut, settings: dict) -> None:
+    plan = TTCSettings(candidates=5, **settings)
+    result = evaluate_ttc(surrogate, split, exact, plan, resamples=100)
+    found, own = rows(result), BEAM if "beam_width" in settings else BEST
+    assert list(found) == list(STRATEGIES) and result["strategy"] == own
+    assert all(row["evaluations"] <= found[own]["evaluations"] + 1 / 8 for row in found.values())
+    assert found[BASELINE]["evaluations"] == 1 and found[MEAN]["evaluations"] % 2 == 0
+    if not settings:
+        assert found[BEST]["evaluations"] == found[RANDOM]["evaluations"] == found[ORACLE]["evaluations"] == 1 + 5
+    assert found[BASELINE]["gain"] == 0 and found[BEST]["gain_low"] <= found[BEST]["gain"] <= found[BEST]["gain_high"]
+
+
+def test_baseline_is_the_operator(surrogate: Surrogate, split: HeldOut) -> None:
+    truth = split.trajectories(0, 4)
+    u0, params = truth[:, 0], split.params[:4]
+    for space in ("field", "latent"):
+        lone = TTCSettings(candidates=1, max_evaluations=8)
+        found = condition(surrogate, judge_of(exact), u0, 8, params, lone, space=space)
+        forecast = surrogate.rollout(u0, 8, params=params, space=space)
+        torch.testing.assert_close(found.values, forecast.values[:, 0])
+        assert found.evaluations.tolist() == [8] * 4
+
+
+def test_the_same_seed_gives_the_same_forecast(surrogate: Surrogate, split: HeldOut) -> None:
+    u0, params = split.trajectories(0, 4)[:, 0], split.params[:4]
+    a, b, c = (
+        condition(surrogate, judge_of(wrong), u0, 3, params, TTCSettings(), seed=seed, batch=2).values
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_ttc_is_a_row_of_the_ledger(surrogate: Surrogate, split: HeldOut, tmp_path: Path) -> None:
+    reward = weighted(rewards_of(surrogate.system, bounds_of(split), {"residual": 1.0, "bounds": 0.1}))
+    emulator = TTCEmulator(surrogate, TTCSettings(candidates=3), reward)
+    metrics = evaluate(
+        {TTC: emulator}, split, surrogate.system, EvaluationSettings(bootstrap=100, pictures=False), tmp_path
+    )
+    row = metrics["rows"][-1]
+    assert row["model"] == TTC and row["nfe_per_step"] == 4 and row["members"] == 1 and row["error"] is None
+    assert row["train_seconds"] > surrogate.train_seconds["operator"] and row["parameters"] > surrogate.parameters
+
+
+def test_bounds_are_those_of_the_training_data(split: HeldOut) -> None:
+    low, high = bounds_of(split)
+    values = split.trajectories(0, split.n)
+    assert low.tolist() == [float(values.min())] and high.tolist() == [float(values.max())]
+
+
+def test_the_table_names_every_strategy_and_the_verdict(surrogate: Surrogate, split: HeldOut) -> None:
+    result = evaluate_ttc(surrogate, Cut(split, 3), exact, TTCSettings(), resamples=100)
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(ttc_table(result))
+    text = console.export_text()
+    assert all(name in text for name in STRATEGIES) and "rank correlation" in text
+
+
+def test_a_run_without_a_sampler_is_one_sentence(surrogate: Surrogate, split: HeldOut) -> None:
+    bare = Surrogate(surrogate.model)
+    with pytest.raises(UserError, match="needs a sampler for its candidates, but this run has none; train stages"):
+        evaluate_ttc(bare, split, exact, TTCSettings())
+    with pytest.raises(UserError, match="needs the sampler 'diffusion' for its candidates, but this run has crps"):
+        evaluate_ttc(surrogate, split, exact, TTCSettings(sampler="diffusion"))
+    mean = {"diffusion": replace(surrogate.heads["crps"], objective="regression")}
+    with pytest.raises(UserError, match="this run has none"):
+        evaluate_ttc(Surrogate(surrogate.model, heads=mean), split, exact, TTCSettings())
