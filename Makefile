@@ -3,14 +3,14 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CONFIG ?= configs/burgers1d.yaml
+CONFIG ?= configs/burgers1d.yaml configs/steady.yaml
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 
 .DEFAULT_GOAL := help
 .PHONY: run test test-all lint format bench docs clean help
 
-run: $(STAMP)  ## train on CONFIG (Burgers unless given), evaluate, and print the ledger
-	$(BIN)/ups run $(CONFIG)
+run: $(STAMP)  ## train and evaluate every CONFIG (Burgers, and a system that settles), and print their ledgers
+	@for config in $(CONFIG); do echo "== $$config"; $(BIN)/ups run $$config || exit $$?; done
 
 test: $(STAMP)  ## the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest

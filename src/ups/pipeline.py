@@ -1,6 +1,7 @@
 """The ordered stages over a run folder: data, training, evaluation.
 
-RUN/config.yaml  checkpoints/*.pt  reports/training_log.jsonl  latents/  predictions.h5  metrics.json  report/*.png
+    RUN/config.yaml  checkpoints/*.pt  reports/training_log.jsonl  latents/
+    RUN/predictions.h5  metrics.json  report.html  report/*.png
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ups.data.dataset import Dataset, open_dataset
 from ups.evaluation.baselines import FLOOR
 from ups.evaluation.emulators import emulators
 from ups.evaluation.evaluate import evaluate, write_metrics
+from ups.evaluation.html.report import write_report
 from ups.evaluation.ledger import ledger_table
 from ups.evaluation.physics import TRUTH, break_even_of, physics_emulators
 from ups.evaluation.plot_scores import training_curves
@@ -245,6 +247,7 @@ def evaluate_run(
     log = folder / config.training.log_path
     if log.exists():
         training_curves(target / "report" / "training.png", log)
+    write_report(target, metrics, dump_config(config), log, f"ups run {config.run.source}")
     if tracker is not None:
         tracker.evaluation(metrics, target)
     else:
@@ -268,7 +271,12 @@ def show(metrics: dict[str, Any], target: Path, folder: Path) -> None:
         console.print(f"[yellow]{error}[/]")
     if metrics["break_even"]:
         console.print(f"break-even against the classical solver: {metrics['break_even']}", highlight=False)
-    places = {"scores": target / "metrics.json", "pictures": target / "report", "model": folder / "checkpoints"}
+    places = {
+        "scores": target / "metrics.json",
+        "report": target / "report.html",
+        "pictures": target / "report",
+        "model": folder / "checkpoints",
+    }
     for what, path in places.items():
         console.print(f"{what:<9} {path}", highlight=False, soft_wrap=True)
 

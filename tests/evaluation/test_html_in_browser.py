@@ -124,11 +124,13 @@ def test_the_page_logs_nothing_and_loads_nothing_but_itself(page, run):
     assert {url.split("#")[0] for url in urls} == {run.page.as_uri()}
 
 
-@pytest.mark.parametrize("width", [320, 360, 390, 768, 1280])
-def test_no_width_scrolls_sideways(page, run, width):
+@pytest.mark.parametrize("width", [320, 360, 390, 768, 1000, 1280])
+def test_neither_the_page_nor_a_table_scrolls_sideways(page, run, width):
     page.window(width, 800)
     page.open(run.page.as_uri())
     assert page.run("return document.documentElement.scrollWidth") <= width
+    wide = "return [...document.querySelectorAll('.wide')].filter((e) => e.scrollWidth > e.clientWidth).length"
+    assert page.run("return document.querySelectorAll('.wide').length") == 2 and page.run(wide) == 0
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -3,7 +3,7 @@
 import typer
 
 import ups
-from ups.cli import data, results, runs
+from ups.cli import data, reports, results, runs
 from ups.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ def _ups(
 
 runs.add_commands(app)
 results.add_commands(app)
+reports.add_commands(app)
 app.add_typer(data.app, name="data")
 
 

@@ -123,7 +123,7 @@ def cost(metric: str, scores: Mapping[str, float | None]) -> float | None:
 
 
 def forecasters(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the trained model's forecasts: no baseline, no solver, no floor, and none of the steady state alone."""
+    """The rows of the trained model's forecasts: no baseline, solver or floor, and none of the steady state alone."""
     rows = [row for row in metrics["rows"] if row["model"].startswith(tuple(BUILT_ON)) and "steady" not in row]
     return [row for row in rows if not row["floor"] and not row["reference"]]
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from ups.config import Config
 from ups.data.dataset import Dataset
-from ups.orchestrate import memory
 from ups.orchestrate.gates import best_model, cost, judge
 from ups.orchestrate.leaderboard import Entry, champion, entry_of, read_entries, update
+from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome, file_hash
 from ups.orchestrate.trained import weights
 from ups.pipeline import evaluate_run
+from ups.tracking.sinks import Tracker
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,29 @@ class Scored:
         return json.loads(self.path.read_text())
 
 
-def score(folder: Path, split: str, config: Config, data: Callable[[], Dataset], files: Sequence[Any]) -> Scored:
-    """The evaluation of a run folder on `split` with the settings of `config`."""
+def score(
+    config: Config, split: str, data: Callable[[], Dataset], tracker: Callable[[], Tracker], files: Sequence[Any]
+) -> Scored:
+    """The evaluation of a run on `split`.
+
+    Args:
+        config: The run's config, with the settings of this evaluation.
+        split: `validation` or `test`.
+        data: Opens the data set.
+        tracker: Opens what gets the scores.
+        files: What the data files are.
+    """
+    folder = config.run.dir
     path = (folder if split == "test" else folder / split) / "metrics.json"
 
     def work() -> Outcome:
-        memory.reset_peak()
-        metrics = evaluate_run(folder, split, config, data())
+        reset_peak()
+        metrics = evaluate_run(folder, split, config, data(), tracker())
         rows = {row["model"]: row["rollout"]["nrmse"] for row in metrics["rows"]}
         n = metrics["protocol"]["trajectories"]
         found = {"nrmse": rows, "errors": metrics["errors"], "trajectories": n}
         sentence = f"scored {len(rows)} rows on {n} trajectories of the {split} split"
-        peaks = {"host_bytes": memory.host_peak(), "device_bytes": memory.device_peak()}
+        peaks = {"host_bytes": host_peak(), "device_bytes": device_peak()}
         return Outcome(sentence, found, {"metrics": file_hash(path), **peaks})
 
     inputs = [split, config.evaluation, config.ttc, config.run.seed, config.run.threads, weights(folder), files]

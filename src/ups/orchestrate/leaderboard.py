@@ -111,7 +111,9 @@ def read_entries(path: Path) -> list[Entry]:
     if not path.exists():
         return []
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), strict=True))
+        rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), strict=True)
+        if tuple(rows.fieldnames or ()) != COLUMNS:
+            raise ValueError("its columns are others")
         return [_parse(row) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UserError(

@@ -13,7 +13,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,17 @@ import torch
 from ups.config import dump_config
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset, open_dataset
-from ups.orchestrate import memory
 from ups.orchestrate.checks import check_config, check_data, data_files
 from ups.orchestrate.dry_run import estimate
 from ups.orchestrate.handed import one_wandb_run
 from ups.orchestrate.judged import Judged, finish_board, judge_scores, score
+from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Options, Plan, resolve
 from ups.orchestrate.report import estimate_table, measured
 from ups.orchestrate.state import Outcome, State, digest, write_json, write_text
 from ups.orchestrate.trained import set_aside_checkpoints, training_record, weights
-from ups.pipeline import train
+from ups.pipeline import claimed, context_of, tracker_of, train_stages
+from ups.tracking.sinks import Tracker
 
 Say = Callable[[str], None]
 """Told what is done, and in the end what came of it."""
@@ -89,16 +90,19 @@ class Orchestration:
         self.options, self.own = plan.options, plan.folder / "orchestrate"
         self.log: list[dict[str, Any]] = []
         self.judged: dict[str, Judged] = {}
+        self.opened = ExitStack()
         self._data: Dataset | None = None
+        self._tracker: Tracker | None = None
 
     def run(self) -> Result:
         """All steps, and the summary of them."""
-        self.validate()
-        self.dry_run()
-        self.train()
-        model = self.evaluate("validation", self.options.skip_small_eval, self.options.redo_small_eval, None)
-        self.evaluate("test", self.options.skip_full_eval, self.options.redo_full_eval, model)
-        return self.finish()
+        with self.opened:
+            self.validate()
+            self.dry_run()
+            self.train()
+            model = self.evaluate("validation", self.options.skip_small_eval, self.options.redo_small_eval, None)
+            self.evaluate("test", self.options.skip_full_eval, self.options.redo_full_eval, model)
+            return self.finish()
 
     # -- steps ---------------------------------------------------------------------------------------------------------
     def validate(self) -> None:
@@ -144,11 +148,12 @@ class Orchestration:
         self.step("train", inputs, self._train, kept)
 
     def _train(self) -> Outcome:
-        self._data = None
         fresh = not any((self.plan.folder / "checkpoints").glob("*.pt"))
-        memory.reset_peak()
-        train(self.plan.config, self.options.train_stage)
-        peaks = {"host_bytes": memory.host_peak(), "device_bytes": memory.device_peak(), "from_scratch": fresh}
+        reset_peak()
+        with claimed(self.plan.folder):
+            context = context_of(self.plan.config, self.data())
+            train_stages(self.plan.config, context, self.options.train_stage, self.tracker())
+        peaks = {"host_bytes": host_peak(), "device_bytes": device_peak(), "from_scratch": fresh}
         return training_record(self.plan, peaks)
 
     def _force(self, inputs: str) -> None:
@@ -179,7 +184,7 @@ class Orchestration:
         if redo:
             self.state.forget([name, gate])
         config = self.plan.small if split == "validation" else self.plan.full
-        scored = score(self.plan.folder, split, config, self.data, self.files)
+        scored = score(config, split, self.data, self.tracker, self.files)
         self.step(name, scored.inputs, scored.work, scored.kept)
         judged = judge_scores(self.plan, split, scored.metrics(), model)
         outcome = self.step(gate, judged.inputs, judged.work)
@@ -261,6 +266,12 @@ class Orchestration:
         if self._data is None:
             self._data = open_dataset(self.plan.config.data, allow_generate=False)
         return self._data
+
+    def tracker(self) -> Tracker:
+        """What listens to training and evaluations; one for all, so that they are one run."""
+        if self._tracker is None:
+            self._tracker = self.opened.enter_context(tracker_of(self.plan.config))
+        return self._tracker
 
 
 @contextmanager

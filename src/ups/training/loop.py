@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,30 +23,9 @@ from ups.training.optim import build_optimizers, learning_rate
 from ups.training.precision import Precision
 from ups.training.progress import ProgressBar
 from ups.training.settings import StageSettings, TrainingSettings
+from ups.training.signals import StopRequest
 from ups.training.stage import Log, Progress, Stage
-
-
-@dataclass
-class Tally:
-    """The numbers of a stage that survive a restart."""
-
-    step: int = 0
-    epoch: int = 0
-    since_improve: int = 0
-    reductions: int = 0
-    best_score: float = math.inf
-    best_epoch: int = 0
-    best_loss: float = math.inf
-    seconds: float = 0.0
-    epoch_seconds: float = 0.0
-    done: bool = False
-    rate: float = 0.0
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, float] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for a checkpoint."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+from ups.training.tally import Tally
 
 
 class Trainer:
@@ -74,7 +50,7 @@ class Trainer:
         self.tally = Tally()
         self.accum = training.accum_steps
         self.epoch_steps = math.ceil(stage.steps_per_epoch / self.accum)
-        self.stop_signal = 0
+        self.stop = StopRequest()
         self.resume_path = folder / f"{stage.stem}_resume.pt"
 
     # -- state ---------------------------------------------------------------------------------------------------------
@@ -188,16 +164,16 @@ class Trainer:
             self.optimizer_step(group, sums)
             bar.advance()
             due = time.perf_counter() - since_save > self.training.checkpoint_seconds
-            if self.stop_signal or due:
+            if self.stop or due:
                 t.sums = {k: float(v) for k, v in sums.items()}
                 t.epoch_seconds = before + time.perf_counter() - start
                 self.require_finite(t.sums)
                 self.save_resume()
                 since_save = time.perf_counter()
-            if self.stop_signal:
+            if self.stop:
                 raise Stopped(
                     f"stopped in stage {self.stage.name} after {t.step} steps; run the same command again to go on",
-                    self.stop_signal,
+                    self.stop.signum,
                 )
         self.finish_epoch({k: float(v) for k, v in sums.items()}, before + time.perf_counter() - start, bar)
 
@@ -282,15 +258,15 @@ class Trainer:
             )
             with (
                 ProgressBar(self.stage.name, self.settings.epochs, self.epoch_steps, self.tally.step) as bar,
-                self.signals(),
+                self.stop.listening(),
             ):
                 for note in (*self.stage.notes, self.precision.note):
                     bar.note(note)
                 while not self.tally.done:
                     self.run_epoch(batches, bar)
-                if self.stop_signal:
+                if self.stop:
                     raise Stopped(
-                        f"stopped after stage {self.stage.name}; run the same command again", self.stop_signal
+                        f"stopped after stage {self.stage.name}; run the same command again", self.stop.signum
                     )
             self.record_seconds()
         return self.best()
@@ -310,25 +286,6 @@ class Trainer:
             raise UserError(f"stage {self.stage.name} is recorded as begun in {self.folder}, but {path} is missing")
         checkpoint.load_state(self.model, checkpoint.load(path), path)
         return self.model.eval()
-
-    @contextmanager
-    def signals(self) -> Iterator[None]:
-        """SIGTERM and Ctrl-C let the current step end, save, and leave; a second one leaves at once."""
-
-        def handler(signum: int, frame: Any) -> None:
-            if self.stop_signal:
-                raise KeyboardInterrupt
-            self.stop_signal = signum
-
-        previous = {}
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            with suppress(ValueError):  # only the main thread may set handlers
-                previous[signum] = signal.signal(signum, handler)
-        try:
-            yield
-        finally:
-            for signum, old in previous.items():
-                signal.signal(signum, old)
 
 
 def resumable(stage: Stage, folder: Path) -> dict[str, Any] | None:

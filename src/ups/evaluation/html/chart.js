@@ -56,7 +56,7 @@ function lineChart(spec) {
     tip.hidden = false;
     const room = host.clientWidth - tip.offsetWidth;
     tip.style.left = `${Math.max(0, Math.min(at + 14 > room ? at - tip.offsetWidth - 14 : at + 14, room))}px`;
-    tip.style.top = `${host.offsetTop + frame.top + 4}px`;
+    tip.style.top = `${host.offsetTop + frame.bottom + 24}px`;
   }
 
   function hide() {

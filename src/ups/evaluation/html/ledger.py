@@ -17,7 +17,7 @@ WORST = -1.0
 HEADS = [
     "row",
     "nRMSE",
-    "nRMSE of 1 step",
+    "1-step nRMSE",
     "CRPS",
     "spread / skill",
     "gain in CRPS",

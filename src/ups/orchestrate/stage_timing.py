@@ -1,0 +1,128 @@
+"""Time and memory of a stage, from a few real steps of it.
+
+Steps are timed at points spread over the stage, because a step costs more where more is unrolled. A stage that builds
+on others builds on untrained ones, which cost the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from torch import Tensor
+
+from ups.orchestrate.measure import WORTH_REPEATING, clock, device_peak, host_peak, reset_peak, timed
+from ups.pipeline import STAGES
+from ups.stages.context import Context
+from ups.tracking.training_logger import TrainingLogger
+from ups.training.loop import Trainer
+from ups.training.progress import ProgressBar
+from ups.training.tally import Tally
+
+POSITIONS, TIMED = 8, 2
+"""Points of a stage at which steps are timed, and steps at each after one that is not."""
+
+
+@dataclass(frozen=True)
+class StageEstimate:
+    """What a stage will take; bytes are peaks of the whole process."""
+
+    steps: int
+    step_seconds: float
+    once_seconds: float
+    """Building the stage, and first steps (compilation)."""
+    epoch_seconds: float
+    """Scores and checkpoints of all epochs."""
+    seconds: float
+    host_bytes: int
+    device_bytes: int | None
+
+
+def warm_up(context: Context, needed: Sequence[str]) -> None:
+    """One step of the first stage, so that what is slow once in a process is not taken for slow in every stage."""
+    for name in needed[:1]:
+        steps_from(new_trainer(context, name), 0, 1)
+
+
+def stage_time(context: Context, name: str, measured: bool = True) -> StageEstimate | None:
+    """Ends one epoch of an untrained stage, which leaves its checkpoints, and takes a few steps if `measured`."""
+    reset_peak()
+    began = clock()
+    trainer = new_trainer(context, name)
+    once = clock() - began
+    scored = end_epoch(trainer)
+    if not measured:
+        return None
+    scored = end_epoch(trainer) if scored < WORTH_REPEATING else scored
+    saved, copied = timed(trainer.save_resume), timed(lambda: trainer.save_weights("copy"))
+    settings, training = context.settings(name), context.training
+    compiled = training.compile if settings.compile is None else settings.compile
+    if compiled:
+        trainer.model.compile(mode=training.compile_mode)
+    first, step = step_seconds(trainer)
+    first *= bool(compiled)  # without compilation a first step is slow once in a process, not in every stage
+    steps = settings.epochs * trainer.epoch_steps
+    scores = math.ceil(settings.epochs / settings.validate_every)
+    interval = training.checkpoint_interval if settings.checkpoint_interval is None else settings.checkpoint_interval
+    copies = settings.epochs // interval if interval else 0
+    saves = settings.epochs - scores + step * steps / training.checkpoint_seconds
+    epochs = scores * scored + copies * copied + saves * saved
+    total = once + first + steps * step + epochs
+    return StageEstimate(steps, step, once + first, epochs, total, host_peak(), device_peak())
+
+
+def new_trainer(context: Context, name: str) -> Trainer:
+    """A stage at its start, set to score and save at the end of every epoch."""
+    settings = context.settings(name).model_copy(update={"validate_every": 1, "checkpoint_interval": 0})
+    log = TrainingLogger(context.folder / context.training.log_path)
+    stage = STAGES[name](context)
+    return Trainer(stage, settings, context.training, context.checkpoints, log, context.seed, context.device)
+
+
+def end_epoch(trainer: Trainer) -> float:
+    """Seconds that the end of a first epoch takes: a score, weights, a line in the log, the state to resume from."""
+    _, sums = steps_from(trainer, 0, 1)
+    began = clock()
+    trainer.finish_epoch({name: float(total) for name, total in sums.items()}, 0.0, cast(ProgressBar, Unseen()))
+    return clock() - began
+
+
+class Unseen:
+    """A progress bar that shows nothing."""
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        """An epoch is done."""
+
+
+def step_seconds(trainer: Trainer) -> tuple[float, float]:
+    """Seconds that first steps take over others in all, and of one step on average over the stage."""
+    total = trainer.settings.epochs * trainer.epoch_steps
+    places = min(POSITIONS, total)
+    extra, means = 0.0, []
+    for i in range(places):
+        start = max(0, min(int((i + 0.5) * total / places), total - TIMED - 1))
+        (first, *others), _ = steps_from(trainer, start, 1 + TIMED)
+        means.append(statistics.fmean(others))
+        extra += max(0.0, first - means[-1])
+    return extra, statistics.fmean(means)
+
+
+def steps_from(trainer: Trainer, start: int, count: int) -> tuple[list[float], dict[str, Tensor]]:
+    """Seconds of each of `count` steps from step `start` on, and the sums of their losses."""
+    stage, accum, times = trainer.stage, trainer.accum, []
+    trainer.model.train()
+    trainer.tally = Tally(step=start)
+    epoch, within = divmod(start, trainer.epoch_steps)
+    batches = stage.batches(epoch * stage.steps_per_epoch + within * accum)
+    sums: dict[str, Tensor] = {}
+    for _ in range(count):
+        began = clock()
+        micro = trainer.tally.step % trainer.epoch_steps * accum
+        group = list(itertools.islice(batches, min(accum, stage.steps_per_epoch - micro)))
+        trainer.optimizer_step(group, sums)
+        times.append(clock() - began)
+    return times, sums

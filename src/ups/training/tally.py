@@ -1,0 +1,34 @@
+"""The numbers of a stage that survive a restart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+@dataclass
+class Tally:
+    """Where a stage stands: steps, epochs, best score, time, and the sums of the epoch that is under way.
+
+    `rate` is the last learning rate, `reductions` counts those of the plateau schedule, `sums` and `counts` hold each
+    logged loss times its samples and the samples it was computed on.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    since_improve: int = 0
+    reductions: int = 0
+    best_score: float = math.inf
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    done: bool = False
+    rate: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
