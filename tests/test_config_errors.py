@@ -46,7 +46,7 @@ BROKEN = {
     ),
     "a key that several sections know": (
         "training:\n  lr: 0.1\n",
-        "demo.yaml:4: training.lr: unknown key; there is `stages.autoencoder.optimizer.lr`, .* and 1 more",
+        "demo.yaml:4: training.lr: unknown key; there is `stages.autoencoder.optimizer.lr`, .* and 2 more",
     ),
     "text for a number": (
         "training:\n  batch_size: many\n",

@@ -1,7 +1,7 @@
 """The ordered stages over a run folder: data, training, evaluation.
 
-    RUN/config.yaml  checkpoints/*.pt  reports/training_log.jsonl  latents/
-    RUN/predictions.h5  metrics.json  report.html  report/*.png
+RUN/config.yaml  checkpoints/*.pt  reports/training_log.jsonl  latents/
+RUN/predictions.h5  metrics.json  report.html  report/*.png
 """
 
 from __future__ import annotations

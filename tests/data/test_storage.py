@@ -53,6 +53,7 @@ def read_in_child(array, queue):
     queue.put(array.all().sum())
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_a_forked_child_reads_through_handles_of_its_own(tmp_path):
     array = stored_array(write(tmp_path / "data.h5"))
     array.all()

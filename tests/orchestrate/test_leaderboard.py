@@ -107,6 +107,7 @@ def _enter(runs: Path, name: str) -> None:
         update(runs, f"{name}{i}", [entry(f"{name}{i}", 0.1)], "nrmse")
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_runs_that_end_at_once_lose_no_row(tmp_path: Path) -> None:
     fork = get_context("fork")
     processes = [fork.Process(target=_enter, args=(tmp_path, name)) for name in "abc"]

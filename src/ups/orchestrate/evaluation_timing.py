@@ -60,23 +60,27 @@ class Shortened:
 
 
 def evaluation_time(folder: Path, split: str, config: Config, data: Dataset) -> EvaluationEstimate:
-    """Evaluates some trajectories over two short horizons, and goes on along the line through both times.
+    """Evaluates a short horizon of some trajectories twice, as asked for and again without pictures.
 
-    The time is `a + b T` for T frames: `a` for pictures, intervals and compilation, `b` for frames, which all
-    trajectories take. The shorter horizon already has rollouts of more than one step, which compile on their own.
+    The second time nothing is compiled and nothing is drawn, so it grows with frames and trajectories; what the first
+    took beyond it is paid once, however much is evaluated.
     """
     part, settings = part_of(data, split), config.evaluation
     every = min(part.n, settings.trajectories or part.n)
     n = min(every, settings.batch, ENOUGH if device_of(config.run.device).type == "cpu" else settings.batch)
-    shortest = min(part.frames, max(settings.context, *settings.also_context, 1) + 3)
-    longer = min(part.frames, shortest + max(4, (part.frames - shortest) // 4))
+    frames = min(part.frames, max(settings.context, *settings.also_context, 1) + max(4, part.frames // 4))
     reset_peak()
-    first = short_run(folder, split, config, data, n, shortest)
-    second = short_run(folder, split, config, data, n, longer) if longer > shortest else first
-    slope = max(0.0, second - first) / max(1, longer - shortest)
-    fixed = max(0.0, first - slope * shortest)
-    seconds = fixed + slope * part.frames * every / n
+    whole = short_run(folder, split, config, data, n, frames)
+    growing = min(whole, short_run(folder, split, without_pictures(config), data, n, frames))
+    seconds = whole - growing + growing * (part.frames / frames) * (every / n)
     return EvaluationEstimate(seconds, host_peak(), device_peak())
+
+
+def without_pictures(config: Config) -> Config:
+    """The same config with nothing to draw, not even the training log."""
+    evaluation = config.evaluation.model_copy(update={"pictures": False})
+    training = config.training.model_copy(update={"log_path": "reports/none.jsonl"})
+    return config.model_copy(update={"evaluation": evaluation, "training": training})
 
 
 def first_calls(folder: Path, split: str, config: Config, data: Dataset) -> None:

@@ -1,0 +1,15 @@
+"""Orchestrations in this process draw no training curves, which take longer than the training."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ups import pipeline
+
+
+@pytest.fixture(scope="session", autouse=True)
+def undrawn() -> Iterator[None]:
+    """Leaves the curves out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "training_curves", lambda path, log: None)
+        yield

@@ -1,0 +1,144 @@
+"""The dry run: it measures what it says, on a clock that a test turns, and it leaves nothing behind."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from tests.orchestrate.waves import run, waves
+from ups.config import Config
+from ups.data.dataset import open_dataset
+from ups.orchestrate import evaluation_timing, measure, stage_timing
+from ups.orchestrate.dry_run import estimate
+from ups.orchestrate.evaluation_timing import Shortened, evaluation_time
+from ups.orchestrate.plan import Options, resolve
+from ups.orchestrate.stage_timing import step_seconds
+from ups.training import checkpoint
+from ups.training.loop import Trainer
+from ups.training.tally import Tally
+
+
+class Hands:
+    """A clock that moves only when it is told to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    """The clock of all measurements."""
+    hands = Hands()
+    for module in (measure, stage_timing, evaluation_timing):
+        monkeypatch.setattr(module, "clock", hands)
+    return hands
+
+
+class Pretended:
+    """As much of a trainer as steps are timed with; a step takes 1 s in the first half of the stage and 3 s after."""
+
+    def __init__(self, hands: Hands, epochs: int):
+        self.hands, self.epoch_steps, self.accum, self.settings = hands, 10, 2, SimpleNamespace(epochs=epochs)
+        self.stage = SimpleNamespace(steps_per_epoch=19, batches=lambda step: iter(range(step, step + 1000)))
+        self.model, self.tally = torch.nn.Identity(), Tally()
+        self.groups: list[list[int]] = []
+        self.first = True
+
+    def optimizer_step(self, group: list[int], sums: dict[str, Any]) -> None:
+        self.groups.append(group)
+        self.hands.now += 3.0 if self.tally.step >= self.epoch_steps * self.settings.epochs / 2 else 1.0
+        self.hands.now += 7.0 if self.first else 0.0
+        self.first = False
+        self.tally.step += 1
+
+
+def test_steps_are_timed_all_over_a_stage_and_first_steps_apart(hands: Hands) -> None:
+    trainer = Pretended(hands, epochs=100)
+    assert step_seconds(cast(Trainer, trainer)) == (7.0, 2.0)
+
+
+def test_timed_steps_see_the_batches_that_training_will_give_them(hands: Hands) -> None:
+    trainer = Pretended(hands, epochs=1)
+    stage_timing.steps_from(cast(Trainer, trainer), 8, 3)
+    assert trainer.groups[:2] == [[16, 17], [18]]
+
+
+def test_a_stage_of_a_single_step_can_be_timed(hands: Hands) -> None:
+    trainer = Pretended(hands, epochs=1)
+    trainer.epoch_steps, trainer.stage.steps_per_epoch = 1, 1
+    assert step_seconds(cast(Trainer, trainer))[1] == 3.0
+
+
+def test_an_evaluation_is_estimated_from_what_grows_and_what_does_not(
+    hands: Hands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plan = resolve(Options(waves(tmp_path), overrides=("evaluation.pictures=true", "evaluation.batch=2")))
+    data = open_dataset(plan.config.data)
+    compiled: set[int] = set()
+
+    def evaluate_run(folder: Path, split: str, config: Config, data: Any, tracker: object) -> None:
+        part = data.test
+        hands.now += 0.5 * part.n * part.frames + (10.0 if config.evaluation.pictures else 0.0)
+        hands.now += 0.0 if part.frames in compiled else 20.0
+        compiled.add(part.frames)
+
+    monkeypatch.setattr(evaluation_timing, "evaluate_run", evaluate_run)
+    found = evaluation_time(tmp_path, "test", plan.full, data)
+    assert found.seconds == pytest.approx(0.5 * data.test.n * data.test.frames + 30.0)
+    assert data.test.n > 2 and data.test.frames not in compiled
+
+
+def test_a_shortened_split_is_the_beginning_of_it(tmp_path: Path) -> None:
+    split = open_dataset(resolve(Options(waves(tmp_path))).config.data).test
+    short = Shortened(split, 2, 4)
+    assert torch.equal(short.trajectories(0, 2), split.trajectories(0, 2)[:, :4])
+    assert short.params.shape[0] == 2 and short.times.tolist() == split.times[:4].tolist() and short.hash == split.hash
+
+
+def test_every_stage_and_both_evaluations_are_estimated_and_nothing_is_left(tmp_path: Path) -> None:
+    plan = resolve(Options(waves(tmp_path)))
+    data = open_dataset(plan.config.data)
+    found = estimate(plan, lambda: data, tmp_path / "scratch")
+    per_epoch = found.stages["operator"].steps // 3
+    assert list(found.stages) == ["autoencoder", "operator"] and found.stages["autoencoder"].steps == per_epoch
+    assert list(found.evaluations) == ["validation", "test"]
+    parts = [*found.stages.values(), *found.evaluations.values()]
+    assert found.seconds == pytest.approx(found.data_seconds + sum(part.seconds for part in parts))
+    assert all(part.seconds > 0 and part.host_bytes > 2**26 for part in parts)
+    assert not (tmp_path / "scratch").exists() and not plan.folder.exists()
+
+
+def test_only_what_will_be_done_is_estimated(tmp_path: Path) -> None:
+    path = waves(tmp_path)
+    for flags, stages, evaluations in (
+        ({"train_stage": "operator", "skip_full_eval": True}, ["operator"], ["validation"]),
+        ({"skip_training": True, "skip_small_eval": True}, [], ["test"]),
+        ({"train_stage": "autoencoder"}, ["autoencoder"], []),
+    ):
+        plan = resolve(Options(path, **flags))
+        data = open_dataset(plan.config.data)
+        found = estimate(plan, lambda data=data: data, tmp_path / "scratch")
+        assert (list(found.stages), list(found.evaluations)) == (stages, evaluations)
+
+
+def test_a_dry_run_changes_no_bit_of_the_run(tmp_path: Path) -> None:
+    path = waves(tmp_path)
+    with_one, without = (run(path, skip_dry_run=skip, run_id=str(skip)).folder for skip in (False, True))
+    for name in ("autoencoder.pt", "operator.pt", "operator_ema.pt"):
+        one, two = (checkpoint.load(folder / "checkpoints" / name)["state"] for folder in (with_one, without))
+        assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_the_peak_is_that_since_the_reset() -> None:
+    measure.reset_peak()
+    before = measure.host_peak()
+    held = torch.ones(2**26)
+    assert measure.host_peak() >= before + 0.9 * 2**28
+    del held
+    if measure.CLEAR.exists():
+        measure.reset_peak()
+        assert measure.host_peak() < before + 2**27
