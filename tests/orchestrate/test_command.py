@@ -125,3 +125,4 @@ def test_damaged_files_are_one_sentence_and_kept(tmp_path: Path, name: str, told
     result = ups_("--train-config", path, "--skip-dry-run")
     assert result.exit_code == 2 and f"error: {file.resolve()} is not" in result.output.replace("waves/../", "")
     assert told in result.output and file.read_text() == "damaged"
+    assert not (tmp_path / "runs/waves/checkpoints").exists()

@@ -1,5 +1,6 @@
 """The dry run: it measures what it says, on a clock that a test turns, and it leaves nothing behind."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -119,7 +120,7 @@ def test_only_what_will_be_done_is_estimated(tmp_path: Path) -> None:
         ({"skip_training": True, "skip_small_eval": True}, [], ["test"]),
         ({"train_stage": "autoencoder"}, ["autoencoder"], []),
     ):
-        plan = resolve(Options(path, **flags))
+        plan = resolve(replace(Options(path), **cast(Any, flags)))
         data = open_dataset(plan.config.data)
         found = estimate(plan, lambda data=data: data, tmp_path / "scratch")
         assert (list(found.stages), list(found.evaluations)) == (stages, evaluations)

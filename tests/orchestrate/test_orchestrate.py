@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -228,10 +229,10 @@ def test_a_tracker_hears_of_training_and_both_evaluations_once(tmp_path: Path, m
     heard: list[str] = []
 
     class Listener:
-        def epoch(self, entry: dict[str, Any]) -> None:
+        def epoch(self, entry: Mapping[str, Any]) -> None:
             heard.append(entry["stage"])
 
-        def evaluation(self, metrics: dict[str, Any], folder: Path) -> None:
+        def evaluation(self, metrics: Mapping[str, Any], folder: Path) -> None:
             heard.append(metrics["protocol"]["split"])
 
         def file(self, path: Path) -> None:

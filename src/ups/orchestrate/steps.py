@@ -27,6 +27,7 @@ from ups.orchestrate.checks import check_config, check_data, data_files
 from ups.orchestrate.dry_run import estimate
 from ups.orchestrate.handed import one_wandb_run
 from ups.orchestrate.judged import Judged, finish_board, judge_scores, score
+from ups.orchestrate.leaderboard import read_entries
 from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Options, Plan, resolve
 from ups.orchestrate.report import estimate_table, measured
@@ -96,6 +97,7 @@ class Orchestration:
 
     def run(self) -> Result:
         """All steps, and the summary of them."""
+        read_entries(self.plan.runs / "leaderboard.csv")  # a damaged one is told now, and not after hours of training
         with self.opened:
             self.validate()
             self.dry_run()

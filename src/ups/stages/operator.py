@@ -69,10 +69,15 @@ def operator_loss(
         return {"loss": bundle.total, **bundle.components}
     extra = {
         "L_rec": relative_l2(scaled(out.reconstruction), scaled(frames[:, 0])),
-        "L_lat": latent_consistency(out.latents, out.encoded[:, 1:].detach()),
+        "L_lat": latent_consistency(out.latents, target_latents(training, out)),
     }
     total = bundle.total + training.lambda_reconstruction * extra["L_rec"] + training.lambda_latent * extra["L_lat"]
     return {"loss": total, **bundle.components, **extra}
+
+
+def target_latents(training: TrainingSettings, out: Unrolled) -> Tensor:
+    """What the operator's latents are compared with, (B, K, N, D)."""
+    return out.encoded[:, 1:].detach() if training.fixed_latent_target else out.encoded[:, 1:]
 
 
 def spectral_pair(space: str, model: LatentModel, frames: Tensor, out: Unrolled) -> tuple[Tensor, Tensor]:

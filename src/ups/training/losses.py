@@ -73,8 +73,7 @@ def nrmse(v: Tensor, u: Tensor) -> Tensor:
 def latent_consistency(z: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of latents (B, ..., D) relative to the target's variance over the batch.
 
-    The target should carry no gradient: where the future is random, an encoder that is rewarded for predictable latents
-    learns to leave out what cannot be predicted.
+    With a gradient to the target, encoder and operator meet halfway; without, the operator alone has to move.
     """
     variance = target.flatten(0, -2).var(0).mean().detach()
     return F.mse_loss(z, target) / variance.clamp_min(1e-8)
