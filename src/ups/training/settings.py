@@ -68,7 +68,7 @@ class TrainingSettings(LossWeights):
     rollout_reencode: bool = False
     """Unrolls through decode and encode, as a rollout in field space does, instead of in latent space."""
     fixed_latent_target: bool = False
-    """Keeps `lambda_latent` from moving the latents that it compares with. Off, encoder and operator meet halfway, which
+    """Keeps `lambda_latent` from moving the latents that it compares with. Off, encoder and operator meet halfway, as
     deterministic systems need; on where the future is random, lest the encoder leave out what cannot be predicted."""
     select_by: Literal["rollout", "one_step"] = "rollout"
     """What chooses the operator's best epoch on the validation split: the nRMSE of the free rollout, or of single
