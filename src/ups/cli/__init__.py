@@ -3,7 +3,7 @@
 import typer
 
 import ups
-from ups.cli import data, reports, results, runs
+from ups.cli import data, orchestrate, reports, results, runs
 from ups.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ def _ups(
 runs.add_commands(app)
 results.add_commands(app)
 reports.add_commands(app)
+orchestrate.add_commands(app)
 app.add_typer(data.app, name="data")
 
 
