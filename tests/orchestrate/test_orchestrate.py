@@ -143,7 +143,7 @@ def test_forced_training_starts_over_and_keeps_what_was_there(tmp_path: Path) ->
 def test_the_estimate_stands_beside_what_was_measured(tmp_path: Path) -> None:
     result = run(waves(tmp_path), skip_dry_run=False)
     timings = json.loads((result.folder / "orchestrate/timings.json").read_text())
-    assert set(timings["measured_over_estimated"]) == {"small evaluation", "full evaluation", "train", "memory"}
+    assert set(timings["measured_over_estimated"]) == {"small evaluation", "full evaluation", "train", "all", "memory"}
     assert set(timings["estimate"]["stages"]) == {"autoencoder", "operator"}
     assert timings["measured"]["seconds"]["train"] > 0
     assert not any("second" in key for line in result.summary["steps"] for key in line)

@@ -11,16 +11,19 @@ from ups.evaluation.ledger import duration
 
 COLUMNS = {
     "nrmse": ("nRMSE", "free rollout, of the ensemble mean or of the forecast itself"),
-    "nrmse_one_step": ("nRMSE 1 step", "one step from the truth"),
+    "nrmse_one_step": ("1 step", "nRMSE of one step from the truth"),
     "crps": ("CRPS", "of all members, in the unit of the fields; of a single forecast its mean absolute error"),
-    "spread_skill": ("spread / skill", "1 is calibrated"),
+    "spread_skill": ("spread/skill", "1 is calibrated"),
+    "nfe_per_step": ("calls/step", "network evaluations per step and member"),
+    "ms_per_step": ("ms/step", "per member of one trajectory"),
+}
+"""Columns of numbers: the entry's field, the heading and what it means."""
+OTHERS = {
     "nrmse_pooled": ("nRMSE pooled", "one ratio over all frames of a trajectory"),
     "vrmse": ("VRMSE", "relative to the variance"),
     "energy_score": ("energy score", "of whole fields"),
-    "nfe_per_step": ("calls / step", "network evaluations per step and member"),
-    "ms_per_step": ("ms / step", "per member of one trajectory"),
 }
-"""Columns of numbers: the entry's field, the heading and what it means."""
+"""Columns that are shown only where the runs are ordered by them."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --paper: #ffffff; --best: #e7f1fb;
@@ -36,7 +39,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: .4rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
   white-space: nowrap; }
 th { font-weight: 600; color: var(--soft); } th.text, td.text { text-align: left; }
-td.wide { white-space: normal; min-width: 14rem; color: var(--soft); text-align: left; }
+ul { margin: .5rem 0 0; padding-left: 1.2rem; color: var(--soft); } li { overflow-wrap: anywhere; max-width: 60rem; }
+li b { color: var(--ink); }
 tr.best td { background: var(--best); } td.run { font-weight: 600; }
 .passed { color: var(--good); } .failed { color: var(--bad); } .none { color: var(--soft); }
 """
@@ -62,7 +66,7 @@ def page(tables: Sequence[Table], metric: str) -> str:
     parts = [_section(table, metric) for table in tables] or ["<p>No run has been scored yet.</p>"]
     intro = (
         f"Best {escape(metric)} first. Scores are comparable within a table and not between tables. "
-        "Physical units; lower is better, for spread / skill nearer to 1."
+        "Physical units; lower is better, for spread/skill nearer to 1. All scores: leaderboard.csv."
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -73,28 +77,32 @@ def page(tables: Sequence[Table], metric: str) -> str:
 
 
 def _section(table: Table, metric: str) -> str:
+    known = COLUMNS | OTHERS
     names = [metric, *(name for name in COLUMNS if name != metric)]
-    heads = "".join(f'<th scope="col" title="{COLUMNS[n][1]}">{COLUMNS[n][0]}</th>' for n in names)
+    heads = "".join(f'<th scope="col" title="{known[n][1]}">{known[n][0]}</th>' for n in names)
     rows = "".join(_row(rank, entry, names) for rank, entry in enumerate(table.entries, start=1))
     return (
         f'<h2>{escape(table.title)}</h2>\n<p>{escape(table.details)}</p>\n<div class="scroll"><table>\n'
-        '<thead><tr><th scope="col">#</th><th scope="col" class="text">run</th><th scope="col" class="text">model</th>'
-        f'{heads}<th scope="col">training</th><th scope="col" class="text">gate</th>'
-        '<th scope="col" class="text">why</th><th scope="col" class="text">tags and notes</th></tr></thead>\n'
-        f"<tbody>{rows}</tbody>\n</table></div>\n"
+        '<thead><tr><th scope="col">#</th><th scope="col" class="text">run</th><th scope="col" class="text">gate</th>'
+        f'{heads}<th scope="col">training</th><th scope="col" class="text">model</th></tr></thead>\n'
+        f"<tbody>{rows}</tbody>\n</table></div>\n<ul>{''.join(_reason(entry) for entry in table.entries)}</ul>\n"
     )
 
 
 def _row(rank: int, entry: Mapping[str, Any], names: Sequence[str]) -> str:
     numbers = "".join(f"<td>{_number(entry[name])}</td>" for name in names)
     training = "–" if entry["train_seconds"] is None else duration(entry["train_seconds"])
-    about = " · ".join(escape(str(entry[key])) for key in ("tags", "notes") if entry[key])
     return (
         f'<tr{" class=best" if rank == 1 else ""}><td>{rank}</td><td class="text run">{escape(entry["run"])}</td>'
-        f'<td class="text">{escape(entry["model"])}</td>{numbers}<td>{training}</td>'
-        f'<td class="text {entry["gate"]}">{entry["gate"]}</td><td class="wide">{escape(entry["reason"])}</td>'
-        f'<td class="wide">{about}</td></tr>\n'
+        f'<td class="text {entry["gate"]}">{entry["gate"]}</td>{numbers}<td>{training}</td>'
+        f'<td class="text">{escape(entry["model"])}</td></tr>\n'
     )
+
+
+def _reason(entry: Mapping[str, Any]) -> str:
+    """The gate's decision in words, then tags and notes."""
+    words = [entry[key] for key in ("reason", "tags", "notes") if entry[key]]
+    return f"<li><b>{escape(entry['run'])}</b> {escape(' · '.join(words))}</li>\n"
 
 
 def _number(value: float | None) -> str:

@@ -47,6 +47,9 @@ def measured(state: State, evaluations: Mapping[str, str]) -> dict[str, Any]:
     }
     if "train" in private and private["train"]["from_scratch"] and estimate["stages"]:
         pairs["train"] = (seconds["train"], estimate["training_seconds"])
+    if len(pairs) == 1 + len(evaluations):
+        opening = estimate["data_seconds"]
+        pairs["all"] = (opening + sum(a for a, _ in pairs.values()), opening + sum(b for _, b in pairs.values()))
     if peaks:
         pairs["memory"] = (max(peaks.values()), estimate["host_bytes"])
     return result | {"estimate": estimate, "measured_over_estimated": {name: a / b for name, (a, b) in pairs.items()}}
