@@ -7,7 +7,7 @@ import pytest
 from ups import pipeline
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def undrawn() -> Iterator[None]:
     """Leaves the curves out."""
     with pytest.MonkeyPatch.context() as patch:
