@@ -10,6 +10,7 @@ import copy
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def decay_at(decay: float, n: int) -> float:
@@ -27,7 +28,7 @@ class Average:
     @torch.no_grad()
     def update(self, model: nn.Module, n: int) -> None:
         """Update number `n` with the weights of `model`."""
-        for mine, theirs in zip(self.module.parameters(), model.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - decay_at(self.decay, n))
+        average = get_ema_multi_avg_fn(decay_at(self.decay, n))
+        average(list(self.module.parameters()), list(model.parameters()), n)
         for buffer, current in zip(self.module.buffers(), model.buffers(), strict=True):
             buffer.copy_(current)

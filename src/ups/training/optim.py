@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from ups.core.settings import Settings
+from ups.training.muon import Muon
 
 
 class OptimizerSettings(Settings):
@@ -20,7 +21,7 @@ class OptimizerSettings(Settings):
     """
 
     name: Literal["adamw", "muon", "adam", "sgd"] = "adamw"
-    """`muon` orthogonalises the updates of matrices (torch.optim.Muon) and uses AdamW for all else."""
+    """`muon` orthogonalises the updates of matrices (Newton-Schulz) and uses AdamW for all else."""
     lr: float = Field(default=1e-3, gt=0)
     """Peak learning rate."""
     weight_decay: float = Field(default=0.0, ge=0)
@@ -78,7 +79,7 @@ def learning_rate(
 def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> list[torch.optim.Optimizer]:
     """One optimizer, or two where Muon takes the matrices and AdamW the rest."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    adam = {"lr": settings.lr, "betas": settings.betas, "weight_decay": settings.weight_decay}
+    adam = {"lr": settings.lr, "betas": settings.betas, "weight_decay": settings.weight_decay, "fused": True}
     if settings.name == "sgd":
         return [
             torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
@@ -91,8 +92,7 @@ def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> list[torc
     rest = [p for p in parameters if not (p.ndim == 2 and min(p.shape) >= 16)]
     optimizers: list[torch.optim.Optimizer] = []
     if matrices:
-        muon = {"momentum": settings.momentum, "weight_decay": settings.weight_decay, "adjust_lr_fn": "match_rms_adamw"}
-        optimizers.append(torch.optim.Muon(matrices, lr=settings.lr, **muon))
+        optimizers.append(Muon(matrices, settings.lr, settings.momentum, settings.weight_decay))
     if rest:
         optimizers.append(torch.optim.AdamW(rest, **adam))
     return optimizers
