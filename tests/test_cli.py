@@ -50,7 +50,8 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return call
 
     fake = SimpleNamespace(run=called("run"), train=called("train"), evaluate_run=called("evaluate"))
-    monkeypatch.setitem(sys.modules, "ups.pipeline", fake)  # type: ignore[arg-type]
+    for module in ("ups.pipeline", "ups.scoring"):
+        monkeypatch.setitem(sys.modules, module, fake)  # type: ignore[arg-type]
     return record
 
 
@@ -150,8 +151,10 @@ def test_the_training_script_is_the_train_command(config: Path) -> None:
 
 
 def test_evaluate_hands_folder_and_split_to_the_pipeline(tmp_path: Path, pipeline: SimpleNamespace) -> None:
-    assert ups("evaluate", tmp_path, "--split", "validation").exit_code == 0
-    assert pipeline.calls == [("evaluate", (tmp_path,), {"split": "validation"})]
+    asked = ("--split", "validation", "--mode", "ttc", "--set", "ttc.candidates=8")
+    assert ups("evaluate", tmp_path, *asked).exit_code == 0
+    options = {"split": "validation", "mode": "ttc", "overrides": ["ttc.candidates=8"]}
+    assert pipeline.calls == [("evaluate", (tmp_path,), options)]
 
 
 class OutOfMemoryError(RuntimeError):

@@ -22,6 +22,7 @@ ROWS: dict[str, int] = {
     "ups.stages": 3,
     "ups.evaluation": 3,
     "ups.config": 4,
+    "ups.scoring": 5,
     "ups.pipeline": 5,
     "ups.orchestrate": 5,
     "ups.cli": 6,

@@ -14,7 +14,8 @@ import ups
 from tests.small import config
 from ups.config import load_config
 from ups.core.errors import UserError
-from ups.pipeline import evaluate_run, run, train
+from ups.pipeline import run, train
+from ups.scoring import evaluate_run
 
 
 @pytest.fixture(scope="module")

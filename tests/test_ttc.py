@@ -119,7 +119,7 @@ def test_a_task_without_physics_is_one_sentence_unless_it_has_bounds() -> None:
         rewards_of(unknown, weights={"residual": 1.0})
     with pytest.raises(UserError, match=r"ttc\.rewards has residual, mean, energy, maximum, bounds, found 'magic'"):
         rewards_of(unknown, weights={"magic": 1.0})
-    assert list(rewards_of(unknown, (torch.zeros(1), torch.ones(1)))) == ["bounds"]
+    assert list(rewards_of(unknown, lambda: (torch.zeros(1), torch.ones(1)))) == ["bounds"]
     assert set(PHYSICS) <= set(TASKS)
 
 

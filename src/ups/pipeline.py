@@ -7,7 +7,6 @@ RUN/predictions.h5  metrics.json  report.html  report/*.png
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,24 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
-from ups.config import Config, dump_config, load_config
+from ups.config import Config, dump_config
+from ups.core.device import device_of
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset, open_dataset
-from ups.evaluation.baselines import FLOOR
-from ups.evaluation.emulators import emulators
-from ups.evaluation.evaluate import evaluate, write_metrics
-from ups.evaluation.html.report import write_report
-from ups.evaluation.ledger import ledger_table
-from ups.evaluation.physics import TRUTH, break_even_of, physics_emulators
-from ups.evaluation.plot_scores import training_curves
-from ups.evaluation.steady import steady_score_rows
+from ups.scoring import evaluate_run, tracker_of
 from ups.stages import autoencoder, distill, operator, residual, steady
 from ups.stages.context import FILES, Context
-from ups.stages.steady import steady_rows
 from ups.surrogate import Surrogate
-from ups.tracking.sinks import Tracker, open_sinks
+from ups.tracking.sinks import Tracker
 from ups.tracking.training_logger import TrainingLogger
 from ups.training.loop import fit, resumable
 from ups.training.stage import Stage
@@ -66,18 +57,6 @@ class RunResult:
     def model(self) -> Surrogate:
         """The trained surrogate."""
         return Surrogate.load(self.folder)
-
-
-def device_of(name: str) -> torch.device:
-    """The device of `run.device`; `auto` takes a GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"run.device: {name} is not available here ({str(error).splitlines()[0]})") from error
-    return device
 
 
 @contextmanager
@@ -133,11 +112,6 @@ def write_config(config: Config) -> None:
     os.replace(temporary, config.run.dir / "config.yaml")
 
 
-def tracker_of(config: Config) -> Tracker:
-    """All that listens to a run besides its log."""
-    return Tracker(open_sinks(config.tracking, config.run.dir, config.model_dump(mode="json")))
-
-
 def train_stages(config: Config, context: Context, stage: str, tracker: Tracker) -> None:
     """Trains one stage, or with `all` every stage that has epochs, in order."""
     log = TrainingLogger(config.run.dir / config.training.log_path, (tracker.epoch,))
@@ -188,97 +162,6 @@ def train(config: Config, stage: str = "all") -> Path:
 def train_all_stages(config: Config) -> Path:
     """Trains all stages that have epochs, in order."""
     return train(config, "all")
-
-
-def evaluate_run(
-    folder: str | Path,
-    split: str = "test",
-    config: Config | None = None,
-    data: Dataset | None = None,
-    tracker: Tracker | None = None,
-) -> dict[str, Any]:
-    """Scores the models of a run folder and writes `predictions.h5`, `metrics.json` and pictures into it.
-
-    Args:
-        folder: A run folder.
-        split: `test`, or `validation` for a look that may guide choices.
-        config: The run's config; read from the folder unless given.
-        data: The open data set; opened from the config unless given.
-        tracker: Gets the scores; what the config names unless given.
-    """
-    folder = Path(folder)
-    if config is None:
-        if not (folder / "config.yaml").exists():
-            raise UserError(f"{folder} is not a run folder: it has no config.yaml")
-        config = load_config(folder / "config.yaml")
-    if split not in ("test", "validation"):
-        raise UserError(f"split must be test or validation, found {split!r}")
-    if config.run.threads:
-        torch.set_num_threads(config.run.threads)
-    data = data or open_dataset(config.data, allow_generate=False)
-    surrogate = Surrogate.load(folder, device_of(config.run.device))
-    if surrogate.data_hash != data.hash:
-        raise UserError(
-            f"the data or the splits that {folder}/config.yaml names are not those the model was trained on, "
-            "so its test split may hold training data; restore the files or train again"
-        )
-    target = folder if split == "test" else folder / split
-    part = data.test if split == "test" else data.validation
-    protocol = {
-        **data.describe(),
-        "split": split,
-        "split_hash": part.hash,
-        "seed": config.run.seed,
-        "config_hash": config_hash(config),
-    }
-    trained = emulators(surrogate, config.evaluation.nfe, config.evaluation.batch)
-    physics = physics_emulators(data.system, config.data.generate)
-    solvers = {name: row for name, row in physics.items() if name != TRUTH}
-    rows = {FLOOR: trained.pop(FLOOR), **solvers, **trained, **{k: v for k, v in physics.items() if k == TRUTH}}
-    settled: list[dict[str, Any]] = []
-    if surrogate.steady_prior is not None:
-        steady_part = steady_rows(part, data.system.dt, config.stages.steady_prior.tolerance)
-        if len(steady_part):
-            settled = steady_score_rows(surrogate, part, steady_part, config.evaluation, config.run.seed)
-    options = {"seed": config.run.seed, "further": settled}
-    metrics = evaluate(rows, part, data.system, config.evaluation, target, protocol, **options)
-    metrics["break_even"] = break_even_of(metrics, rows, "operator", part.frames - config.evaluation.context)
-    write_metrics(target / "metrics.json", metrics)
-    log = folder / config.training.log_path
-    if log.exists():
-        training_curves(target / "report" / "training.png", log)
-    write_report(target, metrics, dump_config(config), log, f"ups run {config.run.source}")
-    if tracker is not None:
-        tracker.evaluation(metrics, target)
-    else:
-        here = config.model_copy(update={"run": config.run.model_copy(update={"dir": folder})})
-        with tracker_of(here) as own:
-            own.evaluation(metrics, target)
-    show(metrics, target, folder)
-    return metrics
-
-
-def config_hash(config: Config) -> str:
-    """A hash of all settings but the run's folder and hardware."""
-    return hashlib.sha256(config.model_dump_json(exclude={"run", "tracking"}).encode()).hexdigest()[:16]
-
-
-def show(metrics: dict[str, Any], target: Path, folder: Path) -> None:
-    """Prints the ledger and where scores and pictures (`target`) and the model (`folder`) lie."""
-    console = Console()
-    console.print(ledger_table(metrics["rows"], metrics["protocol"]["bootstrap"], metrics["protocol"]["seed"]))
-    for error in metrics["errors"]:
-        console.print(f"[yellow]{error}[/]")
-    if metrics["break_even"]:
-        console.print(f"break-even against the classical solver: {metrics['break_even']}", highlight=False)
-    places = {
-        "scores": target / "metrics.json",
-        "report": target / "report.html",
-        "pictures": target / "report",
-        "model": folder / "checkpoints",
-    }
-    for what, path in places.items():
-        console.print(f"{what:<9} {path}", highlight=False, soft_wrap=True)
 
 
 def run(config: Config) -> RunResult:

@@ -1,5 +1,8 @@
 """Padding, convolutions and spectral mixing at each kind of boundary."""
 
+import itertools
+
+import pytest
 import torch
 
 from ups.core.boundary import BoundaryConv, StarConv, mirror, pad
@@ -52,3 +55,21 @@ def test_spectral_mixing_in_two_axes_keeps_negative_frequencies() -> None:
     spectrum = torch.fft.fft2(layer(x), dim=(1, 2)).abs()[0, ..., 0]
     kept = (spectrum > 1e-5).nonzero().tolist()
     assert [7, 1] in kept and [1, 1] in kept and all(min(i, 8 - i) < 2 and min(j, 8 - j) < 2 for i, j in kept)
+
+
+@pytest.mark.parametrize("grid", [(16,), (15,), (8, 6), (4, 6, 5)])
+@pytest.mark.parametrize("modes", [2, 99])
+def test_spectral_mixing_multiplies_the_coefficients_of_the_fft(grid: tuple[int, ...], modes: int) -> None:
+    layer, x, axes = (
+        SpectralMixing(3, grid, ["periodic"] * len(grid), modes),
+        torch.randn(2, *grid, 3),
+        range(len(grid)),
+    )
+    spectrum = torch.fft.rfftn(x, dim=[1 + a for a in axes])
+    expected = torch.zeros_like(spectrum)
+    kept = [[k for k in range(n) if min(k, n - k) < modes] for n in grid[:-1]] + [range(layer.kept[-1])]
+    for place in itertools.product(*(range(len(k)) for k in kept)):
+        k = tuple(kept[a][place[a]] for a in axes)
+        matrix = torch.complex(*layer.weight[place].detach().chunk(2, -1))
+        expected[(slice(None), *k)] = spectrum[(slice(None), *k)] @ matrix
+    torch.testing.assert_close(layer(x), torch.fft.irfftn(expected, s=grid, dim=[1 + a for a in axes]))

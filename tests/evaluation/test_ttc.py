@@ -145,7 +145,7 @@ def test_the_same_seed_gives_the_same_forecast(surrogate: Surrogate, split: Held
 
 
 def test_ttc_is_a_row_of_the_ledger(surrogate: Surrogate, split: HeldOut, tmp_path: Path) -> None:
-    reward = weighted(rewards_of(surrogate.system, bounds_of(split), {"residual": 1.0, "bounds": 0.1}))
+    reward = weighted(rewards_of(surrogate.system, lambda: bounds_of(split), {"residual": 1.0, "bounds": 0.1}))
     emulator = TTCEmulator(surrogate, TTCSettings(candidates=3), reward)
     metrics = evaluate(
         {TTC: emulator}, split, surrogate.system, EvaluationSettings(bootstrap=100, pictures=False), tmp_path

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from ups import pipeline
+from ups import scoring
 
 
 @pytest.fixture(scope="module", autouse=True)
 def undrawn() -> Iterator[None]:
     """Leaves the curves out."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "training_curves", lambda path, log: None)
+        patch.setattr(scoring, "training_curves", lambda path, log: None)
         yield

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ups.cli.options import Param, Run, assignments, number
+from ups.cli.options import Overrides, Param, Run, assignments, number
 from ups.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,6 +20,14 @@ class SplitName(StrEnum):
 
     TEST = "test"
     VALIDATION = "validation"
+
+
+class ModeName(StrEnum):
+    """What `--mode` takes."""
+
+    BASELINE = "baseline"
+    TTC = "ttc"
+    BOTH = "both"
 
 
 class SamplerName(StrEnum):
@@ -63,6 +71,16 @@ def add_commands(app: typer.Typer) -> None:
 def evaluate(
     run: Run,
     split: Annotated[SplitName, typer.Option("--split", help="Trajectories to score on.")] = SplitName.TEST,
+    mode: Annotated[
+        ModeName | None,
+        typer.Option(
+            "--mode",
+            help="All rows without test-time conditioning, the comparison with it (added to scores that are there), "
+            "or both; as ttc.enabled says unless given.",
+            show_default=False,
+        ),
+    ] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Score a trained run in physical units, beside its baselines, and write the report.
 
@@ -71,9 +89,9 @@ def evaluate(
       ups evaluate runs/burgers1d
       ups evaluate runs/burgers1d --split validation
     """
-    from ups.pipeline import evaluate_run
+    from ups.scoring import evaluate_run
 
-    evaluate_run(run, split=split.value)
+    evaluate_run(run, split=split.value, mode=None if mode is None else mode.value, overrides=overrides or ())
 
 
 def predict(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ups.core.device import device_of
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset
 from ups.data.inspect import check_files
@@ -12,7 +13,6 @@ from ups.data.locate import locate
 from ups.data.settings import DataSettings
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome
-from ups.pipeline import device_of
 
 
 def data_files(settings: DataSettings) -> list[tuple[str, int, int]]:

@@ -12,10 +12,11 @@ import numpy as np
 from torch import Tensor
 
 from ups.config import Config
+from ups.core.device import device_of
 from ups.data.dataset import Dataset
 from ups.data.split import Split
 from ups.orchestrate.measure import clock, device_peak, host_peak, reset_peak
-from ups.pipeline import device_of, evaluate_run
+from ups.scoring import evaluate_run
 from ups.tracking.sinks import Tracker
 
 ENOUGH = 16

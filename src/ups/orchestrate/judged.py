@@ -17,7 +17,7 @@ from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome, file_hash
 from ups.orchestrate.trained import weights
-from ups.pipeline import evaluate_run
+from ups.scoring import evaluate_run
 from ups.tracking.sinks import Tracker
 
 

@@ -33,7 +33,8 @@ from ups.orchestrate.plan import Options, Plan, resolve
 from ups.orchestrate.report import estimate_table, measured
 from ups.orchestrate.state import Outcome, State, digest, write_json, write_text
 from ups.orchestrate.trained import set_aside_checkpoints, training_record, weights
-from ups.pipeline import claimed, context_of, tracker_of, train_stages
+from ups.pipeline import claimed, context_of, train_stages
+from ups.scoring import tracker_of
 from ups.tracking.sinks import Tracker
 
 Say = Callable[[str], None]

@@ -15,9 +15,14 @@ from ups.ttc.search import Found, Judge, Step, search
 from ups.ttc.settings import TTCSettings
 
 
+def samplers_of(surrogate: Surrogate) -> list[str]:
+    """Samplers of a run that are random, the cheapest first."""
+    return [name for name in AUTO if name in surrogate.heads and surrogate.heads[name].objective != "regression"]
+
+
 def head_of(surrogate: Surrogate, sampler: str = "auto") -> tuple[str, ResidualHead]:
     """The sampler that candidates come from, with its name; raises UserError if the run has none that is random."""
-    usable = [name for name in AUTO if name in surrogate.heads and surrogate.heads[name].objective != "regression"]
+    usable = samplers_of(surrogate)
     wanted = usable[:1] if sampler == "auto" else [name for name in usable if name == sampler]
     if not wanted:
         asked = "a sampler" if sampler == "auto" else f"the sampler {sampler!r}"

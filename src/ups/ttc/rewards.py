@@ -99,13 +99,13 @@ beside it; forced Burgers has none, for no step of a random system has to equal 
 
 
 def rewards_of(
-    system: System, bounds: Bounds | None = None, weights: Mapping[str, float] | None = None
+    system: System, bounds: Callable[[], Bounds] | None = None, weights: Mapping[str, float] | None = None
 ) -> dict[str, tuple[float, Reward]]:
     """The weighted rewards of a system, by name.
 
     Args:
         system: What the data are.
-        bounds: Range of the training data, which `bounds` needs.
+        bounds: Returns the range of the training data, which `bounds` needs; not called without it.
         weights: Weights by name; those of the task unless given.
 
     Raises:
@@ -126,10 +126,10 @@ def rewards_of(
     return {name: (weight, makers[name]()) for name, weight in chosen.items()}
 
 
-def _given(bounds: Bounds | None, system: System) -> Bounds:
+def _given(bounds: Callable[[], Bounds] | None, system: System) -> Bounds:
     if bounds is None:
         raise UserError(f"the reward `bounds` of task {system.task!r} needs the range of the training data")
-    return bounds
+    return bounds()
 
 
 def weighted(rewards: Mapping[str, tuple[float, Reward]]) -> Reward:
