@@ -2,7 +2,8 @@
 
 from ups.config.compose import Config, dump_config, load_config, reference
 from ups.config.load import changed_keys
-from ups.config.sections import RolloutSettings, RunSettings, TrackingSettings, TTCSettings, WandbSettings
+from ups.config.sections import RolloutSettings, RunSettings, TrackingSettings, WandbSettings
+from ups.ttc.settings import TTCSettings
 
 __all__ = [
     "Config",

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from ups.config import load
 from ups.config.problems import value_at
 from ups.config.reference import section_reference
-from ups.config.sections import RolloutSettings, RunSettings, TrackingSettings, TTCSettings
+from ups.config.sections import RolloutSettings, RunSettings, TrackingSettings
 from ups.config.source import Key
 from ups.core.settings import Settings
 from ups.data.settings import DataSettings
@@ -18,6 +18,7 @@ from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionSettings
 from ups.models.latent_operator import OperatorSettings
 from ups.training.settings import StagesSettings, TrainingSettings
+from ups.ttc.settings import TTCSettings
 
 WIDTHS: tuple[Key, Key] = (("latent", "dim"), ("operator", "pdet", "input_dim"))
 NEEDS = {

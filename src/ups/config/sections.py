@@ -1,9 +1,9 @@
 """Settings that belong to a run as a whole, and to no model, stage or data set."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ups.core.settings import Settings
 
@@ -35,34 +35,6 @@ class RolloutSettings(Settings):
 
     space: Literal["latent", "field"] = "field"
     """`latent` stays in latent space from the first frame on; `field` decodes and encodes again at every step."""
-
-
-class TTCSettings(Settings):
-    """Test-time conditioning: several candidates per step, of which physics chooses.
-
-    Good values: `candidates` 4 to 16; `beam_width` 2 with `horizon` 2 where a greedy choice leads astray.
-    """
-
-    enabled: bool = False
-    """Scores forecasts with test-time conditioning beside those without it."""
-    steps: int = Field(default=1, ge=1)
-    """Rollout steps between two choices."""
-    candidates: int = Field(default=4, ge=1)
-    """Candidates drawn at each choice, besides the unperturbed prediction."""
-    beam_width: int = Field(default=1, ge=1)
-    """Candidates kept at each choice; 1 is greedy."""
-    horizon: int = Field(default=1, ge=1)
-    """Choices that are looked ahead before the first of them is settled."""
-    max_evaluations: int | None = Field(default=None, ge=1)
-    """Largest number of network evaluations per trajectory; null sets no limit."""
-    early_stop_margin: float | None = Field(default=None, ge=0)
-    """Draws no further candidates once the best leads by this margin in reward; null always draws all."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.beam_width > self.candidates:
-            raise ValueError(f"beam_width must be at most candidates = {self.candidates}, found {self.beam_width}")
-        return self
 
 
 class WandbSettings(Settings):
