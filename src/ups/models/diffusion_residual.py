@@ -80,9 +80,14 @@ class DiffusionResidual(nn.Module):
         grid: Tokens per axis.
         boundary: Boundary kind per axis.
         params: Number P of PDE parameters.
+
+    Attributes:
+        scale: s, deviation of the residual per channel (D,).
+        change: Deviation of the operator's increment z~ - z_t per channel (D,), which may be much larger.
     """
 
     scale: Tensor
+    change: Tensor
     param_mean: Tensor
     param_std: Tensor
     dt: Tensor
@@ -96,6 +101,7 @@ class DiffusionResidual(nn.Module):
         self.conditioning = Conditioning(2, params, 32, cfg.hidden_dim)
         self.transformer = PDETransformer(cfg, grid, boundary, cfg.hidden_dim, 3 * latent_dim, latent_dim)
         self.register_buffer("scale", torch.ones(latent_dim))
+        self.register_buffer("change", torch.ones(latent_dim))
         self.register_buffer("param_mean", torch.zeros(params))
         self.register_buffer("param_std", torch.ones(params))
         self.register_buffer("dt", torch.ones(()))
@@ -116,7 +122,7 @@ class DiffusionResidual(nn.Module):
         """
         standard = None if params is None else (params - self.param_mean) / self.param_std
         cond = self.conditioning([tau, (dt / self.dt).log()], standard)
-        return self.transformer(torch.cat([x, z, (base - z) / self.scale], -1), cond)
+        return self.transformer(torch.cat([x, z, (base - z) / self.change], -1), cond)
 
 
 def denoised(x: Tensor, tau: Tensor, v: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ def with_operator(model: LatentModel, scale: Tensor, batch: Windows) -> Residual
 
 
 def new_network(context: Context, model: LatentModel, latents: np.ndarray) -> DiffusionResidual:
-    """A network with fresh weights and the residuals' scales, from the first cached trajectories."""
+    """A network with fresh weights, and the scales of residuals and increments from some cached trajectories."""
     torch.manual_seed(context.seed + 2)
     codec, statistics, system = model.codec, context.data.statistics, context.data.system
     network = DiffusionResidual(
@@ -120,7 +120,7 @@ def new_network(context: Context, model: LatentModel, latents: np.ndarray) -> Di
     network.param_std.copy_(torch.tensor(statistics.param_std))
     network.dt.fill_(context.dt)
     params = context.data.train.params[context.rows(reserved=True)]
-    parts = []
+    residuals, increments = [], []
     few = evenly(len(latents), 32)
     for z, c in zip(latents[few], params[few], strict=True):
         frames = torch.from_numpy(np.array(z)).to(context.device)
@@ -128,8 +128,10 @@ def new_network(context: Context, model: LatentModel, latents: np.ndarray) -> Di
         base = model.step(
             frames[:-1], c.expand(n, -1).to(context.device), torch.full((n,), context.dt).to(context.device)
         )
-        parts.append((frames[1:] - base).cpu())
-    network.scale.copy_(torch.cat(parts).square().mean((0, 1)).sqrt().clamp_min(1e-8))
+        residuals.append((frames[1:] - base).cpu())
+        increments.append((base - frames[:-1]).cpu())
+    for buffer, parts in ((network.scale, residuals), (network.change, increments)):
+        buffer.copy_(torch.cat(parts).square().mean((0, 1)).sqrt().clamp_min(1e-8))
     return network.to(context.device)
 
 
