@@ -53,7 +53,7 @@ def test_the_untrained_prior_leaves_a_latent_as_it_is() -> None:
 
 
 def test_the_prior_jumps_to_the_steady_state_and_is_scored_beside_the_long_rollout(tmp_path: Path) -> None:
-    longer = {**STAGES, "steady_prior": {**STAGES["steady_prior"], "epochs": 120, "validate_every": 40}}
+    longer = {**STAGES, "steady_prior": {**STAGES["steady_prior"], "epochs": 300, "validate_every": 100}}
     path = config(
         tmp_path,
         data=settling(tmp_path, rate=6.0),
