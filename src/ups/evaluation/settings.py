@@ -1,6 +1,6 @@
 """Settings of an evaluation: what is rolled out, how often it is sampled, and how much of it is kept."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -37,8 +37,6 @@ class EvaluationSettings(Settings):
     """Lead times, in steps, at which probabilistic scores and spectra are given."""
     bootstrap: int = Field(default=1000, ge=100)
     """Bootstrap samples of the trajectories behind every interval of the ledger."""
-    baselines: tuple[Literal["fno"], ...] = ()
-    """Learned baselines trained on the same data for the same time; persistence is always there."""
     correlation_threshold: float = Field(default=0.8, gt=0, lt=1)
     """Spatial correlation below which a forecast counts as lost."""
     validation_trajectories: int = Field(default=32, ge=1)
