@@ -4,8 +4,8 @@
 
 NS takes the singular values of a matrix (a, b) to about 1 by five steps X <- p X + (q A + r A A) X, A = X X^T, of a
 Newton-Schulz iteration; the factor gives u the usual size of an update of AdamW (arXiv 2502.16982), so both share a
-rate. The same rule as `torch.optim.Muon`, which works in bfloat16 everywhere: here a CPU works in float32, much faster
-where it has no units for bfloat16. Matrices go one by one: batched products did not resume with the same bits.
+rate. The same rule as `torch.optim.Muon`, which works in bfloat16 everywhere: here a CPU works in float64, faster where
+it has no units for bfloat16, and rounded after, so that a resumed run has the same bits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STEPS = 5
 def orthogonalised(matrix: Tensor) -> Tensor:
     """(a, b) -> (a, b), with the same singular vectors and singular values near 1."""
     p, q, r = COEFFICIENTS
-    x = matrix.float() if matrix.device.type == "cpu" else matrix.bfloat16()
+    x = matrix.double() if matrix.device.type == "cpu" else matrix.bfloat16()
     tall = x.shape[0] > x.shape[1]
     x = x.T.contiguous() if tall else x
     x = x / x.norm().clamp_min(1e-7)
