@@ -147,7 +147,7 @@ BROKEN: list[tuple[Callable[[Path], None], str]] = [
     (foreign_checkpoint, "not a checkpoint of this program"),
     (truncated_checkpoint, "not a readable checkpoint"),
     (pickle_with_code, "checkpoint"),
-    (run_folder_is_a_file, "cannot write the run folder"),
+    (run_folder_is_a_file, "cannot write the folder"),
 ]
 
 
@@ -181,9 +181,9 @@ def test_a_read_only_run_folder_is_one_sentence(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    from ups.pipeline import claimed
+    from ups.pipeline import claim
 
     path = config(tmp_path)
-    with claimed(tmp_path / "run"):
+    with claim(tmp_path / "run"):
         result = CliRunner().invoke(app, ["run", str(path)])
     assert result.exit_code == 2 and "another process is working in" in result.stderr

@@ -17,6 +17,7 @@ ROWS: dict[str, int] = {
     "ups.training": 1,
     "ups.tracking": 1,
     "ups.forecast": 2,
+    "ups.restore": 2,
     "ups.surrogate": 2,
     "ups.ttc": 2,
     "ups.stages": 3,

@@ -144,14 +144,14 @@ def test_a_missing_predecessor_names_its_command(tmp_path: Path) -> None:
 
 def test_a_run_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where the folder should be")
-    with pytest.raises(UserError, match=r"cannot write the run folder .*choose another"):
+    with pytest.raises(UserError, match=r"cannot write the folder .*choose another"):
         train(load_config(config(tmp_path)))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_run_folder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
-    with pytest.raises(UserError, match="cannot write the run folder"):
+    with pytest.raises(UserError, match="cannot write the folder"):
         train(load_config(config(tmp_path)))
 
 

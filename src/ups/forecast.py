@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
+from ups.core.files import replacing
 from ups.data.fields import System
 
 
@@ -49,21 +49,13 @@ class Forecast:
     def save(self, path: str | Path) -> Path:
         """Writes `values`, `times`, coordinates and names to HDF5, atomically."""
         path = Path(path)
-        temporary = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with h5py.File(temporary, "w") as file:
-                file["values"], file["times"] = self.values.cpu().numpy(), self.times.cpu().numpy()
-                file["values"].attrs["axes"] = "trajectory member time channel " + " ".join(
-                    "xyz"[: len(self.system.shape)]
-                )
-                for name, axis in zip("xyz", self.system.coords, strict=False):
-                    file[f"{name}-coordinate"] = np.array(axis, dtype=np.float32)
-                file.attrs["channels"], file.attrs["boundary"] = list(self.system.channels), list(self.system.boundary)
-                file.attrs["evaluations_per_step"] = self.evaluations
-            os.replace(temporary, path)
-        except OSError as error:
-            raise UserError(f"cannot write the forecast {path}: {error}") from error
+        with replacing(path, "forecast") as part, h5py.File(part, "w") as file:
+            file["values"], file["times"] = self.values.cpu().numpy(), self.times.cpu().numpy()
+            file["values"].attrs["axes"] = "trajectory member time channel " + " ".join("xyz"[: len(self.system.shape)])
+            for name, axis in zip("xyz", self.system.coords, strict=False):
+                file[f"{name}-coordinate"] = np.array(axis, dtype=np.float32)
+            file.attrs["channels"], file.attrs["boundary"] = list(self.system.channels), list(self.system.boundary)
+            file.attrs["evaluations_per_step"] = self.evaluations
         return path
 
     def plot(self, path: str | Path, trajectory: int = 0, channel: int = 0) -> Path:

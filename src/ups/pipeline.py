@@ -6,10 +6,8 @@ RUN/predictions.h5  metrics.json  report.html  report/*.png
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ import torch
 from ups.config import Config, dump_config
 from ups.core.device import device_of
 from ups.core.errors import UserError
+from ups.core.files import claimed, write_text
 from ups.data.dataset import Dataset, open_dataset
 from ups.scoring import evaluate_run, tracker_of
 from ups.stages import autoencoder, distill, operator, residual, steady
@@ -27,8 +26,9 @@ from ups.stages.context import FILES, Context
 from ups.surrogate import Surrogate
 from ups.tracking.sinks import Tracker
 from ups.tracking.training_logger import TrainingLogger
-from ups.training.loop import fit, resumable
+from ups.training.loop import fit
 from ups.training.stage import Stage
+from ups.training.stage_files import StageFiles
 
 STAGES: dict[str, Callable[[Context], Stage]] = {
     "autoencoder": autoencoder.build,
@@ -59,25 +59,9 @@ class RunResult:
         return Surrogate.load(self.folder)
 
 
-@contextmanager
-def claimed(folder: Path) -> Iterator[Path]:
+def claim(folder: Path) -> AbstractContextManager[Path]:
     """Makes the run folder and keeps other processes out of it."""
-    try:
-        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise UserError(
-            f"cannot write the run folder {folder}: {error.strerror}; choose another with --set run.dir=FOLDER"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise UserError(f"another process is working in {folder}; wait for it or choose another run.dir") from error
-    try:
-        yield folder
-    finally:
-        os.close(lock)
+    return claimed(folder, "choose another with --set run.dir=FOLDER")
 
 
 def context_of(config: Config, data: Dataset) -> Context:
@@ -107,9 +91,7 @@ def prepare(config: Config) -> Context:
 
 def write_config(config: Config) -> None:
     """Writes the resolved config into the run folder."""
-    temporary = config.run.dir / "config.yaml.part"
-    temporary.write_text(dump_config(config))
-    os.replace(temporary, config.run.dir / "config.yaml")
+    write_text(config.run.dir / "config.yaml", dump_config(config), "config")
 
 
 def train_stages(config: Config, context: Context, stage: str, tracker: Tracker) -> None:
@@ -125,7 +107,7 @@ def train_stages(config: Config, context: Context, stage: str, tracker: Tracker)
             )
     for name in names:
         if (context.checkpoints / f"{FILES.get(name, name)}_resume.pt").exists():
-            resumable(STAGES[name](context), context.checkpoints)
+            StageFiles(STAGES[name](context), context.checkpoints).read_resume()
     write_config(config)
     for name in names:
         fit(
@@ -152,7 +134,7 @@ def train(config: Config, stage: str = "all") -> Path:
     """
     if stage not in ("all", *STAGES):
         raise UserError(f"no stage {stage!r}: expected all, {', '.join(STAGES)}")
-    with claimed(config.run.dir):
+    with claim(config.run.dir):
         context = prepare(config)
         with tracker_of(config) as tracker:
             train_stages(config, context, stage, tracker)
@@ -166,7 +148,7 @@ def train_all_stages(config: Config) -> Path:
 
 def run(config: Config) -> RunResult:
     """Everything: data, all stages, evaluation, pictures."""
-    with claimed(config.run.dir):
+    with claim(config.run.dir):
         context = prepare(config)
         with tracker_of(config) as tracker:
             train_stages(config, context, "all", tracker)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,26 +16,14 @@ from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
 from ups.data.fields import System
 from ups.forecast import Forecast
-from ups.models.autoencoder import LatentSettings
-from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
-from ups.models.latent_operator import LatentModel, OperatorSettings, roll_out
+from ups.models.latent_operator import LatentModel, roll_out
 from ups.models.residual_head import Given, ResidualHead
 from ups.models.steady_prior import SteadyPrior
-from ups.training import checkpoint
+from ups.restore import restore
 
 Params = Tensor | np.ndarray | Sequence[float] | Mapping[str, float]
-
-
-HEADS = {"diffusion": "diffusion_residual", "crps": "crps_ensemble", "consistency": "consistency_distill"}
-"""Samplers of the residual and the stems of their checkpoints."""
 AUTO = ("consistency", "crps", "diffusion")
 """What `sampler="auto"` takes, the first that is there."""
-
-
-def best_weights(folder: Path, stage: str) -> Path | None:
-    """The weights of a stage that are meant to be used: the averaged ones where there are any."""
-    candidates = [folder / f"{stage}_ema.pt", folder / f"{stage}.pt"]
-    return next((path for path in candidates if path.exists()), None)
 
 
 class Surrogate:
@@ -85,36 +72,14 @@ class Surrogate:
         Raises:
             UserError: There is no trained operator, or a file is damaged, foreign, or belongs to another operator.
         """
-        folder = Path(run) / "checkpoints"
-        path = best_weights(folder, "operator")
-        if path is None:
-            raise UserError(f"no trained operator in {folder}: expected operator.pt; train one with `ups run CONFIG`")
-        payload = checkpoint.load(path, device)
-        model = build(payload, path)
-        known = checkpoint.digest(model)
-        seconds = {"operator": payload["train_seconds"]}
-        found = {name: best_weights(folder, stem) for name, stem in (*HEADS.items(), ("steady_prior", "steady_prior"))}
-        stored = {name: checkpoint.load(file, device) for name, file in found.items() if file}
-        for name, content in stored.items():
-            if content.get("operator_digest") != known:
-                raise UserError(f"{found[name]} belongs to another operator than {path}; train its stage again")
-            seconds[name] = content["train_seconds"]
-        first = best_weights(folder, "autoencoder")
-        if first is not None:
-            seconds["autoencoder"] = checkpoint.load(first)["train_seconds"]
-        heads = {name: build_head(model, stored[name], found[name], device) for name in HEADS if name in stored}
-        steady = (
-            build_steady(model, stored["steady_prior"], found["steady_prior"]) if "steady_prior" in stored else None
-        )
-        space = payload.get("rollout_space", "field")
-        steady = steady.to(device) if steady else None
+        found = restore(Path(run) / "checkpoints", device)
         return cls(
-            model,
-            heads=heads,
-            steady_prior=steady,
-            space=space,
-            data_hash=payload["fingerprint"]["data"],
-            train_seconds=seconds,
+            found.model,
+            heads=found.heads,
+            steady_prior=found.steady_prior,
+            space=found.space,
+            data_hash=found.data_hash,
+            train_seconds=found.train_seconds,
             device=device,
         )
 
@@ -275,40 +240,3 @@ class Surrogate:
                 f"params must have shape ({batch}, {len(names)}) or ({len(names)},), found {tuple(values.shape)}"
             )
         return values.expand(batch, -1)
-
-
-def build(payload: Mapping[str, Any], path: Path) -> LatentModel:
-    """A `LatentModel` from an operator checkpoint alone."""
-    try:
-        system = System.from_dict(payload["system"])
-        model = LatentModel(
-            system,
-            LatentSettings.model_validate(payload["latent"]),
-            OperatorSettings.model_validate(payload["operator"]),
-        )
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path} is not an operator checkpoint of this program: {error}") from error
-    checkpoint.load_state(model, payload, path)
-    return model
-
-
-def build_head(
-    model: LatentModel, payload: Mapping[str, Any], path: Path | None, device: torch.device | str
-) -> ResidualHead:
-    """A sampler from its checkpoint."""
-    system, settings = model.system, DiffusionSettings.model_validate(payload["diffusion"])
-    grid, params = model.codec.grid, len(system.param_names)
-    network = DiffusionResidual(model.codec.latent.dim, settings, grid, system.boundary, params)
-    checkpoint.load_state(network, payload, path or Path())
-    network = network.to(device).eval().requires_grad_(False)
-    objective = payload["objective"]
-    return ResidualHead(network, objective, settings.steps if objective == "flow" else 1, settings.solver)
-
-
-def build_steady(model: LatentModel, payload: Mapping[str, Any], path: Path | None) -> SteadyPrior:
-    """The steady prior from its checkpoint."""
-    system, pdet = model.system, model.operator.cfg.pdet
-    grid, params = model.codec.grid, len(system.param_names)
-    prior = SteadyPrior(model.codec.latent.dim, pdet, grid, system.boundary, params, payload["num_steps"])
-    checkpoint.load_state(prior, payload, path or Path())
-    return prior.eval().requires_grad_(False)

@@ -158,7 +158,7 @@ def test_missing_exponax_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(UserError, match="expected to write"):
+    with pytest.raises(UserError, match="cannot write the data file"):
         generate(GenerateSettings(**SMALL, trajectories=1), tmp_path / "file" / "a.hdf5")
 
 

@@ -121,7 +121,7 @@ def test_files_are_found_in_the_published_folders_through_links_and_by_task_only
     second = write_pdebench("root/1D_Burgers_Sols_Nu0.001.hdf5")
     write_pdebench("root/1D_Advection_Sols_beta0.1.hdf5")
     write_pdebench("root/1D_Burgers_Sols_Nu0.01_ensemble.hdf5")
-    write_pdebench("root/.1D_Burgers_Sols_Nu0.02.hdf5.xyz.tmp")
+    write_pdebench("root/.1D_Burgers_Sols_Nu0.02.hdf5.123.part")
     found = find_published(root, "burgers1d")
     assert [path.name for path in found] == [second.name, first.name]
     assert find_published(tmp_path / "nowhere", "burgers1d") == []

@@ -108,7 +108,7 @@ def test_metrics_are_strict_json_with_the_protocol_beside_them(result):
 def test_pictures_are_drawn_and_nothing_partial_is_left(result):
     names = {path.name for path in (result[1] / "report").iterdir()}
     assert {"ledger.png", "error.png", "spectra.png", "calibration.png", "ranks.png", "fields_perfect.png"} <= names
-    assert not list(result[1].rglob("*.partial"))
+    assert not list(result[1].rglob("*.part"))
 
 
 def test_scoring_the_stored_forecasts_again_gives_the_same_scores(split, system, tmp_path):

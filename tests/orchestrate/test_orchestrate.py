@@ -194,7 +194,7 @@ def test_forced_training_that_was_killed_is_not_started_over_twice(whole: Path, 
 def test_a_folder_that_another_orchestration_works_in_is_left_alone(path: Path) -> None:
     with (path.parent / "runs/waves/orchestrate/.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another orchestration is working in"):
+        with pytest.raises(UserError, match="another process is working in"):
             run(path)
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from ups.core.errors import UserError
-from ups.orchestrate import state as module
-from ups.orchestrate.state import Outcome, State, digest, file_hash, write_text
+from ups.orchestrate.state import Outcome, State, digest, file_hash
 from ups.training.settings import StageSettings
 
 DONE = Outcome("done", {"a": [1, None]}, {"b": 2.5})
@@ -26,19 +25,6 @@ def test_what_is_forgotten_is_gone(tmp_path: Path) -> None:
         state.record(name, "inputs", DONE, 0.0)
     state.forget(["a", "b", "never done"])
     assert [State(state.path).outcome(name, "inputs") for name in ("a", "b", "c")] == [None, None, DONE]
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    write_text(path, "before")
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(module.os, "fsync", fail)
-    with pytest.raises(UserError, match="No space left on device; what was there before is untouched"):
-        write_text(path, "after")
-    assert path.read_text() == "before"
 
 
 @pytest.mark.parametrize(

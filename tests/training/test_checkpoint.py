@@ -61,7 +61,7 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match="No space left on device; what was saved before is untouched"):
+    with pytest.raises(UserError, match="No space left on device; what was there before is untouched"):
         checkpoint.save({"score": 2.0}, path)
     monkeypatch.undo()
     assert checkpoint.load(path)["score"] == 1.0

@@ -1,7 +1,5 @@
 """Writing PDEBench's HDF5 layout in one piece: a reader sees the finished file or none."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ups.core.errors import UserError
+from ups.core.files import replacing
 
 AXES = "xyz"
 
@@ -45,25 +43,10 @@ def write_hdf5(
 def atomic_hdf5(path: Path) -> Iterator[h5py.File]:
     """A new HDF5 file that takes the place of `path` when the block ends without an error.
 
-    It is written beside `path`, synced and renamed. Raises `UserError` for what the operating system refuses.
+    Raises `UserError` for what the operating system refuses.
     """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        with h5py.File(temporary, "w") as file:
-            yield file
-        _sync(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-        _sync(path.parent)
-    except OSError as error:
-        raise UserError(f"expected to write {path}, found: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    with replacing(path, "data file", shared=True) as part, h5py.File(part, "w") as file:
+        yield file
 
 
 def coordinates(length: float, points: int, stride: int, axes: int, times: np.ndarray) -> dict[str, np.ndarray]:
@@ -75,11 +58,3 @@ def coordinates(length: float, points: int, stride: int, axes: int, times: np.nd
 def channels_last(values: np.ndarray, channels: Sequence[str]) -> np.ndarray:
     """`(B, T, C, *S)` as PDEBench stores it: `(B, T, *S)` of a single channel, `(B, T, *S, C)` of several."""
     return values[:, :, 0] if len(channels) == 1 else np.moveaxis(values, 2, -1)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ups.core.errors import UserError
+from ups.core.files import replacing
 from ups.data.split import Split
 
 
@@ -26,17 +25,12 @@ def cached_latents(
         rows: Their rows in the split, (n,).
         encode: Fields (T, C, *S) -> latents (T, N, D).
 
-    The file appears whole or not at all: it is written under another name, synced and renamed.
+    Raises UserError if the file cannot be written.
     """
     path = folder / f"{key}.npy"
     if not path.exists():
-        temporary = path.with_name(path.name + ".part")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _write(temporary, split, rows, encode)
-            os.replace(temporary, path)
-        except OSError as error:
-            raise UserError(f"cannot write the latent cache {path}: {error.strerror or error}") from error
+        with replacing(path, "latent cache") as part:
+            _write(part, split, rows, encode)
     return np.load(path, mmap_mode="r")
 
 

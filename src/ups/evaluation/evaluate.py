@@ -1,7 +1,6 @@
 """The evaluation of a run: roll every forecaster out, store, score, compare, draw."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
+from ups.core.files import write_text
 from ups.data.fields import System
 from ups.evaluation.baselines import FLOOR, PERSISTENCE, Persistence
 from ups.evaluation.emulator import Emulator
@@ -206,13 +206,8 @@ def rescore(path: Path, settings: EvaluationSettings, seed: int = 0) -> list[dic
 
 
 def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
-    """Write strict JSON under a temporary name, sync and rename. Raises ValueError at a number that is not finite."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as handle:
-        json.dump(metrics, handle, indent=1, allow_nan=False)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
+    """Write strict JSON, whole or not at all. Raises ValueError at a number that is not finite."""
+    write_text(path, json.dumps(metrics, indent=1, allow_nan=False), "scores")
 
 
 def _check_length(split: HeldOut, settings: EvaluationSettings) -> None:

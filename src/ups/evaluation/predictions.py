@@ -7,17 +7,17 @@ Layout, all float32 in physical units, one trajectory per chunk:
 """
 
 import json
-import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import h5py
 import numpy as np
 
 from ups.core.errors import UserError
+from ups.core.files import replacing
 
 
 class PredictionWriter:
@@ -26,8 +26,9 @@ class PredictionWriter:
     def __init__(self, path: Path, trajectories: int, protocol: dict[str, Any]) -> None:
         """Keep the first `trajectories` of everything that is written; `protocol` says how it came about."""
         self.path, self.trajectories = path, trajectories
-        self._partial = path.with_name(path.name + ".partial")
-        self._file = h5py.File(self._partial, "w")
+        self._stack = ExitStack()
+        self._file = h5py.File(self._stack.enter_context(replacing(path, "predictions")), "w")
+        self._stack.callback(self._file.close)
         self._file.attrs["protocol"] = json.dumps(protocol)
         self._models: list[str] = []
 
@@ -63,14 +64,8 @@ class PredictionWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._file.close()
-        if kind is not None:
-            self._partial.unlink()
-            return
-        with self._partial.open("rb") as handle:
-            os.fsync(handle.fileno())
-        self._partial.replace(self.path)
+    def __exit__(self, *raised: Any) -> None:
+        self._stack.__exit__(*raised)
 
 
 @dataclass(frozen=True)

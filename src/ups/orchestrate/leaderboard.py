@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
 from ups.core.errors import UserError
+from ups.core.files import claimed, write_text
 from ups.orchestrate.gates import METRICS, Champion, cost, protocol_hash, scores_of
 from ups.orchestrate.leaderboard_page import Table, page
-from ups.orchestrate.state import write_text
 
 Gate = Literal["passed", "failed", "none"]
 
@@ -123,7 +120,7 @@ def read_entries(path: Path) -> list[Entry]:
 
 def update(runs: Path, folder: str, entries: Sequence[Entry], metric: str) -> list[Entry]:
     """Puts the entries of one run in the place of those it had, writes both files, and returns all in their order."""
-    with _locked(runs):
+    with claimed(runs, "the leaderboard belongs there", wait=True, name=".leaderboard.lock"):
         others = [entry for entry in read_entries(runs / "leaderboard.csv") if entry.folder != folder]
         order = ranked([*others, *entries], metric)
         write_text(runs / "leaderboard.csv", _csv(order))
@@ -169,18 +166,3 @@ def _tables(order: Sequence[Entry]) -> list[Table]:
         )
         tables.append(Table(what, details, [asdict(entry) for entry in group]))
     return tables
-
-
-@contextmanager
-def _locked(runs: Path) -> Iterator[None]:
-    """Lets one process at a time change the leaderboard."""
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        lock = os.open(runs / ".leaderboard.lock", os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise UserError(f"cannot write the leaderboard in {runs}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ups.core.errors import UserError
+from ups.core.files import write_text
 
 FORMAT = 1
 
@@ -131,17 +131,3 @@ def file_hash(path: Path) -> str | None:
 def write_json(path: Path, content: Any) -> None:
     """Writes strict JSON, whole or not at all."""
     write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file under another name, syncs and renames. Raises UserError if it cannot be written."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; what was there before is untouched") from error

@@ -9,11 +9,9 @@ RUN/../leaderboard.csv, .html   all runs
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from typing import Any
 import torch
 
 from ups.config import dump_config
-from ups.core.errors import UserError
+from ups.core.files import claimed, write_text
 from ups.data.dataset import Dataset, open_dataset
 from ups.orchestrate.checks import check_config, check_data, data_files
 from ups.orchestrate.dry_run import estimate
@@ -31,9 +29,9 @@ from ups.orchestrate.leaderboard import read_entries
 from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Options, Plan, resolve
 from ups.orchestrate.report import estimate_table, measured
-from ups.orchestrate.state import Outcome, State, digest, write_json, write_text
+from ups.orchestrate.state import Outcome, State, digest, write_json
 from ups.orchestrate.trained import set_aside_checkpoints, training_record, weights
-from ups.pipeline import claimed, context_of, train_stages
+from ups.pipeline import claim, context_of, train_stages
 from ups.scoring import tracker_of
 from ups.tracking.sinks import Tracker
 
@@ -74,7 +72,7 @@ def orchestrate(options: Options, say: Say = print) -> Result:
         UserError: A config, the data or the run folder is not fit.
     """
     plan = resolve(options)
-    with _claimed(plan.folder / "orchestrate") as folder:
+    with claimed(plan.folder / "orchestrate", "choose another with --run-dir") as folder:
         write_text(folder / "config.yaml", dump_config(plan.config))
         write_text(folder / "small_evaluation.yaml", dump_config(plan.small))
         write_text(folder / "full_evaluation.yaml", dump_config(plan.full))
@@ -153,7 +151,7 @@ class Orchestration:
     def _train(self) -> Outcome:
         fresh = not any((self.plan.folder / "checkpoints").glob("*.pt"))
         reset_peak()
-        with claimed(self.plan.folder):
+        with claim(self.plan.folder):
             context = context_of(self.plan.config, self.data())
             train_stages(self.plan.config, context, self.options.train_stage, self.tracker())
         peaks = {"host_bytes": host_peak(), "device_bytes": device_peak(), "from_scratch": fresh}
@@ -275,26 +273,3 @@ class Orchestration:
         if self._tracker is None:
             self._tracker = self.opened.enter_context(tracker_of(self.plan.config))
         return self._tracker
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[Path]:
-    """Makes the folder of the records and keeps other orchestrations out of it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise UserError(
-            f"cannot write the run folder {folder.parent}: {error.strerror}; choose another --run-dir"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise UserError(
-            f"another orchestration is working in {folder.parent}; wait for it or choose another"
-        ) from error
-    try:
-        yield folder
-    finally:
-        os.close(lock)

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 from ups.core.errors import UserError
+from ups.core.files import write_text
 
 
 def plain(value: Any) -> Any:
@@ -42,6 +42,4 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
 
 def rewrite_lines(path: Path, entries: list[dict[str, Any]]) -> None:
     """Replaces the log as a whole, atomically."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-    os.replace(temporary, path)
+    write_text(path, "".join(json.dumps(entry) + "\n" for entry in entries), "training log")

@@ -154,7 +154,7 @@ def _attach(identity: RunIdentity, service: str) -> Any | None:
     try:
         _setup(identity.folder)
         return wandb.attach(identity.id)  # pyright: ignore[reportAttributeAccessIssue]
-    except Exception:
+    except Exception:  # wandb names no error for a service that has ended; the run is then continued by its id
         os.environ.pop("WANDB_SERVICE", None)
         if before not in (None, service):
             os.environ["WANDB_SERVICE"] = str(before)

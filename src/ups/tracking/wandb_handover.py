@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from dataclasses import asdict
 from pathlib import Path
 
 from ups.core.errors import UserError
+from ups.core.files import write_text
 from ups.tracking.wandb_client import RunIdentity
 
 
@@ -26,13 +26,9 @@ class HandOver:
 
     def write_to(self, path: Path) -> None:
         """Writes `path` now and whenever something changes."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with self._lock:
-                self._files.append(path.absolute())
-                self._write(path)
-        except OSError as error:
-            raise UserError(f"cannot write the W&B context {path}: {error.strerror}") from error
+        with self._lock:
+            self._files.append(path.absolute())
+            self._write(path)
 
     def watch(self, path: Path) -> None:
         """Writes `path` once something changes."""
@@ -49,9 +45,7 @@ class HandOver:
     def _write(self, path: Path) -> None:
         run = self.identity
         fields = {**asdict(run), "folder": str(run.folder.absolute())} if run else {"mode": "disabled"}
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(json.dumps({**fields, "service": self.service}, indent=1) + "\n")
-        os.replace(temporary, path)
+        write_text(path, json.dumps({**fields, "service": self.service}, indent=1) + "\n", "W&B context")
 
 
 def read_handover(path: Path) -> tuple[RunIdentity | None, str | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,25 +11,18 @@ from typing import Any
 import torch
 
 from ups.core.errors import UserError
+from ups.core.files import replacing
 
 FORMAT = 1
 
 
 def save(payload: Mapping[str, Any], path: Path) -> None:
     """Writes to a temporary file, syncs and renames, so a reader or a crash never meets half a checkpoint."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            torch.save({"format": FORMAT, **payload}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
-        raise UserError(
-            f"cannot write the checkpoint {path}: {_reason(error)}; what was saved before is untouched"
-        ) from error
+    with replacing(path, "checkpoint") as part:
+        try:
+            torch.save({"format": FORMAT, **payload}, part)
+        except RuntimeError as error:  # how torch reports a full disk
+            raise OSError(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:

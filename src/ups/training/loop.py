@@ -25,6 +25,7 @@ from ups.training.progress import ProgressBar
 from ups.training.settings import StageSettings, TrainingSettings
 from ups.training.signals import StopRequest
 from ups.training.stage import Log, Progress, Stage
+from ups.training.stage_files import StageFiles
 from ups.training.tally import Tally
 
 
@@ -41,8 +42,8 @@ class Trainer:
         seed: int,
         device: torch.device,
     ):
-        self.stage, self.settings, self.training, self.folder, self.log = stage, settings, training, folder, log
-        self.seed, self.device = seed, device
+        self.stage, self.settings, self.training, self.log = stage, settings, training, log
+        self.files, self.seed, self.device = StageFiles(stage, folder), seed, device
         self.model = stage.model.to(device)
         self.average = Average(self.model, training.ema_decay) if training.ema_decay else None
         self.optimizers = build_optimizers(self.model, settings.optimizer)
@@ -51,14 +52,13 @@ class Trainer:
         self.accum = training.accum_steps
         self.epoch_steps = math.ceil(stage.steps_per_epoch / self.accum)
         self.stop = StopRequest()
-        self.resume_path = folder / f"{stage.stem}_resume.pt"
 
     # -- state ---------------------------------------------------------------------------------------------------------
     def restore(self) -> None:
         """Goes on from the resume state if there is one."""
-        saved = resumable(self.stage, self.folder)
+        saved = self.files.read_resume()
         if saved is not None:
-            checkpoint.load_state(self.model, saved, self.resume_path)
+            checkpoint.load_state(self.model, saved, self.files.resume)
             if self.average:
                 self.average.module.load_state_dict(saved["average"])
             for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
@@ -71,33 +71,17 @@ class Trainer:
 
     def save_resume(self) -> None:
         """Everything that is needed to go on."""
-        payload = {
-            "kind": "resume",
-            "stage": self.stage.name,
-            "fingerprint": self.stage.fingerprint,
+        state = {
             "state": self.model.state_dict(),
             "average": self.average.module.state_dict() if self.average else None,
             "optimizers": [o.state_dict() for o in self.optimizers],
             "scaler": self.precision.scaler.state_dict(),
-            "tally": self.tally.to_dict(),
         }
-        checkpoint.save(payload, self.resume_path)
+        self.files.save_resume(self.tally, state)
 
     def save_weights(self, name: str) -> None:
         """The weights, and their average beside them, as users load them."""
-        t = self.tally
-        common = {
-            "kind": self.stage.name,
-            "fingerprint": self.stage.fingerprint,
-            "epoch": t.epoch,
-            "step": t.step,
-            "score": t.best_score,
-            "train_seconds": t.seconds,
-            **self.stage.payload,
-        }
-        checkpoint.save({**common, "state": self.model.state_dict()}, self.folder / f"{name}.pt")
-        if self.average:
-            checkpoint.save({**common, "state": self.average.module.state_dict()}, self.folder / f"{name}_ema.pt")
+        self.files.save_weights(name, self.tally, self.model, self.average.module if self.average else None)
 
     # -- steps ---------------------------------------------------------------------------------------------------------
     @property
@@ -184,7 +168,7 @@ class Trainer:
             raise UserError(
                 f"stage {self.stage.name}: {bad} stopped being finite in epoch {self.tally.epoch + 1}; "
                 f"lower stages.{self.stage.name}.optimizer.lr or set training.grad_clip "
-                f"(the last good state is {self.resume_path})"
+                f"(the last good state is {self.files.resume})"
             )
 
     def finish_epoch(self, sums: dict[str, float], seconds: float, bar: ProgressBar) -> None:
@@ -268,34 +252,9 @@ class Trainer:
                     raise Stopped(
                         f"stopped after stage {self.stage.name}; run the same command again", self.stop.signum
                     )
-            self.record_seconds()
-        return self.best()
-
-    def record_seconds(self) -> None:
-        """Writes the whole stage's training time into the best weights, whichever epoch they are of."""
-        for suffix in ("", "_ema"):
-            path = self.folder / f"{self.stage.stem}{suffix}.pt"
-            if path.exists():
-                payload = checkpoint.load(path)
-                checkpoint.save({**payload, "train_seconds": self.tally.seconds}, path)
-
-    def best(self) -> nn.Module:
-        """The averaged weights (else the weights) of the best epoch."""
-        path = self.folder / f"{self.stage.stem}{'_ema' if self.average else ''}.pt"
-        if not path.exists():
-            raise UserError(f"stage {self.stage.name} is recorded as begun in {self.folder}, but {path} is missing")
-        checkpoint.load_state(self.model, checkpoint.load(path), path)
+            self.files.record_seconds(self.tally.seconds)
+        self.files.load_best(self.model, self.average is not None)
         return self.model.eval()
-
-
-def resumable(stage: Stage, folder: Path) -> dict[str, Any] | None:
-    """The resume state of a stage, or None; raises UserError if it was made with other settings or data."""
-    path = folder / f"{stage.stem}_resume.pt"
-    if not path.exists():
-        return None
-    saved = checkpoint.load(path)
-    checkpoint.check_fingerprint(saved, stage.fingerprint, path)
-    return saved
 
 
 def fit(

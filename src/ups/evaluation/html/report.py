@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ups.core.files import write_text
 from ups.evaluation.health import findings
 from ups.evaluation.html.curves import curves, is_model, training
 from ups.evaluation.html.embedded_fields import embedded_fields
@@ -71,7 +71,7 @@ def write_report(folder: Path, metrics: Mapping[str, Any], config_text: str, log
         script="\n".join(_resource(script) for script in SCRIPTS),
         data=json_in_html(drawn),
     )
-    return _replace(folder / "report.html", page)
+    return write_text(folder / "report.html", page, "report")
 
 
 def json_in_html(value: Any) -> str:
@@ -114,10 +114,8 @@ def _scores(metrics: Mapping[str, Any]) -> list[float | None]:
 
 
 def _grad_clip(config_text: str) -> float | None:
-    """`training.grad_clip` of a config."""
-    config = yaml.safe_load(config_text)
-    section = config.get("training") if isinstance(config, dict) else None
-    return section.get("grad_clip") if isinstance(section, dict) else None
+    """`training.grad_clip` of a resolved config."""
+    return yaml.safe_load(config_text)["training"]["grad_clip"]
 
 
 def _colours(name: str) -> str:
@@ -130,13 +128,3 @@ def _colours(name: str) -> str:
 
 def _resource(name: str) -> str:
     return (files("ups.evaluation.html") / name).read_text(encoding="utf-8")
-
-
-def _replace(path: Path, text: str) -> Path:
-    """Write under a temporary name, sync and rename."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    return partial.replace(path)

@@ -1,0 +1,74 @@
+"""The files of a stage: its resume state, and its weights as users load them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ups.core.errors import UserError
+from ups.training import checkpoint
+from ups.training.stage import Stage
+from ups.training.tally import Tally
+
+
+@dataclass(frozen=True)
+class StageFiles:
+    """Where a stage's state lies.
+
+    Attributes:
+        stage: The stage.
+        folder: The run's `checkpoints/`.
+    """
+
+    stage: Stage
+    folder: Path
+
+    @property
+    def resume(self) -> Path:
+        """The resume state."""
+        return self.folder / f"{self.stage.stem}_resume.pt"
+
+    def read_resume(self) -> dict[str, Any] | None:
+        """The resume state, or None; raises UserError if it was made with other settings or data."""
+        if not self.resume.exists():
+            return None
+        saved = checkpoint.load(self.resume)
+        checkpoint.check_fingerprint(saved, self.stage.fingerprint, self.resume)
+        return saved
+
+    def save_resume(self, tally: Tally, state: dict[str, Any]) -> None:
+        """Everything that is needed to go on."""
+        common = {"kind": "resume", "stage": self.stage.name, "fingerprint": self.stage.fingerprint}
+        checkpoint.save({**common, **state, "tally": tally.to_dict()}, self.resume)
+
+    def save_weights(self, name: str, tally: Tally, model: nn.Module, average: nn.Module | None) -> None:
+        """The weights, and their average beside them, as users load them."""
+        common = {
+            "kind": self.stage.name,
+            "fingerprint": self.stage.fingerprint,
+            "epoch": tally.epoch,
+            "step": tally.step,
+            "score": tally.best_score,
+            "train_seconds": tally.seconds,
+            **self.stage.payload,
+        }
+        checkpoint.save({**common, "state": model.state_dict()}, self.folder / f"{name}.pt")
+        if average:
+            checkpoint.save({**common, "state": average.state_dict()}, self.folder / f"{name}_ema.pt")
+
+    def record_seconds(self, seconds: float) -> None:
+        """Writes the whole stage's training time into the best weights, whichever epoch they are of."""
+        for suffix in ("", "_ema"):
+            path = self.folder / f"{self.stage.stem}{suffix}.pt"
+            if path.exists():
+                checkpoint.save({**checkpoint.load(path), "train_seconds": seconds}, path)
+
+    def load_best(self, model: nn.Module, averaged: bool) -> None:
+        """Puts the (averaged) weights of the best epoch into `model`."""
+        path = self.folder / f"{self.stage.stem}{'_ema' if averaged else ''}.pt"
+        if not path.exists():
+            raise UserError(f"stage {self.stage.name} is recorded as begun in {self.folder}, but {path} is missing")
+        checkpoint.load_state(model, checkpoint.load(path), path)
