@@ -86,6 +86,24 @@ def test_a_run_killed_at_any_step_ends_with_the_same_bits(
     assert timeless[0] == timeless[1]
 
 
+@pytest.mark.parametrize("accum", [1, 2])
+def test_a_run_killed_between_the_last_step_of_an_epoch_and_its_end_goes_on_with_the_next_epoch(
+    tmp_path: Path, accum: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = TrainingSettings(checkpoint_seconds=1e-6, accum_steps=accum)
+    expected = fit(stage(noise=0.1), settings(3), training, tmp_path / "whole", Memory())
+
+    def strike(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "finish_epoch", strike)
+        with pytest.raises(Killed):
+            fit(stage(noise=0.1), settings(3), training, tmp_path / "killed", Memory())
+    result = fit(stage(noise=0.1), settings(3), training, tmp_path / "killed", Memory())
+    assert torch.equal(weights(result), weights(expected))
+
+
 def test_a_signal_saves_and_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = fit(stage(noise=0.1), settings(), TrainingSettings(), tmp_path / "whole", Memory())
     original = Trainer.optimizer_step

@@ -41,7 +41,7 @@ class Memory:
 
 
 def stage(batch: int = 8, samples: int = 40, scores: list[float] | None = None, noise: float = 0.0) -> Stage:
-    """40 samples in batches of `batch`; `scores` replaces the held-out error."""
+    """40 samples in batches of `batch`, in another order in every epoch; `scores` replaces the held-out error."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(samples, 20, generator=generator)
     y = x.roll(1, 1)
@@ -52,8 +52,9 @@ def stage(batch: int = 8, samples: int = 40, scores: list[float] | None = None, 
 
     def batches(step: int) -> Iterator[Points]:
         while True:
-            i = step % per_epoch * batch
-            yield Points(x[i : i + batch], y[i : i + batch])
+            epoch, i = step // per_epoch, step % per_epoch * batch
+            visit = torch.randperm(samples, generator=torch.Generator().manual_seed(epoch))[i : i + batch]
+            yield Points(x[visit], y[visit])
             step += 1
 
     def loss(model: nn.Module, points: Points, progress: Progress) -> dict[str, Tensor]:

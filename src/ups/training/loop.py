@@ -90,6 +90,13 @@ class Trainer:
         epoch = self.tally.step / self.epoch_steps
         return Progress(self.tally.step, epoch, epoch / self.settings.epochs)
 
+    @property
+    def next_batch(self) -> int:
+        """The micro-batch to go on from; that of the next epoch if all of this one's are used and it is not closed."""
+        done = self.tally.step - self.tally.epoch * self.epoch_steps
+        per_epoch = self.stage.steps_per_epoch
+        return self.tally.epoch * per_epoch + min(done * self.accum, per_epoch)
+
     def set_rate(self) -> float:
         """Sets and returns this step's learning rate."""
         t = self.tally
@@ -237,9 +244,7 @@ class Trainer:
             compiled = self.training.compile if self.settings.compile is None else self.settings.compile
             if compiled:
                 self.model.compile(mode=self.training.compile_mode)
-            batches = self.stage.batches(
-                self.tally.epoch * self.stage.steps_per_epoch + (self.tally.step % self.epoch_steps) * self.accum
-            )
+            batches = self.stage.batches(self.next_batch)
             with (
                 ProgressBar(self.stage.name, self.settings.epochs, self.epoch_steps, self.tally.step) as bar,
                 self.stop.listening(),
