@@ -1,6 +1,6 @@
 """Settings of an evaluation: what is rolled out, how often it is sampled, and how much of it is kept."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ class EvaluationSettings(Settings):
 
     enabled: bool = True
     """Evaluates after training."""
+    baselines: tuple[Literal["fno", "unet"], ...] = ()
+    """Other models that are trained on the same data for as long as everything that the operator uses, one row each:
+    `fno` the Fourier neural operator (needs the extra `bench`), `unet` a U-Net. Doubles the time of a run."""
     context: int = Field(default=1, ge=1)
     """Given frames at the start of every trajectory: the free rollout starts from the last, none of them is scored."""
     also_context: tuple[Annotated[int, Field(ge=1)], ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -87,6 +87,16 @@ class TrainingSettings(LossWeights):
     """Longest time between two saves of the resume state."""
     log_path: str = "reports/training_log.jsonl"
     """The JSONL log, relative to the run folder."""
+
+    def loading(self, stage: StageSettings, seed: int, in_memory: bool, cuda: bool) -> dict[str, Any]:
+        """How the batches of a stage are drawn and read, as options of the loaders."""
+        return {
+            "seed": seed,
+            "steps_per_epoch": stage.steps_per_epoch or self.steps_per_epoch,
+            "workers": 0 if in_memory else self.num_workers,
+            "prefetch": self.prefetch_factor,
+            "pin": self.pin_memory and cuda,
+        }
 
 
 class StageSettings(Settings):
