@@ -139,16 +139,17 @@ def memory(place: Place) -> str:
 
 def data(place: Place) -> str:
     """What was generated."""
+    found = sorted(records(place, "data"), key=lambda r: (r["settings"]["problem"], r["settings"]["split"]))
     rows = [
         [
-            r["settings"]["problem"],
-            "already there" if r["seconds_per_trajectory"] is None else number(1e3 * r["seconds_per_trajectory"]),
-            number(r["refinement_error"]),
-            ", ".join(f"{part['trajectories']:,}" for part in r["data"]["splits"].values()),
+            f"{r['settings']['problem']}, {r['settings']['split']}",
+            f"{r['settings']['trajectories']:,}",
+            number(1e3 * r["seconds_per_trajectory"]),
+            "" if r["refinement_error"] is None else number(r["refinement_error"]),
         ]
-        for r in records(place, "data")
+        for r in found
     ]
-    heads = ("problem", "ms a trajectory", "nRMSE against twice the points", "trajectories: train, validation, test")
+    heads = ("problem and split", "trajectories", "ms for each", "nRMSE against twice the points and half the step")
     return section("Data", table(heads, rows)) if rows else ""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import cost_sections, peer_sections, pictures
 from bench.cells import records
-from bench.scale import Place
+from bench.scale import SHORT, Place
 
 BENCHES = ("data", "tuning", "peers", "stages", "classical", "speed", "growth", "memory")
 SECTIONS: Sequence[Callable[[Place], str]] = (
@@ -53,12 +53,14 @@ def setup(place: Place) -> str:
     found = [record["machine"] for bench in BENCHES for record in records(place, bench)]
     if not found:
         return "No results are there yet."
+    small = any(record["settings"]["scale"] == "short" for record in records(place, "peers"))
     machines = {f"{m['cpu']}, {m['cores']} cores, Python {m['python']}": m["versions"] for m in found}
     lines = [
         f"Measured on {name}, one thread, with {', '.join(f'{package} {v}' for package, v in versions.items())}."
         for name, versions in machines.items()
     ]
-    return "\n\n".join([*lines, cost_sections.duration(place)])
+    short = f"**A small look: a minute of training lasted {SHORT.minute:g} s.**" if small else ""
+    return "\n\n".join(filter(None, [*lines, cost_sections.duration(place), short]))
 
 
 def write_document(place: Place, target: Path) -> Path:

@@ -29,20 +29,25 @@ BATCHES, TOKENS = (8, 32, 128), (32, 64, 128, 256)
 
 def cells(scale: Scale) -> list[Cell]:
     """One cell for each figure."""
-    files = [("file", mb, mb, ()) for mb in scale.file_mb]
-    batches = [("batch", n, SMALLEST, (f"training.batch_size={n}",)) for n in BATCHES]
-    tokens = [("tokens", n, SMALLEST, (f"latent.tokens={n}", "operator.pdet.spectral_modes=16")) for n in TOKENS]
+    measured = [("file", mb, mb, ups()) for mb in scale.file_mb]
+    measured += [("batch", n, SMALLEST, ups(f"training.batch_size={n}")) for n in BATCHES]
+    measured += [("tokens", n, SMALLEST, ups(f"latent.tokens={n}", "operator.pdet.spectral_modes=16")) for n in TOKENS]
     return [
         Cell(
             "memory",
             f"{what}-{value}",
             Phase.ALONE,
-            {"what": what, "value": value, "file_mb": mb, "overrides": list(overrides)},
-            partial(_measure, mb, replace(CONTENDERS["ups"], overrides=overrides)),
+            {"what": what, "value": value, "file_mb": mb, "setup": contender.settings()},
+            partial(_measure, mb, contender),
             20,
         )
-        for what, value, mb, overrides in (*files, *batches, *tokens)
+        for what, value, mb, contender in measured
     ]
+
+
+def ups(*overrides: str) -> Contender:
+    """UPS with changes to bench/ups.yaml."""
+    return replace(CONTENDERS["ups"], overrides=overrides)
 
 
 def waves(path: Path, megabytes: int) -> Path:

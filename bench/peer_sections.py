@@ -32,6 +32,7 @@ HEADS = (
     "ms/step",
     "training",
     "weights",
+    "field / latent",
 )
 TARGETS = {"error": 1 / 3, "correlation": 1.3, "latent": 1.2, "compressed": 1.1}
 """UPS over FNO in error, at most; in correlation time on Kuramoto-Sivashinsky, at least; the rollout in latent space
@@ -44,7 +45,7 @@ def equal_time(place: Place) -> str:
     parts = [
         "Free rollouts are scored on all frames after the given one, single steps from every true frame, as "
         "[nRMSE](evaluation.md#deterministic-metrics): the mean over seeds, and their range. "
-        f"{MINUTES:g} minutes of training."
+        f"{MINUTES:g} minutes of training. The last column is the size of a field over that of its latent."
     ]
     for problem in dict.fromkeys(r.problem for r in found):
         trained = [r for r in chosen(found, problem=problem, minutes=MINUTES) if r.trajectories == _most(found)]
@@ -60,16 +61,16 @@ def _most(found: Sequence[Result]) -> int:
 
 def _persistence(place: Place, problem: str) -> list[list[str]]:
     held = [r for r in records(place, "classical") if r["settings"]["problem"] == problem]
-    return [_cells("persistence", [r["scores"]["persistence"]]) for r in held]
+    return [[*_cells("persistence", [r["scores"]["persistence"]]), "–"] for r in held]
 
 
 def _rows(name: str, own: Sequence[Result]) -> list[list[str]]:
     rows = [_cells(name, [r.scores[MODEL] for r in own])]
     if all(r.has_latent for r in own):
-        compression = own[0].training["compression"]
-        label = f"{name}, in latent space ({compression:g} numbers of a field for one of a latent)"
-        rows.append(_cells(label, [r.scores[LATENT] for r in own]))
-    return rows
+        rows.append(_cells(f"{name}, in latent space", [r.scores[LATENT] for r in own]))
+        size = f"{own[0].training['compression']:g}"
+        return [[*row, size] for row in rows]
+    return [[*row, "–"] for row in rows]
 
 
 def _cells(name: str, scores: Sequence[Any]) -> list[str]:

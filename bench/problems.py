@@ -7,7 +7,7 @@ smaller training split is the start of the larger one, with the same validation 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,22 +27,22 @@ class Problem:
 
     Attributes:
         task: Key of `ups.data.tasks.TASKS`.
-        params: PDE parameters.
         tuned_on: The problem whose learning rates it takes.
-        seconds: About how long its generation takes.
+        params: PDE parameters.
+        seconds: About how long the generation of one trajectory takes.
     """
 
     task: str
     tuned_on: str
-    params: dict[str, float] = field(default_factory=dict)
-    seconds: float = 30.0
+    params: dict[str, float]
+    seconds: float
 
 
 PROBLEMS = {
-    "burgers-0.001": Problem("burgers1d", "burgers-0.001", {"Nu": 0.001}, 320.0),
-    "burgers-0.01": Problem("burgers1d", "burgers-0.001", {"Nu": 0.01}, 60.0),
-    "advection": Problem("advection1d", "burgers-0.001", {"beta": 0.4}),
-    "ks": Problem("ks1d", "ks"),
+    "burgers-0.001": Problem("burgers1d", "burgers-0.001", {"Nu": 0.001}, 0.47),
+    "burgers-0.01": Problem("burgers1d", "burgers-0.001", {"Nu": 0.01}, 0.06),
+    "advection": Problem("advection1d", "burgers-0.001", {"beta": 0.4}, 0.01),
+    "ks": Problem("ks1d", "ks", {}, 0.08),
 }
 SPLIT_OF_FEWER = "burgers-0.001"
 """The problem that is also trained on with fewer trajectories."""
@@ -67,17 +67,18 @@ def opened(place: Place, problem: str, scale: Scale, trajectories: int | None = 
 
 
 def cells(scale: Scale) -> list[Cell]:
-    """Generates every data set."""
+    """Generates every file."""
     return [
         Cell(
             "data",
-            name,
+            f"{problem}_{split}_{trajectories}",
             Phase.DATA,
-            {"problem": name, "splits": sizes(name, scale), **generation(name, "train", scale.train).model_dump()},
-            partial(_generate, name, scale),
-            PROBLEMS[name].seconds,
+            {"problem": problem, "split": split, **generation(problem, split, trajectories).model_dump(mode="json")},
+            partial(_generate, problem, split, trajectories),
+            15 + PROBLEMS[problem].seconds * trajectories,
         )
-        for name in scale.problems
+        for problem in scale.problems
+        for split, trajectories in sizes(problem, scale)
     ]
 
 
@@ -88,16 +89,12 @@ def sizes(problem: str, scale: Scale) -> list[tuple[str, int]]:
     return splits + [("train", n) for n in fewer]
 
 
-def _generate(problem: str, scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
-    """Files that are missing, the time of the training split, and the error against twice the points."""
-    seconds = None
-    for split, n in sizes(problem, scale):
-        path = split_file(place, problem, split, n)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            began = time.perf_counter()
-            generate(generation(problem, split, n), path)
-            seconds = seconds or (time.perf_counter() - began) / n
-    error = refinement_error(generation(problem, "test", scale.test))
-    data = opened(place, problem, scale)
-    return {"seconds_per_trajectory": seconds, "refinement_error": error, "data": data.describe()}
+def _generate(problem: str, split: str, trajectories: int, place: Place, folder: Path) -> dict[str, Any]:
+    """A file, the time of one of its trajectories, and for the test split the error against twice the points."""
+    settings, path = generation(problem, split, trajectories), split_file(place, problem, split, trajectories)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    generate(settings, path)
+    seconds = (time.perf_counter() - began) / trajectories
+    error = refinement_error(settings) if split == "test" else None
+    return {"seconds_per_trajectory": seconds, "refinement_error": error}

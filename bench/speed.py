@@ -47,15 +47,17 @@ FORECAST = 10
 def cells(scale: Scale) -> list[Cell]:
     """One cell for each question."""
     work = {
-        "training": partial(_training, scale),
-        "compilation and precision": partial(_variants, scale),
-        "rollout": partial(_rollout, scale),
-        "start": partial(_start, scale),
+        "training": (_training, 60),
+        "compilation and precision": (_variants, 180),
+        "rollout": (_rollout, 60),
+        "start": (_start, 30),
     }
     settings = {"scale": scale.name, "repeats": scale.repeats, "setup": CONTENDERS["ups"].settings()}
     return [
-        Cell("speed", name.replace(" ", "-"), Phase.ALONE, {"what": name, **settings}, function, 60)
-        for name, function in work.items()
+        Cell(
+            "speed", name.replace(" ", "-"), Phase.ALONE, {"what": name, **settings}, partial(function, scale), seconds
+        )
+        for name, (function, seconds) in work.items()
     ]
 
 

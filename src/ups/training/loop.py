@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ups.core.errors import Stopped, UserError
 from ups.training import checkpoint
+from ups.training.clipping import clip_gradients
 from ups.training.ema import Average
 from ups.training.optim import build_optimizers, learning_rate
 from ups.training.precision import Precision
@@ -140,7 +141,7 @@ class Trainer:
                     self.tally.counts[name] = self.tally.counts.get(name, 0.0) + weight * total
         for optimizer in self.optimizers:
             self.precision.scaler.unscale_(optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.grad_clip or math.inf)
+        norm = clip_gradients(self.model.parameters(), self.training.grad_clip or math.inf)
         for optimizer in self.optimizers:
             self.precision.scaler.step(optimizer)
             optimizer.zero_grad(set_to_none=True)
