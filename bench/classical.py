@@ -33,7 +33,7 @@ def cells(scale: Scale) -> list[Cell]:
             Phase.ALONE,
             {"problem": problem, "coarser": list(COARSER), "steps": list(STEPS), "scale": scale.name},
             partial(_sweep, problem, scale),
-            60,
+            120,
         )
         for problem in scale.problems
     ]

@@ -116,12 +116,9 @@ def train(contender: Contender, data: Dataset, seconds: float, seed: int, folder
 
     The time of an autoencoder stage, where there is one, is taken from that of UPS.
     """
-    weights, log, first = (
-        folder / "checkpoints",
-        TrainingLogger(folder / "log.jsonl"),
-        contender.config.stages.autoencoder,
-    )
+    weights, log = folder / "checkpoints", TrainingLogger(folder / "log.jsonl")
     weights.mkdir(parents=True, exist_ok=True)
+    first = contender.config.stages.autoencoder
     if contender.peer is None and first.epochs:
         context = contender.context(data, seed, weights)
         fit(autoencoder.build(context), first, contender.training, weights, log, seed=seed)

@@ -113,6 +113,15 @@ def test_every_stage_and_both_evaluations_are_estimated_and_nothing_is_left(tmp_
     assert not (tmp_path / "scratch").exists() and not plan.folder.exists()
 
 
+def test_a_baseline_takes_as_long_as_what_the_operator_uses(tmp_path: Path) -> None:
+    plan = resolve(Options(waves(tmp_path), overrides=("evaluation.baselines=[unet]",)))
+    data = open_dataset(plan.config.data)
+    found = estimate(plan, lambda: data, tmp_path / "scratch")
+    assert found.baseline_seconds == pytest.approx(found.training_seconds)
+    evaluations = sum(part.seconds for part in found.evaluations.values())
+    assert found.seconds == pytest.approx(2 * found.training_seconds + found.data_seconds + evaluations)
+
+
 def test_only_what_will_be_done_is_estimated(tmp_path: Path) -> None:
     path = waves(tmp_path)
     for flags, stages, evaluations in (

@@ -16,8 +16,6 @@ STEADY_BASE = "operator@T"
 """The operator's long rollout, scored on the last frame alone and so comparable with no row above it."""
 BUILT_ON = {
     "operator": "persistence",
-    "fno": "persistence",
-    "unet": "persistence",
     "diffusion": "operator",
     "crps": "operator",
     "regression": "operator",

@@ -1,10 +1,11 @@
 """Settings of an evaluation: what is rolled out, how often it is sampled, and how much of it is kept."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from ups.core.settings import Settings
+from ups.peers.settings import PeerName
 
 
 class EvaluationSettings(Settings):
@@ -15,7 +16,7 @@ class EvaluationSettings(Settings):
 
     enabled: bool = True
     """Evaluates after training."""
-    baselines: tuple[Literal["fno", "unet"], ...] = ()
+    baselines: tuple[PeerName, ...] = ()
     """Other models that are trained on the same data for as long as everything that the operator uses, one row each:
     `fno` the Fourier neural operator (needs the extra `bench`), `unet` a U-Net. Doubles the time of a run."""
     context: int = Field(default=1, ge=1)

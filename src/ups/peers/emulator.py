@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ups.peers.one_step import ResidualForecaster
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class PeerEmulator:
@@ -24,7 +26,7 @@ class PeerEmulator:
     model: ResidualForecaster
     train_seconds: float
     batch: int = 64
-    device: torch.device = torch.device("cpu")  # noqa: RUF009
+    device: torch.device = CPU
     evaluations: float = 1.0
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ from ups.training.optim import OptimizerSettings, SchedulerSettings
 from ups.training.settings import StageSettings, TrainingSettings
 
 PeerName = Literal["fno", "unet"]
+PEERS: tuple[PeerName, ...] = get_args(PeerName)
+"""Names of the peers, and of their rows in an evaluation."""
 
 
 class PeerSettings(Settings):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ups.data.dataset import Dataset
 from ups.data.latent_pairs import Windows, build_field_loader, shiftable_axes
-from ups.peers.emulator import PeerEmulator
+from ups.peers.emulator import CPU, PeerEmulator
 from ups.peers.fno import fno
 from ups.peers.one_step import ResidualForecaster, change_std
 from ups.peers.settings import PeerSettings
@@ -51,7 +51,7 @@ class PeerRun:
     folder: Path
     validation_trajectories: int = 32
     seed: int = 0
-    device: torch.device = torch.device("cpu")  # noqa: RUF009
+    device: torch.device = CPU
 
     @property
     def training(self) -> TrainingSettings:
