@@ -9,10 +9,13 @@ from bench.cells import records
 from bench.contenders import LATENT
 from bench.peer_sections import NAMES
 from bench.peers import MINUTES
-from bench.results import MODEL, chosen, results
+from bench.results import MODEL, chosen, results, whole
 from bench.scale import Place
 from bench.tables import number, section, table
 from ups.evaluation.breakeven import SolverRun, break_even
+
+ROLLED = {**NAMES, f"ups ({LATENT})": "UPS, in latent space"}
+"""Names of what is rolled out."""
 
 
 def ablations(place: Place) -> str:
@@ -47,7 +50,7 @@ def ablations(place: Place) -> str:
 
 def classical(place: Place) -> str:
     """The solver on coarser grids, and after how many forecasts a model has paid against it."""
-    trained, parts = results(place), []
+    trained, parts = whole(results(place)), []
     for record in records(place, "classical"):
         problem = record["settings"]["problem"]
         finite = [run for run in record["runs"] if run["nrmse"] is not None]
@@ -91,11 +94,10 @@ def speed(place: Place) -> str:
                 number(m["samples_per_second"]),
                 f"{100 * m['overhead']:.1f} %",
                 number(m["gflops"]),
-                f"{m['parameters']:,}",
             ]
             for name, m in record["models"].items()
         ]
-        heads = ("training", "steps/s", "samples/s", "outside forward, backward, optimizer", "GFLOP/s", "weights")
+        heads = ("training", "steps/s", "samples/s", "outside forward, backward, optimizer", "GFLOP/s")
         peak = f"A product of two matrices of 1,024 rows reaches {number(record['matmul_gflops'])} GFLOP/s here"
         parts.append(f"{table(heads, rows)}\n\n{peak}; Fourier transforms are not counted.")
     if "compilation and precision" in found:
@@ -104,11 +106,11 @@ def speed(place: Place) -> str:
     if "rollout" in found:
         times = found["rollout"]["ms_per_trajectory_step"]
         batches = list(next(iter(times.values())))
-        rows = [[name, *(number(by_batch[b]) for b in batches)] for name, by_batch in times.items()]
+        rows = [[ROLLED[name], *(number(by_batch[b]) for b in batches)] for name, by_batch in times.items()]
         heads = ("rollout, ms for one step of one trajectory", *(f"{b} at once" for b in batches))
         parts.append(table(heads, rows))
     if "start" in found:
-        parts.append(f"`ups --help` takes {number(found['start']['seconds'])} s from start to end.")
+        parts.append(f"`ups --help` takes {number(found['start']['help_seconds'])} s from start to end.")
     return section("Speed", *parts)
 
 

@@ -10,7 +10,7 @@ from bench.cells import records
 from bench.contenders import LATENT
 from bench.peers import FURTHER, MINUTES, SMALL_LATENTS
 from bench.problems import SPLIT_OF_FEWER
-from bench.results import MODEL, Result, chosen, paired, results
+from bench.results import MODEL, Result, chosen, paired, results, whole
 from bench.scale import Place
 from bench.tables import number, over_seeds, section, table
 
@@ -48,15 +48,10 @@ def equal_time(place: Place) -> str:
         f"{MINUTES:g} minutes of training. The last column is the size of a field over that of its latent."
     ]
     for problem in dict.fromkeys(r.problem for r in found):
-        trained = [r for r in chosen(found, problem=problem, minutes=MINUTES) if r.trajectories == _most(found)]
+        trained = chosen(whole(found), problem=problem, minutes=MINUTES)
         rows = [row for name in NAMES if (own := chosen(trained, model=name)) for row in _rows(NAMES[name], own)]
         parts.append(f"### {problem}\n\n{table(HEADS, [*_persistence(place, problem), *rows])}")
     return section("At equal time", *parts) if found else ""
-
-
-def _most(found: Sequence[Result]) -> int:
-    """Trajectories of the whole training split."""
-    return max(r.trajectories for r in found)
 
 
 def _persistence(place: Place, problem: str) -> list[list[str]]:
@@ -105,7 +100,7 @@ def targets(place: Place) -> str:
     found = results(place)
     if not found:
         return ""
-    main = [r for r in chosen(found, minutes=MINUTES) if r.trajectories == _most(found)]
+    main = chosen(whole(found), minutes=MINUTES)
     rows: list[list[str]] = []
     for problem in dict.fromkeys(r.problem for r in main):
         ups = chosen(main, problem=problem, model="ups")
@@ -141,13 +136,12 @@ def _verdict(title: str, ratios: Sequence[float | None], aim: float, at_least: b
 
 def budgets(place: Place) -> str:
     """Error against training time."""
-    found = [r for r in chosen(results(place), problem=SPLIT_OF_FEWER) if r.model in FURTHER]
-    whole = [r for r in found if r.trajectories == _most(found)] if found else []
-    times = sorted({r.minutes for r in whole})
+    found = [r for r in chosen(whole(results(place)), problem=SPLIT_OF_FEWER) if r.model in FURTHER]
+    times = sorted({r.minutes for r in found})
     rows = [
         [
             f"{NAMES[name]}{space}",
-            *(over_seeds([r.error(row) for r in chosen(whole, model=name, minutes=m)]) for m in times),
+            *(over_seeds([r.error(row) for r in chosen(found, model=name, minutes=m)]) for m in times),
         ]
         for name, row, space in (("ups", MODEL, ""), ("ups", LATENT, ", in latent space"), ("fno", MODEL, ""))
     ]

@@ -9,21 +9,23 @@ from bench.contenders import LATENT
 from bench.peer_sections import NAMES
 from bench.peers import MINUTES
 from bench.problems import SPLIT_OF_FEWER
-from bench.results import MODEL, chosen, results
+from bench.results import MODEL, chosen, results, whole
 from bench.scale import Place
 from ups.evaluation.plot_scores import line_style
 from ups.evaluation.plots import figure, legend_below
 
+BLOWN_UP = 10.0
+"""Error beyond which a run of the solver is not drawn."""
+
 
 def training_time(place: Place, path: Path) -> None:
     """Error against training time, a point for each seed."""
-    found = chosen(results(place), problem=SPLIT_OF_FEWER)
-    most = max((r.trajectories for r in found), default=0)
+    found = chosen(whole(results(place)), problem=SPLIT_OF_FEWER)
     with figure(path, 7, 4.5) as canvas:
         axis = canvas.subplots()
         curves = (("ups", MODEL, "UPS"), ("ups", LATENT, "UPS, in latent space"), ("fno", MODEL, "FNO"))
         for index, (model, row, label) in enumerate(curves):
-            own = [r for r in chosen(found, model=model, trajectories=most) if r.error(row) is not None]
+            own = [r for r in chosen(found, model=model) if r.error(row) is not None]
             times, errors = [r.training["seconds"] / 60 for r in own], [r.error(row) for r in own]
             axis.plot(times, errors, "o", label=label, color=line_style(index)["color"])
         axis.set(xscale="log", yscale="log", xlabel="training time in minutes", ylabel="nRMSE of the free rollout")
@@ -33,12 +35,12 @@ def training_time(place: Place, path: Path) -> None:
 
 def solver_costs(place: Place, path: Path) -> None:
     """Error against the time of a forecast: the solver's runs and the models, one panel for each problem."""
-    swept, trained = records(place, "classical"), results(place)
+    swept, trained = records(place, "classical"), whole(results(place))
     with figure(path, 5.5 * max(1, len(swept)), 4.5) as canvas:
         panels = canvas.subplots(1, max(1, len(swept)), squeeze=False)[0]
         for axis, record in zip(panels, swept, strict=False):
             problem, frames = record["settings"]["problem"], record["data"]["frames"] - 1
-            runs = [run for run in record["runs"] if run["nrmse"] is not None]
+            runs = [run for run in record["runs"] if run["nrmse"] is not None and run["nrmse"] < BLOWN_UP]
             axis.plot([1e3 * r["seconds"] for r in runs], [r["nrmse"] for r in runs], ".", color="0.5", label="solver")
             for index, name in enumerate(NAMES):
                 own = [

@@ -56,6 +56,12 @@ def results(place: Place) -> list[Result]:
     return [Result.of(record) for record in records(place, "peers")]
 
 
+def whole(found: Sequence[Result]) -> list[Result]:
+    """Those that were trained on the whole training split."""
+    most = max((r.trajectories for r in found), default=0)
+    return [r for r in found if r.trajectories == most]
+
+
 def chosen(found: Sequence[Result], **wanted: Any) -> list[Result]:
     """Those with the wanted attributes, by seed."""
     fitting = [r for r in found if all(getattr(r, name) == value for name, value in wanted.items())]

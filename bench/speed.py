@@ -122,7 +122,6 @@ def _training(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
             "samples_per_second": batch * STEPS / seconds["loop"],
             "overhead": 1 - seconds["bare"] / seconds["loop"],
             "gflops": flops(trainer) * STEPS / seconds["bare"] / 1e9,
-            "parameters": sum(p.numel() for p in trainer.model.parameters()),
         }
     return {"models": found, "matmul_gflops": peak, "data": data.describe()}
 
@@ -170,4 +169,4 @@ def _start(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     """Seconds from the command `ups --help` to its end."""
     command = [sys.executable, "-c", "from ups.cli import main; main()", "--help"]
     work = partial(subprocess.run, command, check=True, capture_output=True)
-    return {"seconds": in_turn({"ups --help": work}, scale.repeats)["ups --help"]}
+    return {"help_seconds": in_turn({"ups --help": work}, scale.repeats)["ups --help"]}

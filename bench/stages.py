@@ -65,7 +65,7 @@ def cells(scale: Scale) -> list[Cell]:
             {"change": name, "overrides": list(overrides), "minutes": MINUTES, "seed": scale.seeds[0]}
             | {"scale": scale.name, "setup": Contender(usual, overrides=overrides).settings()},
             partial(_ablate, Contender(usual, overrides=overrides), scale),
-            MINUTES * scale.minute + 30,
+            MINUTES * scale.minute + 40,
         )
         for name, overrides in CHANGES.items()
     ]
