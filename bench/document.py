@@ -29,7 +29,7 @@ SECTIONS: Sequence[Callable[[Place], str]] = (
 )
 INTRODUCTION = """# Benchmarks
 
-`make bench-full` measures everything here (three and a half hours on two cores) and writes this page; `make bench` takes
+`make bench-full` measures everything here (3.5 hours on two cores) and writes this page; `make bench` takes
 minutes for a small look at every part, which says nothing about the models. What has a result in `bench/results` is not
 measured again.
 

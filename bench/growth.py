@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def _members(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     return {"ms_per_step": _milliseconds(works, scale)}
 
 
-def _milliseconds(works: dict[str, Callable[[], object]], scale: Scale) -> dict[str, float]:
+def _milliseconds(works: Mapping[str, Callable[[], object]], scale: Scale) -> dict[str, float]:
     return {name: 1e3 * seconds / FORECAST for name, seconds in in_turn(works, scale.repeats).items()}
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+from matplotlib.axes import Axes
 
 from bench.cells import records
 from bench.contenders import LATENT
@@ -25,9 +28,9 @@ def training_time(place: Place, path: Path) -> None:
         axis = canvas.subplots()
         curves = (("ups", MODEL, "UPS"), ("ups", LATENT, "UPS, in latent space"), ("fno", MODEL, "FNO"))
         for index, (model, row, label) in enumerate(curves):
-            own = [r for r in chosen(found, model=model) if r.error(row) is not None]
-            times, errors = [r.training["seconds"] / 60 for r in own], [r.error(row) for r in own]
-            axis.plot(times, errors, "o", label=label, color=line_style(index)["color"])
+            own = chosen(found, model=model)
+            points = [(r.training["seconds"] / 60, error) for r in own if (error := r.error(row)) is not None]
+            _plot(axis, points, label, index)
         axis.set(xscale="log", yscale="log", xlabel="training time in minutes", ylabel="nRMSE of the free rollout")
         axis.grid(True)
         legend_below(canvas, axis)
@@ -43,11 +46,9 @@ def solver_costs(place: Place, path: Path) -> None:
             runs = [run for run in record["runs"] if run["nrmse"] is not None and run["nrmse"] < BLOWN_UP]
             axis.plot([1e3 * r["seconds"] for r in runs], [r["nrmse"] for r in runs], ".", color="0.5", label="solver")
             for index, name in enumerate(NAMES):
-                own = [
-                    r for r in chosen(trained, problem=problem, model=name, minutes=MINUTES) if r.error() is not None
-                ]
-                times = [r.scores[MODEL]["ms_per_step"] * frames for r in own]
-                axis.plot(times, [r.error() for r in own], "o", label=NAMES[name], color=line_style(index)["color"])
+                own = chosen(trained, problem=problem, model=name, minutes=MINUTES)
+                costs = [(r.scores[MODEL]["ms_per_step"] * frames, r.error()) for r in own]
+                _plot(axis, [(ms, error) for ms, error in costs if error is not None], NAMES[name], index)
             axis.set(
                 xscale="log", yscale="log", title=problem, xlabel="ms per forecast", ylabel="nRMSE of the free rollout"
             )
@@ -66,3 +67,8 @@ def token_growth(place: Place, path: Path) -> None:
         axis.set(xscale="log", yscale="log", xlabel="tokens", ylabel="ms of a step")
         axis.grid(True)
         legend_below(canvas, axis, 1)
+
+
+def _plot(axis: Axes, points: Sequence[tuple[float, float]], label: str, index: int) -> None:
+    """Points (x, y) in the colour of a number."""
+    axis.plot([x for x, _ in points], [y for _, y in points], "o", label=label, color=line_style(index)["color"])
