@@ -17,10 +17,12 @@ from ups.training import checkpoint
 from ups.training.loop import Trainer, fit
 from ups.training.settings import StageSettings, TrainingSettings
 from ups.training.stage import Log, Stage
-from ups.training.timing import clock, step_seconds
+from ups.training.timing import POSITIONS, TIMED, clock, step_seconds
 
 EVALUATIONS = 4
 """Scores on the validation split, evenly spread over the stage."""
+PROBED = 0.05
+"""Share of the time for which steps are timed beforehand."""
 PLANNED = ("epochs", "steps_per_epoch", "validate_every")
 """Settings of a stage that its time decides."""
 
@@ -37,10 +39,13 @@ class Pace:
         return max(EVALUATIONS, int((seconds - EVALUATIONS * self.score) / self.step))
 
 
-def pace_of(stage: Stage, settings: StageSettings, training: TrainingSettings, log: Log, device: torch.device) -> Pace:
-    """Times a few steps all over a stage, and its score; the weights of the stage change."""
-    trainer = Trainer(stage, settings, training, Path(), log, 0, device)
-    _, step = step_seconds(trainer)
+def pace_of(trainer: Trainer, seconds: float) -> Pace:
+    """Times steps all over a stage for a share of the `seconds` that it will take, and its score; the weights change.
+
+    A first round warms up, and says how many steps the second can afford.
+    """
+    _, rough = step_seconds(trainer)
+    _, step = step_seconds(trainer, max(TIMED, int(PROBED * seconds / (POSITIONS * rough))))
     began = clock()
     trainer.evaluate()
     return Pace(step, clock() - began)
@@ -93,6 +98,7 @@ def fit_within(
         known = checkpoint.load(path)["fingerprint"]
         plan = settings.model_copy(update={key: known[f"stages.{stage.name}.{key}"] for key in PLANNED})
     else:
-        steps = pace_of(stage, free, training, log, torch.device(device)).steps(seconds)
+        probe = Trainer(stage, free, training, folder, log, seed, torch.device(device))
+        steps = pace_of(probe, seconds).steps(seconds)
         plan = planned(settings, steps, stage.steps_per_epoch, training.accum_steps)
     return fit(build(plan), plan, training, folder, log, seed=seed, device=device)

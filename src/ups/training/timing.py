@@ -26,14 +26,15 @@ def clock() -> float:
     return time.perf_counter()
 
 
-def step_seconds(trainer: Trainer) -> tuple[float, float]:
-    """Seconds that first steps take over others in all, and of one step on average over the stage."""
+def step_seconds(trainer: Trainer, timed: int = TIMED) -> tuple[float, float]:
+    """Seconds that first steps take over others in all, and of one step on average over the stage, from `timed` steps
+    at each of its points."""
     total = trainer.settings.epochs * trainer.epoch_steps
     places = min(POSITIONS, total)
     extra, means = 0.0, []
     for i in range(places):
-        start = max(0, min(int((i + 0.5) * total / places), total - TIMED - 1))
-        (first, *others), _ = steps_from(trainer, start, 1 + TIMED)
+        start = max(0, min(int((i + 0.5) * total / places), total - timed - 1))
+        (first, *others), _ = steps_from(trainer, start, 1 + timed)
         means.append(statistics.fmean(others))
         extra += max(0.0, first - means[-1])
     return extra, statistics.fmean(means)
