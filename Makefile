@@ -7,7 +7,7 @@ CONFIG ?= configs/burgers1d.yaml configs/steady.yaml
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-all lint format bench docs clean help
+.PHONY: run test test-all lint format bench bench-full docs clean help
 
 run: $(STAMP)  ## train and evaluate every CONFIG (Burgers, and a system that settles), and print their ledgers
 	@for config in $(CONFIG); do echo "== $$config"; $(BIN)/ups run $$config || exit $$?; done
@@ -27,8 +27,11 @@ format: $(STAMP)  ## bring all files into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.bench  ## the benchmarks against the baselines (hours)
-	$(BIN)/python bench/run.py
+bench: $(VENV)/.bench  ## a small look at every benchmark (minutes)
+	$(BIN)/python -m bench.run --short
+
+bench-full: $(VENV)/.bench  ## all benchmarks and their page (3.5 hours on two cores)
+	$(BIN)/python -m bench.run
 
 docs: $(VENV)/.docs  ## the documentation, in site/
 	$(BIN)/python -c "from ups.config import reference; print(reference(), end='')" > docs/config.md

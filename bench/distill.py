@@ -71,7 +71,7 @@ def step(
     student.zero_grad(set_to_none=True)
 
 
-def seconds(work: Callable[[], None], steps: int) -> float:
+def seconds(work: Callable[[], object], steps: int) -> float:
     """Seconds per call, after a warm-up."""
     work()
     if DEVICE.type == "cuda":
@@ -84,7 +84,7 @@ def seconds(work: Callable[[], None], steps: int) -> float:
     return (time.perf_counter() - began) / steps
 
 
-def compare(off: Callable[[], None], on: Callable[[], None], steps: int, repeats: int) -> dict[str, float]:
+def compare(off: Callable[[], object], on: Callable[[], object], steps: int, repeats: int) -> dict[str, float]:
     """Medians of both, measured in turn, and how much faster `on` is."""
     pairs = [(seconds(off, steps), seconds(on, steps)) for _ in range(repeats)]
     a, b = (statistics.median(times) for times in zip(*pairs, strict=True))
@@ -93,7 +93,7 @@ def compare(off: Callable[[], None], on: Callable[[], None], steps: int, repeats
 
 def main() -> None:
     """Measures, prints a table and writes the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("bench/results/distill.json"))
@@ -106,6 +106,7 @@ def main() -> None:
     compiled = DiffusionResidual(8, student.settings, (32,), ("periodic",), 1).to(DEVICE)
     compiled.compile()
     run = partial(step, model, teacher)
+    plain, ahead = loader(0), build_latent_pair_loader(latents, torch.ones(64, 1), 0.05, BATCH, workers=2)(0)
     results = {
         "teacher cached, micro-batch 8 of 32": compare(
             lambda: run(student, batch, 8, False, False),
@@ -132,8 +133,8 @@ def main() -> None:
             options.repeats,
         ),
         "batches read ahead (2 threads)": compare(
-            partial(next, iter(loader(0))),
-            partial(next, iter(build_latent_pair_loader(latents, torch.ones(64, 1), 0.05, BATCH, workers=2)(0))),
+            lambda: next(plain),
+            lambda: next(ahead),
             10 * options.steps,
             options.repeats,
         ),

@@ -21,6 +21,7 @@ ROWS: dict[str, int] = {
     "ups.surrogate": 2,
     "ups.ttc": 2,
     "ups.stages": 3,
+    "ups.peers": 3,
     "ups.evaluation": 3,
     "ups.config": 4,
     "ups.scoring": 5,

@@ -33,9 +33,12 @@ from ups.evaluation.plot_scores import training_curves
 from ups.evaluation.steady import steady_score_rows
 from ups.evaluation.ttc import evaluate_ttc, ttc_table
 from ups.evaluation.ttc_emulator import TTC, TTCEmulator, bounds_of
+from ups.peers.settings import PeerSettings
+from ups.peers.stage import PeerRun, trained
 from ups.stages.steady import steady_rows
 from ups.surrogate import Surrogate
 from ups.tracking.sinks import Tracker, open_sinks
+from ups.tracking.training_logger import TrainingLogger
 from ups.ttc.candidates import samplers_of
 from ups.ttc.rewards import Reward, rewards_of, weighted
 
@@ -148,10 +151,11 @@ class ScoredRun:
     def scored(self, with_ttc: bool) -> dict[str, Any]:
         """All rows of the ledger."""
         settings, seed = self.config.evaluation, self.config.run.seed
-        trained = emulators(self.surrogate, settings.nfe, settings.batch)
+        stages = emulators(self.surrogate, settings.nfe, settings.batch)
         physics = physics_emulators(self.data.system, self.config.data.generate)
         solvers = {name: row for name, row in physics.items() if name != TRUTH}
-        rows: dict[str, Emulator] = {FLOOR: trained.pop(FLOOR), **solvers, **trained}
+        peers = self.peers(stages["operator"].train_seconds)
+        rows: dict[str, Emulator] = {FLOOR: stages.pop(FLOOR), **solvers, **peers, **stages}
         if with_ttc:
             rows[TTC] = TTCEmulator(self.surrogate, self.config.ttc, self.reward, settings.batch)
         rows |= {name: row for name, row in physics.items() if name == TRUTH}
@@ -159,6 +163,28 @@ class ScoredRun:
         metrics = evaluate(rows, self.part, self.data.system, settings, self.target, self.protocol(), **options)
         metrics["break_even"] = break_even_of(metrics, rows, "operator", self.part.frames - settings.context)
         return metrics
+
+    def peers(self, seconds: float) -> dict[str, Emulator]:
+        """The models of `evaluation.baselines`, each trained for `seconds` unless that was done before."""
+        config = self.config
+        return {
+            name: trained(
+                PeerRun(
+                    name,
+                    PeerSettings(network=name),
+                    config.training,
+                    self.data,
+                    seconds,
+                    self.folder / "checkpoints",
+                    config.evaluation.validation_trajectories,
+                    config.run.seed,
+                    self.surrogate.device,
+                ),
+                TrainingLogger(self.log),
+                config.evaluation.batch,
+            )
+            for name in config.evaluation.baselines
+        }
 
     def settled(self) -> list[dict[str, Any]]:
         """Rows of the steady prior, where the run has one and the data settle."""

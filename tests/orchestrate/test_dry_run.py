@@ -15,10 +15,10 @@ from ups.orchestrate import evaluation_timing, measure, stage_timing
 from ups.orchestrate.dry_run import estimate
 from ups.orchestrate.evaluation_timing import Shortened, evaluation_time
 from ups.orchestrate.plan import Options, resolve
-from ups.orchestrate.stage_timing import step_seconds
-from ups.training import checkpoint
+from ups.training import checkpoint, timing
 from ups.training.loop import Trainer
 from ups.training.tally import Tally
+from ups.training.timing import step_seconds, steps_from
 
 
 class Hands:
@@ -34,7 +34,7 @@ class Hands:
 def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
     """The clock of all measurements."""
     hands = Hands()
-    for module in (measure, stage_timing, evaluation_timing):
+    for module in (measure, stage_timing, evaluation_timing, timing):
         monkeypatch.setattr(module, "clock", hands)
     return hands
 
@@ -64,7 +64,7 @@ def test_steps_are_timed_all_over_a_stage_and_first_steps_apart(hands: Hands) ->
 
 def test_timed_steps_see_the_batches_that_training_will_give_them(hands: Hands) -> None:
     trainer = Pretended(hands, epochs=1)
-    stage_timing.steps_from(cast(Trainer, trainer), 8, 3)
+    steps_from(cast(Trainer, trainer), 8, 3)
     assert trainer.groups[:2] == [[16, 17], [18]]
 
 
@@ -111,6 +111,15 @@ def test_every_stage_and_both_evaluations_are_estimated_and_nothing_is_left(tmp_
     assert found.seconds == pytest.approx(found.data_seconds + sum(part.seconds for part in parts))
     assert all(part.seconds > 0 and part.host_bytes > 2**26 for part in parts)
     assert not (tmp_path / "scratch").exists() and not plan.folder.exists()
+
+
+def test_a_baseline_takes_as_long_as_what_the_operator_uses(tmp_path: Path) -> None:
+    plan = resolve(Options(waves(tmp_path), overrides=("evaluation.baselines=[unet]",)))
+    data = open_dataset(plan.config.data)
+    found = estimate(plan, lambda: data, tmp_path / "scratch")
+    assert found.baseline_seconds == pytest.approx(found.training_seconds)
+    evaluations = sum(part.seconds for part in found.evaluations.values())
+    assert found.seconds == pytest.approx(2 * found.training_seconds + found.data_seconds + evaluations)
 
 
 def test_only_what_will_be_done_is_estimated(tmp_path: Path) -> None:

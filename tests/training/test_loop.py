@@ -1,10 +1,12 @@
 """The loop: exact accumulation, exact resume, exact patience."""
 
 import copy
+import math
 import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -102,6 +104,28 @@ def test_a_run_killed_between_the_last_step_of_an_epoch_and_its_end_goes_on_with
             fit(stage(noise=0.1), settings(3), training, tmp_path / "killed", Memory())
     result = fit(stage(noise=0.1), settings(3), training, tmp_path / "killed", Memory())
     assert torch.equal(weights(result), weights(expected))
+
+
+def test_a_stage_with_a_time_fills_it_and_its_schedule_follows_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps take a second on a clock of their own; the rate of step k is that of k seconds."""
+    now, rates, original = 0.0, [], Trainer.optimizer_step
+
+    def step(self: Trainer, *args: Any) -> None:
+        nonlocal now
+        original(self, *args)
+        rates.append(self.tally.rate)
+        now += 1.0
+
+    monkeypatch.setattr("ups.training.loop.time.perf_counter", lambda: now)
+    monkeypatch.setattr(Trainer, "optimizer_step", step)
+    log = Memory()
+    fit(stage(), settings(4, seconds=12.0), TrainingSettings(), tmp_path, log)
+    assert [e["steps"] for e in log.entries] == [3, 6, 9, 12]
+    peak = OptimizerSettings().lr
+    np.testing.assert_allclose(rates, [0.5 * peak * (1 + math.cos(math.pi * k / 12)) for k in range(12)], rtol=1e-6)
+    assert checkpoint.load(tmp_path / "operator.pt")["train_seconds"] == 12.0
 
 
 def test_a_signal_saves_and_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

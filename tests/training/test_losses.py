@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from tests.models.systems import latent_model, system
-from ups.stages.operator import horizon, operator_loss
+from ups.stages.operator import operator_loss
+from ups.training.curriculum import horizon
 from ups.training.losses import (
     LossWeights,
     compute_inverse_loss_curriculum_weight,

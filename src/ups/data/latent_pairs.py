@@ -19,7 +19,9 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
+from ups.data.fields import System
 from ups.data.split import Split
+from ups.data.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,14 @@ class Windows:
 
     def __getitem__(self, part: slice) -> Windows:
         return Windows(self.frames[part], self.params[part], self.dt[part])
+
+
+def shiftable_axes(system: System) -> tuple[int, ...]:
+    """Axes of windows (B, K + 1, C, *S) along which a shifted solution is one too: the periodic ones whose position the
+    equation does not know."""
+    task = TASKS.get(system.task)
+    fixed = task.fixed_axes if task else ()
+    return tuple(3 + i for i, kind in enumerate(system.boundary) if kind == "periodic" and i not in fixed)
 
 
 def order(seed: int, epoch: int, n: int) -> np.ndarray:

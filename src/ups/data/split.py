@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
+from ups.data.splits import evenly
 from ups.data.statistics import RunningMoments
 from ups.data.trajectories import BLOCK_BYTES, Trajectories, blocks, require_finite
 
@@ -90,6 +91,11 @@ class Split:
             return self._values[start:stop]
         rows = np.arange(self.n)[start:stop]
         return self.windows(rows, np.zeros_like(rows), self.frames)
+
+    def spread(self, count: int) -> tuple[Tensor, Tensor]:
+        """Return at most `count` whole trajectories, evenly spread, `(m, T, C, *S)`, and their parameters `(m, P)`."""
+        rows = evenly(self.n, count)
+        return self.windows(rows, np.zeros_like(rows), self.frames), self.params[rows]
 
     def _read(self, row: int, start: int, length: int) -> np.ndarray:
         """Read `(length, C, *S)` of one trajectory from its file."""

@@ -58,3 +58,8 @@ def _counts(n: int, validation: float, test: float) -> tuple[int, int]:
 def _last(rows: np.ndarray, n_validation: int, n_test: int) -> Parts:
     n_train = len(rows) - n_validation - n_test
     return Parts(rows[:n_train], rows[n_train : n_train + n_validation], rows[n_train + n_validation :])
+
+
+def evenly(n: int, count: int) -> np.ndarray:
+    """At most `count` of n rows, evenly spread, so that every file and parameter of a data set is among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, count)).round().astype(int))

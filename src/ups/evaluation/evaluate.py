@@ -23,6 +23,7 @@ from ups.evaluation.report_figures import draw_report
 from ups.evaluation.rows import ForecastErrors, plain, rollout_scores, score_row, spectra
 from ups.evaluation.settings import EvaluationSettings
 from ups.metrics import FieldErrors, compare
+from ups.peers.settings import PEERS
 
 Progress = Callable[[str, int, int], None]
 """Called with the model's name, the trajectories done and their number."""
@@ -244,7 +245,7 @@ def _costs(name: str, emulator: Emulator, seconds: float, steps: int) -> dict[st
     """Costs of a forecaster; `ms_per_step` is for one member of one trajectory at the batch size of the protocol."""
     return {
         "floor": name == FLOOR,
-        "reference": name == TRUTH or name.startswith(SOLVER),
+        "reference": name == TRUTH or name in PEERS or name.startswith(SOLVER),
         "nfe_per_step": emulator.evaluations,
         "ms_per_step": 1e3 * seconds / steps,
         "train_seconds": emulator.train_seconds,

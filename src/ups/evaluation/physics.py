@@ -53,19 +53,18 @@ class CoarseSolver:
         times = self.system.dt * np.arange(steps + 1)
         extent = float(self.system.extent[0])
         values = np.full((len(u0), steps + 1, *u0.shape[1:]), np.nan, dtype=np.float32)
-        for substeps in self._steps(named, extent):
+        first = self.substeps(named)
+        for substeps in (first, 2 * first, 4 * first):  # more if it blows up
             values, self.seconds = coarse_solution(self.system.task, u0, times, named, self.points, substeps, extent)
             if np.isfinite(values).all():
                 break
         return torch.from_numpy(values[:, 1:]).unsqueeze(1)
 
-    def _steps(self, named: Mapping[str, np.ndarray], extent: float) -> tuple[int, int, int]:
-        """Solver steps per frame: by the rule of the PDE on this grid, and twice and four times as many if that blows
-        up."""
-        worst = {**TASKS[self.system.task].params, **{k: float(v.min()) for k, v in named.items()}}
-        step = PDES[TASKS[self.system.task].pde].step(worst, extent / self.points)
-        first = max(1, int(np.ceil(self.system.dt / step - 1e-9))) if np.isfinite(step) else 1
-        return first, 2 * first, 4 * first
+    def substeps(self, named: Mapping[str, float | np.ndarray]) -> int:
+        """Solver steps per frame by the rule of the PDE on this grid, for parameters by name."""
+        worst = {**TASKS[self.system.task].params, **{k: float(np.min(v)) for k, v in named.items()}}
+        step = PDES[TASKS[self.system.task].pde].step(worst, self.system.extent[0] / self.points)
+        return max(1, int(np.ceil(self.system.dt / step - 1e-9))) if np.isfinite(step) else 1
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ups.core.settings import Settings
+from ups.peers.settings import PeerName
 
 
 class EvaluationSettings(Settings):
@@ -15,6 +16,9 @@ class EvaluationSettings(Settings):
 
     enabled: bool = True
     """Evaluates after training."""
+    baselines: tuple[PeerName, ...] = ()
+    """Other models that are trained on the same data for as long as everything that the operator uses, one row each:
+    `fno` the Fourier neural operator (needs the extra `bench`), `unet` a U-Net. Doubles the time of a run."""
     context: int = Field(default=1, ge=1)
     """Given frames at the start of every trajectory: the free rollout starts from the last, none of them is scored."""
     also_context: tuple[Annotated[int, Field(ge=1)], ...] = ()

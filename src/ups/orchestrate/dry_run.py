@@ -7,17 +7,17 @@ thrown away. A stage that stops early takes less.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ups.data.dataset import Dataset
 from ups.orchestrate.evaluation_timing import EvaluationEstimate, evaluation_time, first_calls
-from ups.orchestrate.measure import clock
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.stage_timing import StageEstimate, stage_time, warm_up
 from ups.pipeline import STAGES, context_of
+from ups.training.timing import clock
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Estimate:
     data_seconds: float
     stages: dict[str, StageEstimate]
     evaluations: dict[str, EvaluationEstimate]
+    baseline_seconds: float
+    """Training of `evaluation.baselines`, each for as long as codec and operator."""
 
     @property
     def training_seconds(self) -> float:
@@ -36,7 +38,8 @@ class Estimate:
     @property
     def seconds(self) -> float:
         """All of it, with opening the data."""
-        return self.data_seconds + self.training_seconds + sum(part.seconds for part in self.evaluations.values())
+        evaluations = self.baseline_seconds + sum(part.seconds for part in self.evaluations.values())
+        return self.data_seconds + self.training_seconds + evaluations
 
     @property
     def host_bytes(self) -> int:
@@ -68,9 +71,17 @@ def estimate(plan: Plan, opened: Callable[[], Dataset], scratch: Path) -> Estima
         needed = [name for name in list(STAGES)[: last + 1] if context.settings(name).epochs]
         warm_up(context, needed)
         stages = {name: stage_time(context, name, measured=name in wanted) for name in needed}
-        return Estimate(data_seconds, {k: v for k, v in stages.items() if v}, _evaluations(plan, data, scratch))
+        known = {name: stage for name, stage in stages.items() if stage}
+        return Estimate(data_seconds, known, _evaluations(plan, data, scratch), _baselines(plan, known))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _baselines(plan: Plan, stages: Mapping[str, StageEstimate]) -> float:
+    """Seconds that baselines are trained for."""
+    configs = [config for config in (plan.small, plan.full) if config.evaluation.enabled]
+    names = {name for config in configs for name in config.evaluation.baselines}
+    return len(names) * sum(stages[name].seconds for name in ("autoencoder", "operator") if name in stages)
 
 
 def _evaluations(plan: Plan, data: Dataset, folder: Path) -> dict[str, EvaluationEstimate]:

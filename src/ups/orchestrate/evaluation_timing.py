@@ -15,9 +15,10 @@ from ups.config import Config
 from ups.core.device import device_of
 from ups.data.dataset import Dataset
 from ups.data.split import Split
-from ups.orchestrate.measure import clock, device_peak, host_peak, reset_peak
+from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.scoring import evaluate_run
 from ups.tracking.sinks import Tracker
+from ups.training.timing import clock
 
 ENOUGH = 16
 """Trajectories after which the time of an evaluation grows with their number, on a CPU."""
@@ -96,9 +97,9 @@ def part_of(data: Dataset, split: str) -> Split:
 
 
 def short_run(folder: Path, split: str, config: Config, data: Dataset, n: int, frames: int) -> float:
-    """Seconds of an evaluation of `frames` of `n` trajectories."""
+    """Seconds of an evaluation of `frames` of `n` trajectories, without the training of its baselines."""
     leads = tuple(lead for lead in config.evaluation.lead_times if lead <= frames - config.evaluation.context) or (1,)
-    settings = config.evaluation.model_copy(update={"lead_times": leads})
+    settings = config.evaluation.model_copy(update={"lead_times": leads, "baselines": ()})
     cut = cast(Any, Shortened(part_of(data, split), n, frames))
     short = replace(data, **{split: cut})
     began = clock()

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import resource
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
+from ups.training.timing import clock
+
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 WORTH_REPEATING = 1.0
 """Seconds up to which a measurement is done twice, and the second, warm one kept."""
-
-
-def clock() -> float:
-    """Wall-clock seconds; waits for a GPU first."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -21,6 +21,8 @@ def estimate_table(estimate: Estimate) -> str:
     for split, part in estimate.evaluations.items():
         space = _memory(part.host_bytes, part.device_bytes)
         lines.append(f"{'evaluation: ' + split:<22}{'':>18}{duration(part.seconds):>10}{space:>12}")
+    if estimate.baseline_seconds:
+        lines.append(f"{'baselines':<22}{'':>18}{duration(estimate.baseline_seconds):>10}")
     lines.append(
         f"{'in all, at most':<22}{'':>18}{duration(estimate.seconds):>10}{_memory(estimate.host_bytes, None):>12}"
     )

@@ -1,30 +1,22 @@
 """Time and memory of a stage, from a few real steps of it.
 
-Steps are timed at points spread over the stage, because a step costs more where more is unrolled. A stage that builds
-on others builds on untrained ones, which cost the same.
+A stage that builds on others builds on untrained ones, which cost the same.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from torch import Tensor
-
-from ups.orchestrate.measure import WORTH_REPEATING, clock, device_peak, host_peak, reset_peak, timed
+from ups.orchestrate.measure import WORTH_REPEATING, device_peak, host_peak, reset_peak, timed
 from ups.pipeline import STAGES
 from ups.stages.context import Context
 from ups.tracking.training_logger import TrainingLogger
 from ups.training.loop import Trainer
 from ups.training.progress import ProgressBar
-from ups.training.tally import Tally
-
-POSITIONS, TIMED = 8, 2
-"""Points of a stage at which steps are timed, and steps at each after one that is not."""
+from ups.training.timing import clock, step_seconds, steps_from
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,7 @@ def stage_time(context: Context, name: str, measured: bool = True) -> StageEstim
     copies = settings.epochs // interval if interval else 0
     saves = settings.epochs - scores + step * steps / training.checkpoint_seconds
     epochs = scores * scored + copies * copied + saves * saved
-    total = once + first + steps * step + epochs
+    total = once + (settings.seconds or first + steps * step + epochs)
     return StageEstimate(steps, step, once + first, epochs, total, host_peak(), device_peak())
 
 
@@ -96,33 +88,3 @@ class Unseen:
 
     def epoch(self, entry: dict[str, Any]) -> None:
         """An epoch is done."""
-
-
-def step_seconds(trainer: Trainer) -> tuple[float, float]:
-    """Seconds that first steps take over others in all, and of one step on average over the stage."""
-    total = trainer.settings.epochs * trainer.epoch_steps
-    places = min(POSITIONS, total)
-    extra, means = 0.0, []
-    for i in range(places):
-        start = max(0, min(int((i + 0.5) * total / places), total - TIMED - 1))
-        (first, *others), _ = steps_from(trainer, start, 1 + TIMED)
-        means.append(statistics.fmean(others))
-        extra += max(0.0, first - means[-1])
-    return extra, statistics.fmean(means)
-
-
-def steps_from(trainer: Trainer, start: int, count: int) -> tuple[list[float], dict[str, Tensor]]:
-    """Seconds of each of `count` steps from step `start` on, and the sums of their losses."""
-    stage, accum, times = trainer.stage, trainer.accum, []
-    trainer.model.train()
-    trainer.tally = Tally(step=start)
-    epoch, within = divmod(start, trainer.epoch_steps)
-    batches = stage.batches(epoch * stage.steps_per_epoch + within * accum)
-    sums: dict[str, Tensor] = {}
-    for _ in range(count):
-        began = clock()
-        micro = trainer.tally.step % trainer.epoch_steps * accum
-        group = list(itertools.islice(batches, min(accum, stage.steps_per_epoch - micro)))
-        trainer.optimizer_step(group, sums)
-        times.append(clock() - began)
-    return times, sums

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +9,7 @@ from ups.data.latent_pairs import Windows, build_field_loader
 from ups.metrics import compare, nrmse
 from ups.models.autoencoder import Autoencoder
 from ups.models.latent_operator import LatentModel, set_statistics
-from ups.stages.context import Context, evenly
+from ups.stages.context import Context
 from ups.training.losses import relative_l2
 from ups.training.stage import Progress, Stage
 
@@ -27,8 +26,7 @@ def new_model(context: Context) -> LatentModel:
 
 def calibration_fields(context: Context) -> Tensor:
     """Training fields (B, C, *S) by which latents are normalised: every frame of 8 trajectories, evenly spread."""
-    rows = evenly(context.data.train.n, 8)
-    return context.data.train.windows(rows, np.zeros(len(rows), dtype=int), context.data.train.frames).flatten(0, 1)
+    return context.data.train.spread(8)[0].flatten(0, 1)
 
 
 def standardised(codec: Autoencoder, u: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from torch import Tensor
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset
 from ups.data.fields import System
-from ups.data.tasks import TASKS
+from ups.data.latent_pairs import shiftable_axes
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionSettings
 from ups.models.latent_operator import OperatorSettings
 from ups.training import checkpoint
+from ups.training.fingerprint import fingerprint_of
 from ups.training.settings import StageSettings, StagesSettings, TrainingSettings
 
 CPU = torch.device("cpu")
@@ -27,16 +27,6 @@ RESIDUAL = ("diff_residual", "crps_ensemble", "consistency_distill")
 """Stages that learn the operator's residual."""
 FILES = {"diff_residual": "diffusion_residual"}
 """Stems of the checkpoints of stages whose files are not called like them."""
-UNTRACKED = {
-    "num_workers",
-    "pin_memory",
-    "persistent_workers",
-    "prefetch_factor",
-    "checkpoint_seconds",
-    "checkpoint_interval",
-    "log_path",
-}
-"""Settings that do not change what is learnt."""
 
 
 @dataclass(frozen=True)
@@ -82,22 +72,13 @@ class Context:
 
     def loading(self, stage: str) -> dict[str, Any]:
         """How the batches of a stage are drawn and read, as options of `WindowBatches`."""
-        training = self.training
-        return {
-            "seed": self.seed,
-            "steps_per_epoch": self.settings(stage).steps_per_epoch or training.steps_per_epoch,
-            "workers": training.num_workers if not self.data.train.in_memory else 0,
-            "prefetch": training.prefetch_factor,
-            "pin": training.pin_memory and self.device.type == "cuda",
-        }
+        data, cuda = self.data.train, self.device.type == "cuda"
+        return self.training.loading(self.settings(stage), self.seed, data.in_memory, cuda)
 
     @property
     def shift_axes(self) -> tuple[int, ...]:
         """Axes of windows (B, T, C, *S) along which samples may be shifted: the periodic ones, if asked for."""
-        system, task = self.data.system, TASKS.get(self.data.system.task)
-        fixed = task.fixed_axes if task else ()
-        boundary = system.boundary if self.training.shift_augmentation else ()
-        return tuple(3 + i for i, kind in enumerate(boundary) if kind == "periodic" and i not in fixed)
+        return shiftable_axes(self.data.system) if self.training.shift_augmentation else ()
 
     @property
     def dt(self) -> float:
@@ -111,10 +92,8 @@ class Context:
 
     def held_out(self) -> tuple[Tensor, Tensor]:
         """Validation trajectories (n, T, C, *S), evenly spread over the split, and their parameters (n, P)."""
-        split = self.data.validation
-        rows = evenly(split.n, self.validation_trajectories)
-        values = split.windows(rows, np.zeros(len(rows), dtype=int), split.frames)
-        return values.to(self.device), split.params[rows].to(self.device)
+        values, params = self.data.validation.spread(self.validation_trajectories)
+        return values.to(self.device), params.to(self.device)
 
     @property
     def reserve(self) -> float:
@@ -145,29 +124,23 @@ class Context:
             "training": self.training,
             f"stages.{stage}": self.settings(stage),
         }
-        flat = {
-            name: value
-            for prefix, section in sections.items()
-            for name, value in flatten(section.model_dump(mode="json"), prefix)
-        }
         return {
             "data": self.data.hash,
             "run.seed": self.seed,
             "reserved share": self.reserve,
             "rollout.space": self.rollout_space,
             "evaluation.validation_trajectories": self.validation_trajectories,
-            **flat,
+            **fingerprint_of(sections),
             **{f"{name} checkpoint": digest for name, digest in predecessors.items()},
         }
 
     def require_same_models(self, path: Path, payload: dict[str, Any]) -> None:
         """Raises where a predecessor was built with other settings: its weights might fit and mean nothing."""
         own = {"latent": self.latent, "operator": self.operator, "diffusion": self.diffusion}
-        for prefix, section in own.items():
-            for name, value in flatten(section.model_dump(mode="json"), prefix):
-                theirs = payload["fingerprint"].get(name, value)
-                if theirs != value:
-                    raise UserError(f"{path} was trained with {name} = {theirs!r}, and the config now says {value!r}")
+        for name, value in fingerprint_of(own).items():
+            theirs = payload["fingerprint"].get(name, value)
+            if theirs != value:
+                raise UserError(f"{path} was trained with {name} = {theirs!r}, and the config now says {value!r}")
 
     def require(self, stage: str) -> tuple[Path, dict[str, Any]]:
         """The best weights of a predecessor, the average where there is one; missing ones name the command that makes
@@ -188,18 +161,3 @@ class Context:
                 f"`ups train --config {self.source} --stage {stage} --set run.dir=FOLDER`"
             )
         return path, payload
-
-
-def evenly(n: int, count: int) -> np.ndarray:
-    """At most `count` of n rows, evenly spread, so that every file and parameter of a data set is among them."""
-    return np.unique(np.linspace(0, n - 1, min(n, count)).round().astype(int))
-
-
-def flatten(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Dotted names and plain values of nested settings."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key not in UNTRACKED:
-                yield from flatten(inner, f"{prefix}.{key}")
-    else:
-        yield prefix, value

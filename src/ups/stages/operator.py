@@ -16,23 +16,15 @@ from torch import Tensor, nn
 
 from ups.data.fields import System
 from ups.data.latent_pairs import Windows, build_field_loader
-from ups.metrics import compare, nrmse
 from ups.models.latent_operator import LatentModel, Unrolled
 from ups.stages.autoencoder import calibration_fields, new_model, standardised
 from ups.stages.context import Context
 from ups.training.checkpoint import digest, load_state
+from ups.training.curriculum import horizon
+from ups.training.forecast_score import forecast_score
 from ups.training.losses import compute_operator_loss_bundle, latent_consistency, relative_l2
 from ups.training.settings import TrainingSettings
 from ups.training.stage import Progress, Stage
-
-
-def horizon(training: TrainingSettings, fraction: float) -> int:
-    """Steps to unroll when `fraction` of the stage is done: 1 until `rollout_start`, then 2 growing to
-    `rollout_horizon`."""
-    if not training.lambda_rollout or training.rollout_horizon < 2 or fraction < training.rollout_start:
-        return 1
-    share = (fraction - training.rollout_start) / max(1 - training.rollout_start, 1e-9)
-    return min(training.rollout_horizon, 2 + int(share * (training.rollout_horizon - 1)))
 
 
 def operator_loss(
@@ -134,15 +126,10 @@ def rollout_score(context: Context) -> Callable[[Any], float]:
     truth, params = context.held_out()
     dt = torch.full((len(truth),), context.dt, device=context.device)
 
-    def one_step(model: LatentModel) -> float:
-        ahead = [model.rollout(u, 1, params, dt)[:, 0] for u in truth[:, :-1].unbind(1)]
-        return float(nrmse(compare(truth[:, 1:], torch.stack(ahead, 1))))
+    def rollout(model: LatentModel, u: Tensor, steps: int) -> Tensor:
+        return model.rollout(u, steps, params, dt, context.rollout_space)
 
-    def free(model: LatentModel) -> float:
-        forecast = model.rollout(truth[:, 0], truth.shape[1] - 1, params, dt, context.rollout_space)
-        return float(nrmse(compare(truth[:, 1:], forecast)))
-
-    return free if context.training.select_by == "rollout" else one_step
+    return forecast_score(truth, rollout, context.training.select_by)
 
 
 def load(context: Context) -> LatentModel:

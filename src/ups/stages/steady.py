@@ -14,11 +14,12 @@ from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
 from ups.data.latent_pairs import WindowBatches, Windows
 from ups.data.split import Split
+from ups.data.splits import evenly
 from ups.metrics import compare, nrmse
 from ups.models.latent_operator import LatentModel
 from ups.models.steady_prior import SteadyPrior, is_steady
 from ups.stages import operator
-from ups.stages.context import Context, evenly
+from ups.stages.context import Context
 from ups.training.checkpoint import digest
 from ups.training.stage import Progress, Stage
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ups.core.errors import Stopped, UserError
 from ups.training import checkpoint
+from ups.training.clipping import clip_gradients
 from ups.training.ema import Average
 from ups.training.optim import build_optimizers, learning_rate
 from ups.training.precision import Precision
@@ -52,6 +53,7 @@ class Trainer:
         self.accum = training.accum_steps
         self.epoch_steps = math.ceil(stage.steps_per_epoch / self.accum)
         self.stop = StopRequest()
+        self.epoch_began = time.perf_counter()
 
     # -- state ---------------------------------------------------------------------------------------------------------
     def restore(self) -> None:
@@ -87,15 +89,35 @@ class Trainer:
     @property
     def progress(self) -> Progress:
         """Where training stands before the next step."""
-        epoch = self.tally.step / self.epoch_steps
-        return Progress(self.tally.step, epoch, epoch / self.settings.epochs)
+        fraction = self.done / self.total
+        return Progress(self.tally.step, fraction * self.settings.epochs, fraction)
+
+    @property
+    def total(self) -> float:
+        """Optimizer steps of the whole stage, or seconds where it has a time to fill."""
+        return self.settings.seconds or self.settings.epochs * self.epoch_steps
+
+    @property
+    def done(self) -> float:
+        """How many of them are done."""
+        return min(self.tally.seconds + self.epoch_seconds, self.total) if self.settings.seconds else self.tally.step
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Time spent on the current epoch."""
+        return time.perf_counter() - self.epoch_began
+
+    @property
+    def epoch_ended(self) -> bool:
+        """Whether the current epoch has all its steps, or used up its time with one step at least."""
+        reached = self.done >= (self.tally.epoch + 1) * self.total / self.settings.epochs
+        return reached and bool(self.tally.counts)
 
     @property
     def next_batch(self) -> int:
-        """The micro-batch to go on from; that of the next epoch if all of this one's are used and it is not closed."""
-        done = self.tally.step - self.tally.epoch * self.epoch_steps
-        per_epoch = self.stage.steps_per_epoch
-        return self.tally.epoch * per_epoch + min(done * self.accum, per_epoch)
+        """The micro-batch to go on from."""
+        passes, within = divmod(self.tally.step, self.epoch_steps)
+        return passes * self.stage.steps_per_epoch + within * self.accum
 
     def set_rate(self) -> float:
         """Sets and returns this step's learning rate."""
@@ -131,7 +153,7 @@ class Trainer:
                     self.tally.counts[name] = self.tally.counts.get(name, 0.0) + weight * total
         for optimizer in self.optimizers:
             self.precision.scaler.unscale_(optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.grad_clip or math.inf)
+        norm = clip_gradients(self.model.parameters(), self.training.grad_clip or math.inf)
         for optimizer in self.optimizers:
             self.precision.scaler.step(optimizer)
             optimizer.zero_grad(set_to_none=True)
@@ -141,6 +163,7 @@ class Trainer:
         if self.precision.scaler.is_enabled():  # a step with an overflow was skipped
             norm = norm.nan_to_num(0.0, 0.0, 0.0)
         sums["grad_norm"] = sums.get("grad_norm", 0) + norm.detach().double()
+        self.tally.counts["grad_norm"] = self.tally.counts.get("grad_norm", 0.0) + 1
         self.tally.step += 1
 
     def run_epoch(self, batches: Iterator[Any], bar: ProgressBar) -> None:
@@ -148,16 +171,17 @@ class Trainer:
         t = self.tally
         self.model.train()
         sums = {k: torch.tensor(v, dtype=torch.double, device=self.device) for k, v in t.sums.items()}
-        start, since_save, before = time.perf_counter(), time.perf_counter(), t.epoch_seconds
-        while t.step < (t.epoch + 1) * self.epoch_steps:
+        since_save = time.perf_counter()
+        self.epoch_began = since_save - t.epoch_seconds
+        while not self.epoch_ended:
             micro = (t.step % self.epoch_steps) * self.accum
             group = list(itertools.islice(batches, min(self.accum, self.stage.steps_per_epoch - micro)))
             self.optimizer_step(group, sums)
-            bar.advance()
+            bar.reach(self.done)
             due = time.perf_counter() - since_save > self.training.checkpoint_seconds
             if self.stop or due:
                 t.sums = {k: float(v) for k, v in sums.items()}
-                t.epoch_seconds = before + time.perf_counter() - start
+                t.epoch_seconds = self.epoch_seconds
                 self.require_finite(t.sums)
                 self.save_resume()
                 since_save = time.perf_counter()
@@ -166,7 +190,7 @@ class Trainer:
                     f"stopped in stage {self.stage.name} after {t.step} steps; run the same command again to go on",
                     self.stop.signum,
                 )
-        self.finish_epoch({k: float(v) for k, v in sums.items()}, before + time.perf_counter() - start, bar)
+        self.finish_epoch({k: float(v) for k, v in sums.items()}, self.epoch_seconds, bar)
 
     def require_finite(self, sums: dict[str, float]) -> None:
         """A loss that is not finite ends the stage; the last good resume state stays."""
@@ -182,8 +206,8 @@ class Trainer:
         """Scores, logs, and saves what an epoch has reached."""
         t, settings = self.tally, self.settings
         self.require_finite(sums)
-        norm = sums.pop("grad_norm") / self.epoch_steps
         means = {k: v / t.counts[k] for k, v in sums.items()}
+        norm = means.pop("grad_norm")
         t.epoch, t.seconds, t.epoch_seconds, t.sums, t.counts = t.epoch + 1, t.seconds + seconds, 0.0, {}, {}
         t.best_loss = min(t.best_loss, means["loss"])
         last = t.epoch >= settings.epochs
@@ -246,7 +270,7 @@ class Trainer:
                 self.model.compile(mode=self.training.compile_mode)
             batches = self.stage.batches(self.next_batch)
             with (
-                ProgressBar(self.stage.name, self.settings.epochs, self.epoch_steps, self.tally.step) as bar,
+                ProgressBar(self.stage.name, self.settings.epochs, self.total, self.done) as bar,
                 self.stop.listening(),
             ):
                 for note in (*self.stage.notes, self.precision.note):

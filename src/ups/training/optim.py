@@ -79,7 +79,8 @@ def learning_rate(
 def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> list[torch.optim.Optimizer]:
     """One optimizer, or two where Muon takes the matrices and AdamW the rest."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    adam = {"lr": settings.lr, "betas": settings.betas, "weight_decay": settings.weight_decay, "fused": True}
+    fused = not any(p.is_complex() for p in parameters)  # torch has no fused update of complex weights
+    adam = {"lr": settings.lr, "betas": settings.betas, "weight_decay": settings.weight_decay, "fused": fused}
     if settings.name == "sgd":
         return [
             torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)

@@ -9,16 +9,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class ProgressBar:
-    """Shows a stage's steps.
+    """Shows how much of a stage is done.
 
     Args:
         name: The stage.
         epochs: Its epochs.
-        epoch_steps: Optimizer steps in one.
-        step: Steps already done.
+        total: Steps or seconds in all.
+        done: How many of them are done.
     """
 
-    def __init__(self, name: str, epochs: int, epoch_steps: int, step: int):
+    def __init__(self, name: str, epochs: int, total: float, done: float):
         self.console = Console(stderr=True)
         self.name, self.epochs = name, epochs
         columns = (
@@ -31,7 +31,7 @@ class ProgressBar:
         self.bar = Progress(
             *columns, TextColumn("{task.fields[info]}"), console=self.console, disable=not self.console.is_terminal
         )
-        self.task = self.bar.add_task(name, total=epochs * epoch_steps, completed=step, info="")
+        self.task = self.bar.add_task(name, total=total, completed=done, info="")
         self.every = max(1, epochs // 10)
 
     def __enter__(self) -> ProgressBar:
@@ -46,9 +46,9 @@ class ProgressBar:
         if text:
             self.console.print(text, highlight=False)
 
-    def advance(self) -> None:
-        """One step is done."""
-        self.bar.advance(self.task)
+    def reach(self, done: float) -> None:
+        """So many steps or seconds are done."""
+        self.bar.update(self.task, completed=done)
 
     def epoch(self, entry: dict[str, Any]) -> None:
         """An epoch is done; `entry` is its log line."""

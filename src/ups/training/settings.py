@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -88,6 +88,16 @@ class TrainingSettings(LossWeights):
     log_path: str = "reports/training_log.jsonl"
     """The JSONL log, relative to the run folder."""
 
+    def loading(self, stage: StageSettings, seed: int, in_memory: bool, cuda: bool) -> dict[str, Any]:
+        """How the batches of a stage are drawn and read, as options of the loaders."""
+        return {
+            "seed": seed,
+            "steps_per_epoch": stage.steps_per_epoch or self.steps_per_epoch,
+            "workers": 0 if in_memory else self.num_workers,
+            "prefetch": self.prefetch_factor,
+            "pin": self.pin_memory and cuda,
+        }
+
 
 class StageSettings(Settings):
     """One stage of training.
@@ -97,6 +107,9 @@ class StageSettings(Settings):
 
     epochs: int = Field(default=0, ge=0)
     """Passes over the data; 0 skips the stage."""
+    seconds: float | None = Field(default=None, gt=0)
+    """Trains for so long instead, evaluations included: an epoch is then a share of this time, and schedules follow the
+    clock. Such a stage can be resumed, but not to the same bits."""
     patience: int | None = Field(default=None, ge=0)
     """Evaluations without improvement that are tolerated; one more stops the stage. Null never stops early."""
     validate_every: int = Field(default=1, ge=1)

@@ -1,0 +1,148 @@
+"""The models that are compared, each trained from scratch for a given time on a given data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ups.config import Config, load_config
+from ups.data.dataset import Dataset
+from ups.evaluation.emulator import Emulator
+from ups.evaluation.emulators import SurrogateEmulator
+from ups.evaluation.evaluate import evaluate
+from ups.evaluation.settings import EvaluationSettings
+from ups.peers import stage as peers
+from ups.peers.emulator import PeerEmulator
+from ups.peers.one_step import ResidualForecaster
+from ups.peers.settings import EVALUATIONS, PeerSettings
+from ups.peers.stage import PeerRun
+from ups.pipeline import context_of
+from ups.stages import autoencoder, operator
+from ups.stages.context import Context
+from ups.surrogate import Surrogate
+from ups.tracking.training_logger import TrainingLogger
+from ups.training import checkpoint
+from ups.training.loop import fit
+from ups.training.settings import StageSettings, TrainingSettings
+from ups.training.stage import Stage
+
+CONFIG = Path(__file__).parent / "ups.yaml"
+SCORES = EvaluationSettings(also_context=(10,), members=1, lead_times=(1,), store=0, pictures=False, bootstrap=100)
+"""Free rollouts from frames 0 and 9 of every test trajectory, and single steps from each of its frames."""
+KEPT = ("rollout", "rollout_context_10", "one_step", "ms_per_step", "train_seconds", "parameters", "error")
+"""What a result keeps of a row of `metrics.json`."""
+LATENT = "latent space"
+"""Row of the surrogate rolled out without decoding."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model of the comparison.
+
+    Attributes:
+        rates: Learning rates that are tried, the usual one first.
+        peer: How it is built and trained, or None for UPS.
+        overrides: Changes to bench/ups.yaml.
+    """
+
+    rates: tuple[float, ...]
+    peer: PeerSettings | None = None
+    overrides: tuple[str, ...] = ()
+
+    def at(self, rate: float) -> Contender:
+        """The same with another learning rate."""
+        if self.peer is not None:
+            return replace(self, peer=self.peer.model_copy(update={"lr": rate}))
+        return replace(self, overrides=(*self.overrides, f"stages.operator.optimizer.lr={rate}"))
+
+    @property
+    def config(self) -> Config:
+        """The config of UPS, whose shared settings hold for peers too."""
+        return load_config(CONFIG, self.overrides)
+
+    @property
+    def training(self) -> TrainingSettings:
+        """What all its stages share."""
+        return self.peer.training(self.config.training) if self.peer else self.config.training
+
+    def stage(self, seconds: float) -> StageSettings:
+        """The settings of its stage, which fills a time."""
+        if self.peer is not None:
+            return self.peer.stage(seconds)
+        return self.config.stages.operator.model_copy(update={"epochs": EVALUATIONS, "seconds": seconds})
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that is set of it, as plain values."""
+        if self.peer is not None:
+            return {"peer": self.peer.model_dump(mode="json"), "training": self.training.model_dump(mode="json")}
+        return self.config.model_dump(mode="json", include={"latent", "operator", "training", "stages", "rollout"})
+
+    def build(self, data: Dataset, seconds: float, seed: int, folder: Path) -> Stage:
+        """Its stage, which fills a time; `folder` holds its checkpoints."""
+        if self.peer is not None:
+            return peers.build(
+                PeerRun(self.peer.network, self.peer, self.config.training, data, seconds, folder, seed=seed)
+            )
+        context = self.context(data, seed, folder)
+        stages = context.stages.model_copy(update={"operator": self.stage(seconds)})
+        return operator.build(replace(context, stages=stages))
+
+    def context(self, data: Dataset, seed: int, folder: Path) -> Context:
+        """A run of UPS."""
+        return replace(context_of(self.config, data), folder=folder.parent, seed=seed)
+
+
+CONTENDERS = {
+    "ups": Contender((2e-3, 1e-3, 4e-3)),
+    "fno": Contender((1e-3, 5e-4, 2e-3), PeerSettings(network="fno")),
+    "fno-rollout": Contender((1e-3, 5e-4, 2e-3), PeerSettings(network="fno", rollout_horizon=3)),
+    "unet": Contender((1e-3, 5e-4, 2e-3), PeerSettings(network="unet")),
+}
+COMPRESSED = Contender((2e-3,), overrides=("latent.tokens=16", "latent.dim=2", "operator.pdet.spectral_modes=9"))
+"""UPS with latents 8 times smaller than a field of 256 points."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model after training: its rows, and what its training says of itself."""
+
+    rows: dict[str, Emulator]
+    facts: dict[str, Any]
+
+
+def train(contender: Contender, data: Dataset, seconds: float, seed: int, folder: Path) -> Trained:
+    """Trains for about `seconds`, or goes on where `folder` holds a part of it.
+
+    The time of an autoencoder stage, where there is one, is taken from that of UPS.
+    """
+    weights, log = folder / "checkpoints", TrainingLogger(folder / "log.jsonl")
+    weights.mkdir(parents=True, exist_ok=True)
+    first = contender.config.stages.autoencoder
+    if contender.peer is None and first.epochs:
+        context = contender.context(data, seed, weights)
+        fit(autoencoder.build(context), first, contender.training, weights, log, seed=seed)
+        seconds -= checkpoint.load(weights / "autoencoder.pt")["train_seconds"]
+    stage = contender.build(data, seconds, seed, weights)
+    model = fit(stage, contender.stage(seconds), contender.training, weights, log, seed=seed)
+    if isinstance(model, ResidualForecaster):
+        facts = _facts(weights, contender.peer.network if contender.peer else "")
+        return Trained({"model": PeerEmulator(model, facts["seconds"])}, facts)
+    surrogate = Surrogate.load(folder)
+    rows: dict[str, Emulator] = {
+        "model": SurrogateEmulator(surrogate, "field"),
+        LATENT: SurrogateEmulator(surrogate, "latent"),
+    }
+    return Trained(rows, _facts(weights, "operator") | {"compression": surrogate.model.codec.compression})
+
+
+def _facts(folder: Path, stem: str) -> dict[str, Any]:
+    """Steps taken, best epoch and its error on the validation split."""
+    tally = checkpoint.load(folder / f"{stem}_resume.pt")["tally"]
+    return {name: tally[name] for name in ("step", "epoch", "best_epoch", "best_score", "seconds")}
+
+
+def scores(rows: dict[str, Emulator], data: Dataset, seed: int, folder: Path) -> dict[str, dict[str, Any]]:
+    """Rows of `metrics.json` on the test split, persistence among them."""
+    metrics = evaluate(rows, data.test, data.system, SCORES, folder, data.describe(), seed=seed)
+    return {row["model"]: {name: row[name] for name in KEPT} for row in metrics["rows"]}

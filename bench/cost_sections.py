@@ -1,0 +1,174 @@
+"""Sections of the document on what parts buy and what things cost: ablations, solver, speed, growth, memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from bench.cells import records
+from bench.contenders import LATENT
+from bench.peer_sections import NAMES
+from bench.peers import MINUTES
+from bench.results import MODEL, chosen, results, whole
+from bench.scale import Place
+from bench.tables import number, section, table
+from ups.evaluation.breakeven import SolverRun, break_even
+
+ROLLED = {**NAMES, f"ups ({LATENT})": "UPS, in latent space"}
+"""Names of what is rolled out."""
+
+
+def ablations(place: Place) -> str:
+    """One change at a time, the best first."""
+    found = {record["settings"]["change"]: record for record in records(place, "stages")}
+    if "as it is" not in found:
+        return ""
+
+    def error(record: dict[str, Any], row: str, part: str = "rollout") -> float | None:
+        return record["scores"][row][part]["nrmse"]
+
+    usual = error(found["as it is"], MODEL)
+    rows = [
+        [
+            change,
+            number(error(record, MODEL, "one_step")),
+            number(error(record, MODEL)),
+            number(error(record, LATENT)),
+            number(value / usual) if (value := error(record, MODEL)) and usual else "–",
+            f"{record['training']['step']:,}",
+        ]
+        for change, record in sorted(found.items(), key=lambda item: error(item[1], MODEL) or float("inf"))
+    ]
+    heads = ("change", "one step", "rollout", "rollout in latent space", "rollout over as it is", "steps")
+    text = (
+        "One change at a time to `bench/ups.yaml`, a minute of training each, one seed: differences of a few percent "
+        "are within the luck of the seed. Noise on the inputs of training, the number of layers of the stem and the "
+        "depth of the codec's head are no settings, and so are not among the changes."
+    )
+    return section("What each part buys", text, table(heads, rows))
+
+
+def classical(place: Place) -> str:
+    """The solver on coarser grids, and after how many forecasts a model has paid against it."""
+    trained, parts = whole(results(place)), []
+    for record in records(place, "classical"):
+        problem = record["settings"]["problem"]
+        finite = [run for run in record["runs"] if run["nrmse"] is not None]
+        runs = [
+            SolverRun(f"{r['points']} points, {r['substeps']} steps a frame", r["nrmse"], r["seconds"]) for r in finite
+        ]
+        front = [run for run in runs if not any(o.error < run.error and o.seconds <= run.seconds for o in runs)]
+        rows = [
+            [run.name, number(run.error), number(1e3 * run.seconds)] for run in sorted(front, key=lambda r: r.error)
+        ]
+        heads = ("solver", "rollout nRMSE", "ms per forecast")
+        lines = [f"### {problem}: the solver", table(heads, rows)]
+        frames = record["data"]["frames"] - 1
+        for name in ("ups", "fno"):
+            own = chosen(trained, problem=problem, model=name, minutes=MINUTES, seed=0)
+            for result in own[:1]:
+                row, error = result.scores[MODEL], result.error()
+                if error is not None:
+                    pays = break_even(error, row["ms_per_step"] * frames / 1e3, row["train_seconds"], runs)
+                    lines.append(f"{NAMES[name]}: {pays.sentence}.")
+        parts.append("\n\n".join(lines))
+    text = (
+        "The spectral solver of the same equation on coarser grids and with larger steps, one thread, all test "
+        "trajectories at once; of all that were tried, those that no other beats in both error and time. Break-even "
+        "is against the cheapest that is at least as accurate as the model, without the generation of training data."
+    )
+    picture = "![Error of the free rollout against the time of a forecast](images/bench_solver.png)"
+    return section("Against the classical solver", text, picture, *parts) if parts else ""
+
+
+def speed(place: Place) -> str:
+    """Training steps, variants, rollouts and the start of the program."""
+    found = {record["settings"]["what"]: record for record in records(place, "speed")}
+    parts = []
+    if "training" in found:
+        record = found["training"]
+        rows = [
+            [
+                NAMES[name],
+                number(m["steps_per_second"]),
+                number(m["samples_per_second"]),
+                f"{100 * m['overhead']:.1f} %",
+                number(m["gflops"]),
+            ]
+            for name, m in record["models"].items()
+        ]
+        heads = ("training", "steps/s", "samples/s", "outside forward, backward, optimizer", "GFLOP/s")
+        peak = f"A product of two matrices of 1,024 rows reaches {number(record['matmul_gflops'])} GFLOP/s here"
+        parts.append(f"{table(heads, rows)}\n\n{peak}; Fourier transforms are not counted.")
+    if "compilation and precision" in found:
+        rows = [[name, number(ms)] for name, ms in found["compilation and precision"]["ms_per_step"].items()]
+        parts.append(table(("training step of UPS", "ms"), rows))
+    if "rollout" in found:
+        times = found["rollout"]["ms_per_trajectory_step"]
+        batches = list(next(iter(times.values())))
+        rows = [[ROLLED[name], *(number(by_batch[b]) for b in batches)] for name, by_batch in times.items()]
+        heads = ("rollout, ms for one step of one trajectory", *(f"{b} at once" for b in batches))
+        parts.append(table(heads, rows))
+    if "start" in found:
+        parts.append(f"`ups --help` takes {number(found['start']['help_seconds'])} s from start to end.")
+    return section("Speed", *parts)
+
+
+def growth(place: Place) -> str:
+    """Time against tokens, trajectories and members."""
+    parts = []
+    for record in records(place, "growth"):
+        what, times = record["settings"]["what"], record["ms_per_step"]
+        curves = times if what == "tokens" else {"UPS": times}
+        sizes = list(next(iter(curves.values())))
+        rows = [[name, *(number(curve[size]) for size in sizes)] for name, curve in curves.items()]
+        parts.append(table((f"ms of a step, by {what}", *sizes), rows))
+    picture = "![Time of a step against tokens](images/bench_growth.png)" if parts else ""
+    return section("Growth", *parts, picture)
+
+
+def memory(place: Place) -> str:
+    """Peaks of processes."""
+    labels = {"file": "file of {} MB, read window by window", "batch": "batches of {}", "tokens": "{} tokens"}
+    found = sorted(records(place, "memory"), key=lambda r: (r["settings"]["what"], r["settings"]["value"]))
+    rows = [
+        [labels[r["settings"]["what"]].format(r["settings"]["value"]), number(r["peak_mb"]), number(r["imports_mb"])]
+        for r in found
+    ]
+    heads = ("training of UPS", "peak in MB", "of it before anything is opened")
+    return section("Memory", table(heads, rows)) if rows else ""
+
+
+def data(place: Place) -> str:
+    """What was generated."""
+    found = sorted(records(place, "data"), key=lambda r: (r["settings"]["problem"], r["settings"]["split"]))
+    rows = [
+        [
+            f"{r['settings']['problem']}, {r['settings']['split']}",
+            f"{r['settings']['trajectories']:,}",
+            number(1e3 * r["seconds_per_trajectory"]),
+            "" if r["refinement_error"] is None else number(r["refinement_error"]),
+        ]
+        for r in found
+    ]
+    heads = ("problem and split", "trajectories", "ms for each", "nRMSE against twice the points and half the step")
+    return section("Data", table(heads, rows)) if rows else ""
+
+
+def distillation(place: Place) -> str:
+    """What each optimisation of the distillation stage buys."""
+    path = place.results / "distill.json"
+    if not path.exists():
+        return ""
+    found = json.loads(path.read_text())
+    rows = [
+        [name, number(r["off_ms"]), number(r["on_ms"]), f"{r['speedup']:.2f}"] for name, r in found["results"].items()
+    ]
+    text = f"`python bench/distill.py`, on {found['machine']['device']}, {found['machine']['threads']} threads."
+    return section("Distillation", text, table(("optimisation", "off, ms", "on, ms", "off / on"), rows))
+
+
+def duration(place: Place) -> str:
+    """How long all trainings took with their scores."""
+    found = [r["seconds"] for bench in ("tuning", "peers", "stages") for r in records(place, bench)]
+    return f"{len(found)} trainings took {number(sum(found) / 3600)} hours of one thread." if found else ""

@@ -1,0 +1,83 @@
+"""Writes the document of the benchmarks from their result files: tables, pictures, and what was not reached.
+
+python -m bench.document
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench import cost_sections, peer_sections, pictures
+from bench.cells import records
+from bench.scale import SHORT, Place
+
+BENCHES = ("data", "tuning", "peers", "stages", "classical", "speed", "growth", "memory")
+SECTIONS: Sequence[Callable[[Place], str]] = (
+    peer_sections.targets,
+    peer_sections.equal_time,
+    peer_sections.budgets,
+    peer_sections.data_sizes,
+    cost_sections.classical,
+    cost_sections.ablations,
+    cost_sections.speed,
+    cost_sections.growth,
+    cost_sections.memory,
+    cost_sections.distillation,
+    peer_sections.tuning,
+    cost_sections.data,
+)
+INTRODUCTION = """# Benchmarks
+
+`make bench-full` measures everything here (3.5 hours on two cores) and writes this page; `make bench` takes
+minutes for a small look at every part, which says nothing about the models. What has a result in `bench/results` is not
+measured again.
+
+Models are compared at **equal time**: each is trained from scratch on the same trajectories for the same seconds on one
+thread, its scores on the validation split included, while the learning rate falls along a cosine that follows the clock.
+UPS is `bench/ups.yaml`. The Fourier neural operator (`neuraloperator`: width 64,
+modes 64, 4 layers) and the U-Net see one frame and the PDE parameters, predict the change to the next, and are trained
+by AdamW on the relative error of single steps, or of rollouts of up to three steps; shifts and the average of the
+weights are as in UPS. Each model had the same effort of tuning: three learning rates for a minute each, chosen on the
+validation split. Data are generated in PDEBench's layout."""
+
+
+def document(place: Place) -> str:
+    """The page in Markdown; parts without results are left out."""
+    parts = [INTRODUCTION, setup(place), *(section(place) for section in SECTIONS)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def setup(place: Place) -> str:
+    """Machines, versions and time."""
+    found = [record["machine"] for bench in BENCHES for record in records(place, bench)]
+    if not found:
+        return "No results are there yet."
+    small = any(record["settings"]["scale"] == "short" for record in records(place, "peers"))
+    machines = {f"{m['cpu']}, {m['cores']} cores, Python {m['python']}": m["versions"] for m in found}
+    lines = [
+        f"Measured on {name}, one thread, with {', '.join(f'{package} {v}' for package, v in versions.items())}."
+        for name, versions in machines.items()
+    ]
+    short = f"**A small look: a minute of training lasted {SHORT.minute:g} s.**" if small else ""
+    return "\n\n".join(filter(None, [*lines, cost_sections.duration(place), short]))
+
+
+def write_document(place: Place, target: Path) -> Path:
+    """Writes the page, with its pictures in `images/` beside it; returns its path."""
+    text, images = document(place), target.parent / "images"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    drawn = {
+        "bench_time.png": pictures.training_time,
+        "bench_solver.png": pictures.solver_costs,
+        "bench_growth.png": pictures.token_growth,
+    }
+    for name, draw in drawn.items():
+        if name in text:
+            draw(place, images / name)
+    target.write_text(text)
+    return target
+
+
+if __name__ == "__main__":
+    print(write_document(Place(), Path("docs/benchmarks.md")))

@@ -1,0 +1,92 @@
+"""How the time of UPS grows with tokens, with trajectories rolled out at once, and with members, on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.cells import Cell, Phase
+from bench.scale import Place, Scale
+from bench.speed import in_turn
+from ups.core.blocks_pdet import PDETransformerConfig
+from ups.data.fields import System
+from ups.models.autoencoder import LatentSettings
+from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
+from ups.models.latent_operator import LatentModel, OperatorSettings
+from ups.models.residual_head import ResidualHead
+from ups.surrogate import Surrogate
+
+TOKENS = (64, 256, 1024, 4096)
+MIXING = {
+    "attention in windows of 16": (16, 0),
+    "attention over all tokens": (4096, 0),
+    "Fourier mixing of 24 modes": (0, 24),
+}
+"""Tokens in a window and Fourier modes."""
+TRAJECTORIES, MEMBERS = (1, 4, 16, 64, 256), (1, 2, 4, 8, 16)
+FORECAST = 5
+"""Steps of a timed rollout."""
+
+
+def cells(scale: Scale) -> list[Cell]:
+    """One cell for each quantity."""
+    work = {"tokens": _tokens, "trajectories": _trajectories, "members": _members}
+    settings = {"scale": scale.name, "repeats": scale.repeats}
+    return [
+        Cell("growth", name, Phase.ALONE, {"what": name, **settings}, partial(function, scale), 60)
+        for name, function in work.items()
+    ]
+
+
+def untrained(tokens: int, window: int, modes: int) -> LatentModel:
+    """A model of 4 points a token on a periodic line."""
+    points = 4 * tokens
+    system = System(("u",), (points,), (tuple(i / points for i in range(points)),), ("periodic",), ("Nu",), 0.05)
+    pdet = PDETransformerConfig(depths=(4,), group_size=window, spectral_modes=modes)
+    return LatentModel(system, LatentSettings(tokens=tokens), OperatorSettings(pdet=pdet)).eval()
+
+
+@torch.no_grad()
+def _tokens(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
+    """Milliseconds of one latent step of one trajectory."""
+    found: dict[str, dict[str, float]] = {name: {} for name in MIXING}
+    for tokens in TOKENS:
+        works: dict[str, Callable[[], object]] = {}
+        for name, (window, modes) in MIXING.items():
+            model = untrained(tokens, window, modes)
+            works[name] = partial(model.step, torch.randn(1, tokens, 32), torch.ones(1, 1), torch.full((1,), 0.05))
+        for name, seconds in in_turn(works, scale.repeats).items():
+            found[name][str(tokens)] = 1e3 * seconds
+    return {"ms_per_step": found}
+
+
+def _trajectories(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
+    """Milliseconds of one step of all trajectories together."""
+    surrogate = Surrogate(untrained(64, 0, 24))
+    works = {str(n): partial(_forecast, surrogate, torch.randn(n, 1, 256), 1) for n in TRAJECTORIES}
+    return {"ms_per_step": _milliseconds(works, scale)}
+
+
+def _members(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
+    """Milliseconds of one step of all members of one trajectory together, a network evaluation for each beside the
+    operator's."""
+    model = untrained(64, 0, 24)
+    network = DiffusionResidual(32, DiffusionSettings(), model.codec.grid, model.system.boundary, 1)
+    surrogate = Surrogate(model, heads={"crps": ResidualHead(network.eval(), "crps")})
+    works = {str(n): partial(_forecast, surrogate, torch.randn(1, 1, 256), n) for n in MEMBERS}
+    return {"ms_per_step": _milliseconds(works, scale)}
+
+
+def _milliseconds(works: Mapping[str, Callable[[], object]], scale: Scale) -> dict[str, float]:
+    return {name: 1e3 * seconds / FORECAST for name, seconds in in_turn(works, scale.repeats).items()}
+
+
+def _forecast(surrogate: Surrogate, u0: Tensor, members: int) -> Tensor:
+    """A rollout in one batch."""
+    sampler = "crps" if surrogate.heads else "none"
+    return surrogate.rollout(u0, FORECAST, members=members, sampler=sampler, batch=len(u0) * members).values

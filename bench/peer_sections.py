@@ -1,0 +1,173 @@
+"""Sections of the document on UPS and its peers at equal time."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from bench.cells import records
+from bench.contenders import LATENT
+from bench.peers import FURTHER, MINUTES, SMALL_LATENTS
+from bench.problems import SPLIT_OF_FEWER
+from bench.results import MODEL, Result, chosen, paired, results, whole
+from bench.scale import Place
+from bench.tables import number, over_seeds, section, table
+
+NAMES = {
+    "ups": "UPS",
+    "fno": "FNO",
+    "fno-rollout": "FNO, trained on rollouts",
+    "unet": "U-Net",
+    SMALL_LATENTS: "UPS, latents 8 times smaller",
+}
+HEADS = (
+    "model",
+    "one step",
+    "rollout from frame 0",
+    "from frame 9",
+    "cRMSE",
+    "fRMSE low / mid / high",
+    "correlation time",
+    "ms/step",
+    "training",
+    "weights",
+    "field / latent",
+)
+TARGETS = {"error": 1 / 3, "correlation": 1.3, "latent": 1.2, "compressed": 1.1}
+"""UPS over FNO in error, at most; in correlation time on Kuramoto-Sivashinsky, at least; the rollout in latent space
+over the one in the space of fields, at most; small latents over large ones, at most."""
+
+
+def equal_time(place: Place) -> str:
+    """One table for each problem."""
+    found = results(place)
+    parts = [
+        "Free rollouts are scored on all frames after the given one, single steps from every true frame, as "
+        "[nRMSE](evaluation.md#deterministic-metrics): the mean over seeds, and their range. "
+        f"{MINUTES:g} minutes of training. The last column is the size of a field over that of its latent."
+    ]
+    for problem in dict.fromkeys(r.problem for r in found):
+        trained = chosen(whole(found), problem=problem, minutes=MINUTES)
+        rows = [row for name in NAMES if (own := chosen(trained, model=name)) for row in _rows(NAMES[name], own)]
+        parts.append(f"### {problem}\n\n{table(HEADS, [*_persistence(place, problem), *rows])}")
+    return section("At equal time", *parts) if found else ""
+
+
+def _persistence(place: Place, problem: str) -> list[list[str]]:
+    held = [r for r in records(place, "classical") if r["settings"]["problem"] == problem]
+    return [[*_cells("persistence", [r["scores"]["persistence"]]), "–"] for r in held]
+
+
+def _rows(name: str, own: Sequence[Result]) -> list[list[str]]:
+    rows = [_cells(name, [r.scores[MODEL] for r in own])]
+    if all(r.has_latent for r in own):
+        rows.append(_cells(f"{name}, in latent space", [r.scores[LATENT] for r in own]))
+        size = f"{own[0].training['compression']:g}"
+        return [[*row, size] for row in rows]
+    return [[*row, "–"] for row in rows]
+
+
+def _cells(name: str, scores: Sequence[Any]) -> list[str]:
+    def of(part: str, key: str) -> str:
+        return over_seeds([score[part][key] for score in scores])
+
+    bands = " / ".join(
+        number(_mean([s["rollout"][f"frmse_{band}"] for s in scores])) for band in ("low", "mid", "high")
+    )
+    lost = all(score["rollout"]["correlation_lost"] for score in scores)
+    return [
+        name,
+        of("one_step", "nrmse"),
+        of("rollout", "nrmse"),
+        of("rollout_context_10", "nrmse"),
+        number(_mean([score["rollout"]["crmse"] for score in scores])),
+        bands,
+        of("rollout", "correlation_time") if lost else "never lost",
+        number(_mean([score["ms_per_step"] for score in scores])),
+        f"{_mean([score['train_seconds'] for score in scores]) or 0:.0f} s",
+        f"{scores[0]['parameters']:,}",
+    ]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    finite = [value for value in values if value is not None]
+    return statistics.fmean(finite) if len(finite) == len(values) else None
+
+
+def targets(place: Place) -> str:
+    """Ratios that were aimed at, and where they do not hold."""
+    found = results(place)
+    if not found:
+        return ""
+    main = chosen(whole(found), minutes=MINUTES)
+    rows: list[list[str]] = []
+    for problem in dict.fromkeys(r.problem for r in main):
+        ups = chosen(main, problem=problem, model="ups")
+        for peer in ("fno", "fno-rollout"):
+            pairs = paired(ups, chosen(main, problem=problem, model=peer))
+            ratios = [_ratio(a.error(), b.error()) for a, b in pairs]
+            rows.append(_verdict(f"{problem}: error of the rollout, UPS / {NAMES[peer]}", ratios, TARGETS["error"]))
+            if problem == "ks":
+                times = [_ratio(*(r.scores[MODEL]["rollout"]["correlation_time"] for r in pair)) for pair in pairs]
+                title = f"{problem}: correlation time, UPS / {NAMES[peer]}"
+                rows.append(_verdict(title, times, TARGETS["correlation"], at_least=True))
+        latent = [_ratio(r.error(LATENT), r.error()) for r in ups]
+        rows.append(_verdict(f"{problem}: error of UPS in latent space / re-encoded", latent, TARGETS["latent"]))
+    pairs = paired(chosen(main, model=SMALL_LATENTS), chosen(main, problem=SPLIT_OF_FEWER, model="ups"))
+    small = [_ratio(a.error(), b.error()) for a, b in pairs]
+    rows.append(_verdict("latents 8 times smaller / as they are", small, TARGETS["compressed"]))
+    missed = [row for row in rows if row[-1] == "**no**"]
+    sentence = f"{len(missed)} of {len(rows)} do not hold." if missed else "All of them hold."
+    return section("What was aimed at", sentence, table(("ratio", "mean and range", "aim", "holds"), rows))
+
+
+def _ratio(a: float | None, b: float | None) -> float | None:
+    return None if a is None or not b else a / b
+
+
+def _verdict(title: str, ratios: Sequence[float | None], aim: float, at_least: bool = False) -> list[str]:
+    """A row of the table; a ratio holds if its mean does."""
+    mean = _mean(ratios) if ratios else None
+    holds = mean is not None and (mean >= aim if at_least else mean <= aim)
+    sign = "≥" if at_least else "≤"
+    return [title, over_seeds(ratios), f"{sign} {aim:.2f}", "yes" if holds else "**no**" if ratios else "not measured"]
+
+
+def budgets(place: Place) -> str:
+    """Error against training time."""
+    found = [r for r in chosen(whole(results(place)), problem=SPLIT_OF_FEWER) if r.model in FURTHER]
+    times = sorted({r.minutes for r in found})
+    rows = [
+        [
+            f"{NAMES[name]}{space}",
+            *(over_seeds([r.error(row) for r in chosen(found, model=name, minutes=m)]) for m in times),
+        ]
+        for name, row, space in (("ups", MODEL, ""), ("ups", LATENT, ", in latent space"), ("fno", MODEL, ""))
+    ]
+    heads = ("model", *(f"{minutes:g} min" for minutes in times))
+    picture = "![Error of the free rollout against training time](images/bench_time.png)"
+    return section(f"More and less time ({SPLIT_OF_FEWER})", table(heads, rows), picture) if len(times) > 1 else ""
+
+
+def data_sizes(place: Place) -> str:
+    """Error against the number of training trajectories, with the first seed."""
+    found = [r for r in chosen(results(place), problem=SPLIT_OF_FEWER, minutes=MINUTES, seed=0) if r.model in FURTHER]
+    sizes = sorted({r.trajectories for r in found})
+    rows = [
+        [NAMES[name], *(over_seeds([r.error() for r in chosen(found, model=name, trajectories=n)]) for n in sizes)]
+        for name in FURTHER
+    ]
+    heads = ("model", *(f"{n:,} trajectories" for n in sizes))
+    return section(f"Fewer data ({SPLIT_OF_FEWER}, one seed)", table(heads, rows)) if len(sizes) > 1 else ""
+
+
+def tuning(place: Place) -> str:
+    """Validation errors of the learning rates that were tried."""
+    found = [(record["settings"], record["training"]["best_score"]) for record in records(place, "tuning")]
+    rows = [
+        [f"{s['problem']}: {NAMES[s['model']]}", f"{s['rate']:g}", number(score)]
+        for s, score in sorted(found, key=lambda pair: (pair[0]["problem"], pair[0]["model"], pair[0]["rate"]))
+    ]
+    text = "One minute each, first seed, error of the free rollout on the validation split; the smallest was taken."
+    return section("Learning rates", text, table(("model", "rate", "validation nRMSE"), rows)) if rows else ""

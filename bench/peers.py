@@ -1,0 +1,82 @@
+"""UPS against what people would use instead, at equal time: several data sets, seeds, times and sizes of the data."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.cells import Cell, Phase
+from bench.contenders import COMPRESSED, CONTENDERS, Contender, scores, train
+from bench.problems import SPLIT_OF_FEWER, opened
+from bench.scale import Place, Scale
+from bench.tuning import tuned_rate
+
+MINUTES = 3.0
+OTHER_MINUTES = (1.0, 10.0)
+"""Further training times, of the models in `FURTHER` on one problem."""
+FURTHER = ("ups", "fno")
+SMALL_LATENTS = "ups-8x"
+"""UPS with latents 8 times smaller than the field."""
+
+
+def cells(scale: Scale) -> list[Cell]:
+    """All models on all problems; then other times, smaller training splits and smaller latents on one problem."""
+    one = SPLIT_OF_FEWER
+    found = [
+        cell(name, problem, MINUTES, seed, scale)
+        for problem in scale.problems
+        for name in CONTENDERS
+        for seed in scale.seeds
+    ]
+    found += [
+        cell(name, one, minutes, seed, scale) for minutes in OTHER_MINUTES for name in FURTHER for seed in scale.seeds
+    ]
+    found += [cell(name, one, MINUTES, scale.seeds[0], scale, n) for n in scale.fewer for name in FURTHER]
+    found += [cell(SMALL_LATENTS, one, MINUTES, seed, scale) for seed in scale.seeds]
+    return found
+
+
+def cell(name: str, problem: str, minutes: float, seed: int, scale: Scale, trajectories: int | None = None) -> Cell:
+    """A model trained on a problem for some minutes."""
+    size = f"_{trajectories}-trajectories" if trajectories else ""
+    settings = {
+        "problem": problem,
+        "model": name,
+        "minutes": minutes,
+        "seed": seed,
+        "trajectories": trajectories or scale.train,
+        "scale": scale.name,
+        "setup": contender_of(name).settings(),
+    }
+    return Cell(
+        "peers",
+        f"{problem}_{name}_{minutes:g}min{size}_seed{seed}",
+        Phase.TRAINING,
+        settings,
+        partial(_compare, name, problem, minutes, seed, scale, trajectories),
+        minutes * scale.minute + (75 if problem == "ks" else 40),
+    )
+
+
+def contender_of(name: str) -> Contender:
+    """The model of that name."""
+    return COMPRESSED if name == SMALL_LATENTS else CONTENDERS[name]
+
+
+def _compare(
+    name: str,
+    problem: str,
+    minutes: float,
+    seed: int,
+    scale: Scale,
+    trajectories: int | None,
+    place: Place,
+    folder: Path,
+) -> dict[str, Any]:
+    """Trains at the tuned rate and scores on the test split."""
+    data = opened(place, problem, scale, trajectories)
+    rate = tuned_rate(place, "ups" if name == SMALL_LATENTS else name, problem, scale)
+    result = train(contender_of(name).at(rate), data, minutes * scale.minute, seed, folder)
+    found = scores(result.rows, data, seed, folder)
+    return {"rate": rate, "training": result.facts, "scores": found, "data": data.describe()}

@@ -1,0 +1,172 @@
+"""Speed on one thread: training, compilation and precision, rollouts, and the start of the program.
+
+Models are untrained, since only time counts. What is compared is measured in turn, and the median is kept.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.cells import Cell, Phase
+from bench.contenders import CONTENDERS, LATENT, Contender
+from bench.problems import SPLIT_OF_FEWER, opened
+from bench.scale import Place, Scale
+from ups.data.dataset import Dataset
+from ups.evaluation.emulator import Emulator
+from ups.evaluation.emulators import SurrogateEmulator
+from ups.models.latent_operator import LatentModel
+from ups.peers.emulator import PeerEmulator
+from ups.peers.one_step import ResidualForecaster
+from ups.surrogate import Surrogate
+from ups.tracking.training_logger import TrainingLogger
+from ups.training.loop import Trainer
+from ups.training.stage import Progress
+from ups.training.timing import steps_from
+
+MODELS = ("ups", "fno", "unet")
+STEPS = 4
+"""Optimizer steps in one measurement."""
+START = Progress(0, 0.0, 0.0)
+BATCHES = (1, 64)
+"""Trajectories that a rollout is timed with."""
+FORECAST = 10
+"""Steps of these rollouts."""
+
+
+def cells(scale: Scale) -> list[Cell]:
+    """One cell for each question."""
+    work = {
+        "training": (_training, 60),
+        "compilation and precision": (_variants, 180),
+        "rollout": (_rollout, 60),
+        "start": (_start, 30),
+    }
+    settings = {"scale": scale.name, "repeats": scale.repeats, "setup": CONTENDERS["ups"].settings()}
+    return [
+        Cell(
+            "speed", name.replace(" ", "-"), Phase.ALONE, {"what": name, **settings}, partial(function, scale), seconds
+        )
+        for name, (function, seconds) in work.items()
+    ]
+
+
+def in_turn(works: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each of several works, done in turn after one that is not timed."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for round_ in range(repeats + 1):
+        for name, work in works.items():
+            began = time.perf_counter()
+            work()
+            if round_:
+                times[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def trainer_of(contender: Contender, data: Dataset, folder: Path) -> Trainer:
+    """A model at the start of its training, where it takes single steps."""
+    settings = contender.stage.model_copy(update={"epochs": 1})
+    stage, log = contender.build(data, 0, folder, settings), TrainingLogger(folder / "log.jsonl")
+    return Trainer(stage, settings, contender.training, folder, log, 0, torch.device("cpu"))
+
+
+def bare_steps(trainer: Trainer) -> Callable[[], None]:
+    """The same steps as a loop of forward, backward and optimizer alone, on a batch that is there already."""
+    batch = next(trainer.stage.batches(0))
+
+    def work() -> None:
+        for _ in range(STEPS):
+            trainer.stage.loss(trainer.model, batch, START)["loss"].backward()
+            for each in trainer.optimizers:
+                each.step()
+                each.zero_grad(set_to_none=True)
+
+    return work
+
+
+def flops(trainer: Trainer) -> int:
+    """Operations of matrix products and convolutions in forward and backward of one batch; an FFT counts nothing."""
+    batch = next(trainer.stage.batches(0))
+    with FlopCounterMode(display=False) as counter:
+        trainer.stage.loss(trainer.model, batch, START)["loss"].backward()
+    trainer.model.zero_grad(set_to_none=True)
+    return counter.get_total_flops()
+
+
+def matmul_gflops(repeats: int, n: int = 1024) -> float:
+    """Billions of operations a second of a product of two float32 matrices (n, n)."""
+    a, b = torch.rand(n, n), torch.rand(n, n)
+    return 2 * n**3 / in_turn({"": lambda: a @ b}, repeats)[""] / 1e9
+
+
+def _training(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
+    """Steps a second of the loop, the share that is no forward, backward or optimizer, and arithmetic speed."""
+    data, peak = opened(place, SPLIT_OF_FEWER, scale), matmul_gflops(scale.repeats)
+    found = {}
+    for name in MODELS:
+        trainer = trainer_of(CONTENDERS[name], data, folder)
+        works = {"loop": partial(steps_from, trainer, 0, STEPS), "bare": bare_steps(trainer)}
+        seconds, batch = in_turn(works, scale.repeats), next(trainer.stage.batches(0)).size
+        found[name] = {
+            "steps_per_second": STEPS / seconds["loop"],
+            "samples_per_second": batch * STEPS / seconds["loop"],
+            "overhead": 1 - seconds["bare"] / seconds["loop"],
+            "gflops": flops(trainer) * STEPS / seconds["bare"] / 1e9,
+        }
+    return {"models": found, "matmul_gflops": peak, "data": data.describe()}
+
+
+def _variants(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
+    """Milliseconds of a training step of UPS as it is, compiled, and in bfloat16."""
+    data, ups = opened(place, SPLIT_OF_FEWER, scale), CONTENDERS["ups"]
+    half = replace(ups, overrides=("training.amp=bf16",))
+    trainers = {name: trainer_of(ups, data, folder) for name in ("as it is", "compiled")}
+    trainers["compiled"].model.compile()
+    trainers["bfloat16"] = trainer_of(half, data, folder)
+    works = {name: partial(steps_from, trainer, 0, STEPS) for name, trainer in trainers.items()}
+    seconds = in_turn(works, scale.repeats)
+    return {"ms_per_step": {name: 1e3 * value / STEPS for name, value in seconds.items()}, "data": data.describe()}
+
+
+def _rollout(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
+    """Milliseconds of one step of one trajectory in a free rollout."""
+    data = opened(place, SPLIT_OF_FEWER, scale)
+    trainers = {name: trainer_of(CONTENDERS[name], data, folder) for name in MODELS}
+    found: dict[str, dict[str, float]] = {}
+    for batch in BATCHES:
+        u0, params = data.test.trajectories(0, 1)[:, 0].expand(batch, -1, -1), data.test.params[:1].expand(batch, -1)
+        works: dict[str, Callable[[], object]] = {}
+        for name, trainer in trainers.items():
+            for label, emulator in forecasters(name, trainer, batch).items():
+                works[label] = partial(emulator.rollout, u0[:, None], 0, FORECAST, params, 1, 0)
+        for name, seconds in in_turn(works, scale.repeats).items():
+            found.setdefault(name, {})[str(batch)] = 1e3 * seconds / FORECAST / batch
+    return {"ms_per_trajectory_step": found, "data": data.describe()}
+
+
+def forecasters(name: str, trainer: Trainer, batch: int) -> dict[str, Emulator]:
+    """A model's forecasters by name; UPS in both spaces."""
+    model = trainer.model.eval()
+    if isinstance(model, ResidualForecaster):
+        return {name: PeerEmulator(model, 0.0, batch)}
+    assert isinstance(model, LatentModel)
+    surrogate = Surrogate(model)
+    spaces = {name: "field", f"{name} ({LATENT})": "latent"}
+    return {label: SurrogateEmulator(surrogate, space, batch=batch) for label, space in spaces.items()}
+
+
+def _start(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
+    """Seconds from the command `ups --help` to its end."""
+    command = [sys.executable, "-c", "from ups.cli import main; main()", "--help"]
+    work = partial(subprocess.run, command, check=True, capture_output=True)
+    return {"help_seconds": in_turn({"ups --help": work}, scale.repeats)["ups --help"]}

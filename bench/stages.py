@@ -1,0 +1,77 @@
+"""What each part of the training of UPS buys: one change at a time, at equal time, on one problem and one seed.
+
+Not a setting, and so not here: noise on the inputs of training (pushforward), the number of layers of the
+convolutional stem, and the depth of the codec's head.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.cells import Cell, Phase
+from bench.contenders import CONTENDERS, Contender, scores, train
+from bench.problems import SPLIT_OF_FEWER, opened
+from bench.scale import Place, Scale
+
+MINUTES = 1.0
+CHANGES: dict[str, tuple[str, ...]] = {
+    "as it is": (),
+    "stem of 8 channels": ("latent.width=8",),
+    "stem without neighbours": ("latent.kernel=1",),
+    "no depthwise convolution": ("operator.pdet.conv_taps=1",),
+    "depthwise convolution of 5 tokens": ("operator.pdet.conv_taps=5",),
+    "8 Fourier modes": ("operator.pdet.spectral_modes=8",),
+    "all Fourier modes": ("operator.pdet.spectral_modes=33",),
+    "attention in windows beside Fourier mixing": ("operator.pdet.group_size=16",),
+    "attention over all tokens beside Fourier mixing": ("operator.pdet.group_size=64",),
+    "attention in windows alone": ("operator.pdet.group_size=16", "operator.pdet.spectral_modes=0"),
+    "attention over all tokens alone": ("operator.pdet.group_size=64", "operator.pdet.spectral_modes=0"),
+    "AdamW, lr 1e-3": ("stages.operator.optimizer.name=adamw", "stages.operator.optimizer.lr=1e-3"),
+    "AdamW, lr 2e-3": ("stages.operator.optimizer.name=adamw",),
+    "codec trained first, then with the operator": ("stages.autoencoder.epochs=1",),
+    "codec trained first, then frozen": ("stages.autoencoder.epochs=1", "training.train_codec=false"),
+    "single steps": ("training.rollout_horizon=1",),
+    "rollouts of 2 steps": ("training.rollout_horizon=2",),
+    "rollouts of 5 steps": ("training.rollout_horizon=5",),
+    "rollouts through decoder and encoder": ("training.rollout_reencode=true",),
+    "no latent consistency": ("training.lambda_latent=0",),
+    "latent consistency 0.1": ("training.lambda_latent=0.1",),
+    "reconstruction 1": ("training.lambda_reconstruction=1.0",),
+    "inverse losses": (
+        "training.lambda_inv_enc=0.05",
+        "training.lambda_inv_dec=0.05",
+        "training.inverse_loss_warmup_epochs=1",
+    ),
+    "spectral loss": ("training.lambda_spectral=0.01", "training.spectral_space=field"),
+    "no average of the weights": ("training.ema_decay=null",),
+    "average over fewer steps": ("training.ema_decay=0.99",),
+    "no shifts": ("training.shift_augmentation=false",),
+    "batches of 16": ("training.batch_size=16",),
+    "batches of 64": ("training.batch_size=64",),
+}
+"""What is changed, in words and as overrides of bench/ups.yaml."""
+
+
+def cells(scale: Scale) -> list[Cell]:
+    """One training for each change."""
+    usual = CONTENDERS["ups"].rates
+    return [
+        Cell(
+            "stages",
+            name.replace(" ", "-").replace(",", ""),
+            Phase.TRAINING,
+            {"change": name, "overrides": list(overrides), "minutes": MINUTES, "seed": scale.seeds[0]}
+            | {"scale": scale.name, "setup": Contender(usual, overrides=overrides).settings()},
+            partial(_ablate, Contender(usual, overrides=overrides), scale),
+            MINUTES * scale.minute + 40,
+        )
+        for name, overrides in CHANGES.items()
+    ]
+
+
+def _ablate(contender: Contender, scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
+    data, seed = opened(place, SPLIT_OF_FEWER, scale), scale.seeds[0]
+    result = train(contender, data, MINUTES * scale.minute, seed, folder)
+    return {"training": result.facts, "scores": scores(result.rows, data, seed, folder), "data": data.describe()}

@@ -1,0 +1,78 @@
+"""A forecaster that any network on a grid makes: one frame in, the change to the next frame out.
+
+    u(t + dt) = u(t) + s * network([(u(t) - m) / d, p, x])
+
+m and d are mean and deviation of the training split's fields, s the deviation of their change from frame to frame, p
+the standardised PDE parameters as constant channels and x the coordinates, 0 to 1 along each axis.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ups.data.fields import System
+from ups.data.split import Split
+
+SAMPLED = 64
+"""Training trajectories from which the deviation of the change from frame to frame is measured."""
+
+
+class ResidualForecaster(nn.Module):
+    """Advances physical fields (B, C, *S) by the time step of the data.
+
+    Args:
+        network: (B, C + P + axes, *S) -> (B, C, *S).
+        system: What the data are.
+    """
+
+    mean: Tensor
+    std: Tensor
+    change_std: Tensor
+    param_mean: Tensor
+    param_std: Tensor
+    position: Tensor
+
+    def __init__(self, network: nn.Module, system: System):
+        super().__init__()
+        self.network, self.system = network, system
+        channels, params = len(system.channels), len(system.param_names)
+        for name, size, value in (
+            ("mean", channels, 0.0),
+            ("std", channels, 1.0),
+            ("change_std", channels, 1.0),
+            ("param_mean", params, 0.0),
+            ("param_std", params, 1.0),
+        ):
+            self.register_buffer(name, torch.full((size,), value))
+        axes = [torch.arange(s) / s for s in system.shape]
+        self.register_buffer("position", torch.stack(torch.meshgrid(*axes, indexing="ij")), persistent=False)
+
+    def forward(self, u: Tensor, params: Tensor) -> Tensor:
+        """u (B, C, *S) and params (B, P), physical -> the next frame (B, C, *S)."""
+        standard = (u - self._spread(self.mean)) / self._spread(self.std)
+        constants = self._spread((params - self.param_mean) / self.param_std).expand(-1, -1, *u.shape[2:])
+        position = self.position.expand(len(u), *self.position.shape)
+        return u + self._spread(self.change_std) * self.network(torch.cat([standard, constants, position], 1))
+
+    def rollout(self, u0: Tensor, steps: int, params: Tensor) -> Tensor:
+        """Free rollout: u0 (B, C, *S) and params (B, P) -> frames 1 to `steps`, (B, steps, C, *S)."""
+        frames = [u0]
+        for _ in range(steps):
+            frames.append(self(frames[-1], params))
+        return torch.stack(frames[1:], 1)
+
+    def standardised(self, u: Tensor) -> Tensor:
+        """Fields (..., C, *S) over each channel's deviation, so that channels of any unit weigh alike in a norm."""
+        return u / self._spread(self.std)
+
+    def _spread(self, values: Tensor) -> Tensor:
+        """(..., C) -> (..., C, 1, ...), with an axis of one point for each of the grid."""
+        return values.view(*values.shape, *[1] * len(self.system.shape))
+
+
+@torch.no_grad()
+def change_std(train: Split) -> Tensor:
+    """Deviation (C,) of the change from frame to frame, from a share of the training split's trajectories."""
+    values, _ = train.spread(SAMPLED)
+    return values.diff(dim=1).movedim(2, 0).flatten(1).std(1).clamp_min(1e-8)

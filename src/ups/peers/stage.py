@@ -1,0 +1,144 @@
+"""The stage that trains a peer: relative error of one step, or of a rollout, on the fields of the training split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ups.data.dataset import Dataset
+from ups.data.latent_pairs import Windows, build_field_loader, shiftable_axes
+from ups.peers.emulator import CPU, PeerEmulator
+from ups.peers.fno import fno
+from ups.peers.one_step import ResidualForecaster, change_std
+from ups.peers.settings import PeerSettings
+from ups.peers.unet import UNet
+from ups.training import checkpoint
+from ups.training.curriculum import horizon
+from ups.training.fingerprint import fingerprint_of
+from ups.training.forecast_score import forecast_score
+from ups.training.loop import fit
+from ups.training.losses import relative_l2
+from ups.training.settings import StageSettings, TrainingSettings
+from ups.training.stage import Log, Progress, Stage
+
+
+@dataclass(frozen=True)
+class PeerRun:
+    """A peer and the run that it is compared with.
+
+    Attributes:
+        name: Stem of its checkpoints.
+        settings: How it is built and trained.
+        shared: `training` of the run.
+        data: The data set of the run.
+        seconds: Time to train for.
+        folder: Where its checkpoints go.
+        validation_trajectories: Trajectories of the validation split that choose its best epoch.
+        seed: Fixes all randomness.
+        device: Where it is trained.
+    """
+
+    name: str
+    settings: PeerSettings
+    shared: TrainingSettings
+    data: Dataset
+    seconds: float
+    folder: Path
+    validation_trajectories: int = 32
+    seed: int = 0
+    device: torch.device = CPU
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The shared settings as they hold for the peer."""
+        return self.settings.training(self.shared)
+
+
+def trained(run: PeerRun, log: Log, batch: int = 64) -> PeerEmulator:
+    """Trains a peer, or goes on, or loads it where it is finished.
+
+    Args:
+        run: What is trained, and for how long.
+        log: Where epochs are recorded.
+        batch: States that the result rolls out at once.
+
+    Raises:
+        UserError: If its checkpoints were made with other settings, data or time, or a package is missing.
+    """
+    settings = run.settings.stage(run.seconds)
+    model = fit(build(run), settings, run.training, run.folder, log, seed=run.seed, device=run.device)
+    assert isinstance(model, ResidualForecaster)
+    seconds = checkpoint.load(run.folder / f"{run.name}.pt")["train_seconds"]
+    return PeerEmulator(model.requires_grad_(False), seconds, batch, run.device)
+
+
+def build(run: PeerRun) -> Stage:
+    """The stage; its model is a `ResidualForecaster`."""
+    train, training, settings = run.data.train, run.training, run.settings.stage(run.seconds)
+    loader = build_field_loader(
+        train,
+        np.arange(train.n),
+        run.data.system.dt,
+        training.rollout_horizon + 1,
+        run.settings.batch_size,
+        shift_axes=shiftable_axes(run.data.system) if training.shift_augmentation else (),
+        **training.loading(settings, run.seed, train.in_memory, run.device.type == "cuda"),
+    )
+    truth, params = (x.to(run.device) for x in run.data.validation.spread(run.validation_trajectories))
+
+    def loss(model: ResidualForecaster, batch: Windows, progress: Progress) -> dict[str, Tensor]:
+        steps = horizon(training, progress.fraction)
+        ahead = model.rollout(batch.frames[:, 0], steps, batch.params)
+        predicted, target = (model.standardised(u) for u in (ahead, batch.frames[:, 1 : steps + 1]))
+        return {"loss": relative_l2(predicted.flatten(0, 1), target.flatten(0, 1))}
+
+    def rollout(model: ResidualForecaster, u0: Tensor, steps: int) -> Tensor:
+        return model.rollout(u0, steps, params)
+
+    return Stage(
+        run.name,
+        new_forecaster(run),
+        loader,
+        loader.steps_per_epoch,
+        loss,
+        forecast_score(truth, rollout, training.select_by),
+        fingerprint=fingerprint(run, settings),
+    )
+
+
+def fingerprint(run: PeerRun, settings: StageSettings) -> dict[str, Any]:
+    """Everything that decides what a peer learns, as dotted names and plain values."""
+    sections = {run.name: run.settings, "training": run.training, f"stages.{run.name}": settings}
+    own = {"data": run.data.hash, "run.seed": run.seed}
+    return {**own, "evaluation.validation_trajectories": run.validation_trajectories, **fingerprint_of(sections)}
+
+
+def new_forecaster(run: PeerRun) -> ResidualForecaster:
+    """A forecaster with fresh weights and the training split's statistics."""
+    torch.manual_seed(run.seed)
+    system, statistics = run.data.system, run.data.statistics
+    model = ResidualForecaster(new_network(run), system)
+    for buffer, values in (
+        (model.mean, statistics.mean),
+        (model.std, statistics.std),
+        (model.param_mean, statistics.param_mean),
+        (model.param_std, statistics.param_std),
+        (model.change_std, change_std(run.data.train)),
+    ):
+        buffer.copy_(torch.as_tensor(values))
+    return model
+
+
+def new_network(run: PeerRun) -> nn.Module:
+    """The network that the settings name, with a channel for every field, parameter and axis."""
+    system, settings = run.data.system, run.settings
+    channels = len(system.channels)
+    inputs = channels + len(system.param_names) + len(system.shape)
+    if settings.network == "fno":
+        return fno(settings.fno, inputs, channels, system.shape)
+    return UNet(settings.unet, inputs, channels, system.shape, system.boundary)

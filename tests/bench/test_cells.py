@@ -1,0 +1,75 @@
+"""Cells of the benchmarks: what is finished is not run again, and all of them take three and a half hours."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cells import Cell, Phase, Work, pending, records, run_cell
+from bench.run import all_cells
+from bench.scale import FULL, SHORT, Place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "results", tmp_path / "runs", tmp_path / "data")
+
+
+def half(place: Place, folder: Path) -> dict[str, Any]:
+    return {"score": 0.5}
+
+
+def cell(name: str, phase: Phase = Phase.TRAINING, work: Work = half, **more: Any) -> Cell:
+    return Cell("toy", name, phase, {"seed": 0, "pair": (1, 2), **more}, work)
+
+
+def test_a_finished_cell_is_not_run_again(place: Place) -> None:
+    cells = [cell("a"), cell("b")]
+    assert pending(cells, place) == cells
+    run_cell(cells[0], place)
+    assert pending(cells, place) == cells[1:]
+    (place.results / "toy" / "a.json").unlink()
+    assert pending(cells, place) == cells
+
+
+def test_a_cell_whose_settings_changed_is_run_again_in_another_folder(place: Place) -> None:
+    run_cell(cell("a"), place)
+    changed = cell("a", minutes=3)
+    assert pending([changed], place) == [changed] and changed.folder(place) != cell("a").folder(place)
+
+
+def test_a_result_says_what_was_measured_where_and_with_what(place: Place) -> None:
+    run_cell(cell("a"), place)
+    (record,) = records(place, "toy")
+    assert record["score"] == 0.5 and record["settings"] == {"seed": 0, "pair": [1, 2]}
+    assert record["machine"]["threads"] >= 1 and "torch" in record["machine"]["versions"]
+
+
+def test_a_cell_that_fails_or_has_a_number_that_is_none_leaves_no_result(place: Place) -> None:
+    def failing(place: Place, folder: Path) -> dict[str, Any]:
+        raise ValueError("out of luck")
+
+    for broken in (cell("a", work=failing), cell("a", work=lambda place, folder: {"score": float("nan")})):
+        with pytest.raises(ValueError):
+            run_cell(broken, place)
+        assert pending([broken], place) == [broken]
+
+
+def test_phases_come_in_their_order_and_patterns_choose(place: Place) -> None:
+    cells = [cell("speed", Phase.ALONE), cell("train"), cell("data", Phase.DATA)]
+    assert [c.name for c in pending(cells, place)] == ["data", "train", "speed"]
+    assert [c.name for c in pending(cells, place, "toy/t*")] == ["train"]
+
+
+@pytest.mark.parametrize("scale", [FULL, SHORT])
+def test_cells_have_names_of_their_own_and_settings_that_can_be_stored(scale: Any) -> None:
+    cells = all_cells(scale)
+    assert len({c.title for c in cells}) == len(cells) and all("/" not in c.name for c in cells)
+    assert all(json.dumps(c.settings) for c in cells)
+
+
+def test_all_of_it_takes_three_and_a_half_hours_on_two_cores() -> None:
+    cells = all_cells(FULL)
+    alone = sum(c.seconds for c in cells if c.phase is Phase.ALONE)
+    assert 3.0 < (alone + (sum(c.seconds for c in cells) - alone) / 2) / 3600 < 3.75

@@ -1,0 +1,81 @@
+"""The page of the benchmarks: it is right about ratios, and plain about what was not reached."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.document import document, write_document
+from bench.scale import Place
+from bench.tables import number, over_seeds
+
+MACHINE = {"cpu": "a processor", "cores": 2, "python": "3.11", "versions": {"torch": "2.13"}}
+
+
+def scores(nrmse: float | None, time: float = 10.0) -> dict[str, Any]:
+    """A row of a forecast with this error."""
+    part = {"nrmse": nrmse, "crmse": 0.1, "frmse_low": 0.1, "frmse_mid": 0.1, "frmse_high": 0.1}
+    rollout = {**part, "correlation_time": time, "correlation_lost": True}
+    costs = {"ms_per_step": 1.0, "train_seconds": 180.0, "parameters": 1000, "error": None}
+    return {"rollout": rollout, "rollout_context_10": rollout, "one_step": part, **costs}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """UPS at a fifth, then at half of the error of the FNO, whose third seed diverges on the second problem."""
+    place = Place(tmp_path / "results", tmp_path / "runs", tmp_path / "data")
+    (place.results / "peers").mkdir(parents=True)
+    for problem, ups in (("burgers-0.001", 0.2), ("ks", 0.5)):
+        for seed in range(3):
+            for model, rows in (
+                ("ups", {"model": scores(ups * (1 + seed / 10), 15.0), "latent space": scores(2 * ups)}),
+                ("fno", {"model": scores(None if problem == "ks" and seed == 2 else 1.0)}),
+            ):
+                settings = {"problem": problem, "model": model, "minutes": 3.0, "seed": seed}
+                settings |= {"trajectories": 1080, "scale": "full"}
+                training = {"step": 100, "seconds": 180.0, "best_score": 0.1, "compression": 0.125}
+                record = {"settings": settings, "machine": MACHINE, "rate": 1e-3, "training": training, "scores": rows}
+                path = place.results / "peers" / f"{problem}_{model}_{seed}.json"
+                path.write_text(json.dumps({**record, "seconds": 200.0}))
+    return place
+
+
+def line(text: str, start: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith(f"| {start}"))
+
+
+def test_targets_are_judged_by_the_mean_over_seeds(place: Place) -> None:
+    text = document(place)
+    assert line(text, "burgers-0.001: error of the rollout, UPS / FNO |").endswith("| 0.22 (0.2–0.24) | ≤ 0.33 | yes |")
+    assert line(text, "ks: correlation time, UPS / FNO |").endswith("| 1.5 (1.5–1.5) | ≥ 1.30 | yes |")
+    assert line(text, "ks: error of UPS in latent space").endswith("| ≤ 1.20 | **no** |")
+    assert line(text, "latents 8 times smaller").endswith("| – | ≤ 1.10 | not measured |")
+
+
+def test_a_peer_that_diverges_is_said_to_and_is_no_victory(place: Place) -> None:
+    verdict = line(document(place), "ks: error of the rollout, UPS / FNO |")
+    assert verdict.endswith("| 1 of 3 diverged | ≤ 0.33 | **no** |")
+
+
+def test_the_mean_and_range_of_every_model_stand_in_its_table(place: Place) -> None:
+    assert "| UPS | 0.22 (0.2–0.24) | 0.22 (0.2–0.24) |" in document(place)
+
+
+def test_without_results_the_page_says_so(tmp_path: Path) -> None:
+    place = Place(tmp_path, tmp_path, tmp_path)
+    path = write_document(place, tmp_path / "docs" / "benchmarks.md")
+    assert "No results are there yet." in path.read_text() and "## " not in path.read_text()
+
+
+def test_numbers_keep_three_digits() -> None:
+    assert [number(x) for x in (0.012345, 1.5, 123.4, 12345.6, 2e-7, 0.0, None)] == [
+        "0.0123",
+        "1.5",
+        "123",
+        "12,346",
+        "2.00e-07",
+        "0",
+        "diverged",
+    ]
+    assert over_seeds([0.5]) == "0.5" and over_seeds([]) == "–"
