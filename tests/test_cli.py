@@ -1,11 +1,9 @@
 """The command line: what reaches the pipeline, and what a user is told when a command ends early."""
 
 import errno
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -199,7 +197,8 @@ def test_debug_shows_the_traceback_wherever_it_stands(config: Path, pipeline: Si
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_with_the_command_that_goes_on(config: Path, number: signal.Signals, code: int) -> None:
     script = (
-        "import sys, time, types\n"
+        "import signal, sys, time, types\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background\n"
         "def run(config):\n    print('started', flush=True)\n    time.sleep(60)\n"
         "sys.modules['ups.pipeline'] = types.SimpleNamespace(run=run)\n"
         "from ups.cli import main\n"
@@ -311,13 +310,3 @@ def test_predict_takes_the_parameters_stored_beside_the_states(
         assert isinstance(tensor, h5py.Dataset)
         assert np.array_equal(states[:, 0], tensor[:, 2, ::2])
     assert params == pytest.approx(np.full((3, 1), 0.01))
-
-
-@pytest.mark.slow
-def test_help_is_there_in_a_third_of_a_second() -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
-        real("--help")
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 0.33 * max(1.0, os.getloadavg()[0])

@@ -64,6 +64,9 @@ def explode() -> None:
     raise RuntimeError("wandb is broken")
 
 
+HANG_SECONDS = 60.0
+
+
 def hang() -> None:
     """A call that never comes back while the tests run."""
-    threading.Event().wait(60)
+    threading.Event().wait(HANG_SECONDS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tracking.fakes import Fake, explode, hang, identity
+from tests.tracking.fakes import HANG_SECONDS, Fake, explode, hang, identity
 from ups.core.errors import UserError
 from ups.tracking import wandb_client, wandb_context
 from ups.tracking.wandb_context import WandBContext, load_wandb_context, open_wandb_context, save_wandb_context
@@ -64,9 +64,8 @@ def test_whatever_hangs_costs_its_patience_and_one_warning(
     context, start = WandBContext(identity(tmp_path), connect=fake.connect), time.monotonic()
     for step in range(1000):
         context.log_training_metric("operator", "loss", 0.5, step)
-    assert time.monotonic() - start < 0.5
     context.finish()
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < HANG_SECONDS / 2
     assert capfd.readouterr().err.count("\n") == 1
 
 

