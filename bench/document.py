@@ -34,7 +34,7 @@ minutes for a small look at every part, which says nothing about the models. Wha
 measured again.
 
 Models are compared at **equal time**: each is trained from scratch on the same trajectories for the same seconds on one
-thread, its scores on the validation split included, while the learning rate falls along a cosine that follows the clock.
+thread, its scores on the validation split included, and its learning rate falls along a cosine that follows the clock.
 UPS is `bench/ups.yaml`. The Fourier neural operator (`neuraloperator`: width 64,
 modes 64, 4 layers) and the U-Net see one frame and the PDE parameters, predict the change to the next, and are trained
 by AdamW on the relative error of single steps, or of rollouts of up to three steps; shifts and the average of the

@@ -40,6 +40,8 @@ STEPS = 4
 START = Progress(0, 0.0, 0.0)
 BATCHES = (1, 64)
 """Trajectories that a rollout is timed with."""
+LONG = 3600.0
+"""Seconds of a training of which only the start is taken."""
 FORECAST = 10
 """Steps of these rollouts."""
 
@@ -75,8 +77,8 @@ def in_turn(works: Mapping[str, Callable[[], object]], repeats: int) -> dict[str
 
 def trainer_of(contender: Contender, data: Dataset, folder: Path) -> Trainer:
     """A model at the start of its training, where it takes single steps."""
-    settings = contender.stage.model_copy(update={"epochs": 1})
-    stage, log = contender.build(data, 0, folder, settings), TrainingLogger(folder / "log.jsonl")
+    settings, log = contender.stage(LONG), TrainingLogger(folder / "log.jsonl")
+    stage = contender.build(data, LONG, 0, folder)
     return Trainer(stage, settings, contender.training, folder, log, 0, torch.device("cpu"))
 
 

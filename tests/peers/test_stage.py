@@ -53,7 +53,7 @@ def test_a_peer_soon_beats_persistence_on_waves(data: Dataset, tmp_path: Path, n
 
 def test_a_peer_that_was_trained_for_another_time_is_refused(data: Dataset, tmp_path: Path) -> None:
     trained(peer(data, tmp_path, seconds=0.1), Memory())
-    with pytest.raises(UserError, match=r"training seconds was 0\.1 and is now 0\.2"):
+    with pytest.raises(UserError, match=r"stages.unet.seconds was 0\.1 and is now 0\.2"):
         trained(peer(data, tmp_path, seconds=0.2), Memory())
 
 

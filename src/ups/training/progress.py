@@ -31,7 +31,8 @@ class ProgressBar:
         self.bar = Progress(
             *columns, TextColumn("{task.fields[info]}"), console=self.console, disable=not self.console.is_terminal
         )
-        self.task = self.bar.add_task(name, total=total, completed=done, info="")
+        self.task = self.bar.add_task(name, total=total, info="")
+        self.reach(done)
         self.every = max(1, epochs // 10)
 
     def __enter__(self) -> ProgressBar:
