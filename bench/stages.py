@@ -1,7 +1,6 @@
 """What each part of the training of UPS buys: one change at a time, at equal time, on one problem and one seed.
 
-Not a setting, and so not here: noise on the inputs of training (pushforward), the number of layers of the
-convolutional stem, and the depth of the codec's head.
+Not a setting, and so not here: the number of layers of the convolutional stem, and the depth of the codec's head.
 """
 
 from __future__ import annotations
@@ -36,6 +35,8 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "rollouts of 2 steps": ("training.rollout_horizon=2",),
     "rollouts of 5 steps": ("training.rollout_horizon=5",),
     "rollouts through decoder and encoder": ("training.rollout_reencode=true",),
+    "noise on the input, 0.3 %": ("training.input_noise=0.003",),
+    "noise on the input, 1 %": ("training.input_noise=0.01",),
     "no latent consistency": ("training.lambda_latent=0",),
     "latent consistency 0.1": ("training.lambda_latent=0.1",),
     "reconstruction 1": ("training.lambda_reconstruction=1.0",),

@@ -33,6 +33,7 @@ def operator_loss(
     """All losses of a batch: "loss", the total, and its components."""
     joint = training.train_codec
     frames = batch.frames[:, : horizon(training, progress.fraction) + 1]
+    frames = with_input_noise(frames, training.input_noise, model.codec.u_std)
     reencode = training.rollout_reencode and frames.shape[1] > 2
     out: Unrolled = model(frames, batch.params, batch.dt, reencode=reencode)
     scaled = partial(standardised, model.codec)
@@ -65,6 +66,15 @@ def operator_loss(
     }
     total = bundle.total + training.lambda_reconstruction * extra["L_rec"] + training.lambda_latent * extra["L_lat"]
     return {"loss": total, **bundle.components, **extra}
+
+
+def with_input_noise(frames: Tensor, share: float, std: Tensor) -> Tensor:
+    """Windows (B, K + 1, C, *S) with Gaussian noise on the first frame, `share` of the fields' deviations std (C,)."""
+    if not share:
+        return frames
+    first = frames[:, :1]
+    noise = share * std.view(-1, *[1] * (frames.ndim - 3)) * torch.randn_like(first)
+    return torch.cat([first + noise, frames[:, 1:]], 1)
 
 
 def target_latents(training: TrainingSettings, out: Unrolled) -> Tensor:

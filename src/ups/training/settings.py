@@ -67,6 +67,9 @@ class TrainingSettings(LossWeights):
     """Share of the stage after which unrolling starts, with 2 steps; the horizon then grows evenly."""
     rollout_reencode: bool = False
     """Unrolls through decode and encode, as a rollout in field space does, instead of in latent space."""
+    input_noise: float = Field(default=0.0, ge=0)
+    """Gaussian noise on the first frame of every window, as a share of the fields' deviation: the operator learns to
+    take errors back, as in a rollout (arXiv 2002.09405, section 4.3)."""
     fixed_latent_target: bool = False
     """Keeps `lambda_latent` from moving the latents that it compares with. Off, encoder and operator meet halfway, as
     deterministic systems need; on where the future is random, lest the encoder leave out what cannot be predicted."""
