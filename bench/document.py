@@ -29,9 +29,9 @@ SECTIONS: Sequence[Callable[[Place], str]] = (
 )
 INTRODUCTION = """# Benchmarks
 
-`make bench-full` measures everything here (3.5 hours on two cores) and writes this page; `make bench` takes
-minutes for a small look at every part, which says nothing about the models. What has a result in `bench/results` is not
-measured again.
+`make bench-full` measures everything here (about 3.5 hours on two cores by its own estimate) and writes this page;
+`make bench` takes minutes for a small look at every part, which says nothing about the models. What has a result in
+`bench/results` is not measured again.
 
 Models are compared at **equal time**: each is trained from scratch on the same trajectories for the same seconds on one
 thread, its scores on the validation split included, and its learning rate falls along a cosine that follows the clock.

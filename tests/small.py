@@ -46,7 +46,7 @@ def config(folder: Path, **sections: dict[str, Any]) -> Path:
         "run": {"dir": str(folder / "run"), "threads": 1, "device": "cpu"},
     }
     for name, section in sections.items():
-        settings[name] = {**settings.get(name, {}), **section}
+        settings.setdefault(name, {}).update(section)
     path = folder / "small.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path

@@ -52,14 +52,14 @@ def stage_time(context: Context, name: str, measured: bool = True) -> StageEstim
     scored = end_epoch(trainer) if scored < WORTH_REPEATING else scored
     saved, copied = timed(trainer.save_resume), timed(lambda: trainer.save_weights("copy"))
     settings, training = context.settings(name), context.training
-    compiled = training.compile if settings.compile is None else settings.compile
+    compiled = training.compiles(settings)
     if compiled:
         trainer.model.compile(mode=training.compile_mode)
     first, step = step_seconds(trainer)
-    first *= bool(compiled)  # without compilation a first step is slow once in a process, not in every stage
+    first *= compiled  # without compilation a first step is slow once in a process, not in every stage
     steps = settings.epochs * trainer.epoch_steps
     scores = math.ceil(settings.epochs / settings.validate_every)
-    interval = training.checkpoint_interval if settings.checkpoint_interval is None else settings.checkpoint_interval
+    interval = training.copy_interval(settings)
     copies = settings.epochs // interval if interval else 0
     saves = settings.epochs - scores + step * steps / training.checkpoint_seconds
     epochs = scores * scored + copies * copied + saves * saved

@@ -1,7 +1,8 @@
 """The one training loop of all stages.
 
 Everything random and everything scheduled is a function of the step, and the resume state holds the rest, so a run
-that was killed at any moment and started again ends with the same bits as one that was not.
+that was killed at any moment and started again ends with the same bits as one that was not. Only the schedules of a
+stage with a time to fill (`seconds`) follow the clock instead.
 """
 
 from __future__ import annotations
@@ -214,17 +215,9 @@ class Trainer:
         began = time.perf_counter()
         score = self.evaluate() if t.epoch % settings.validate_every == 0 or last else None
         t.seconds += time.perf_counter() - began
-        improved = score is not None and (score < t.best_score or not t.best_epoch)
-        if score is not None:
-            t.since_improve = 0 if improved else t.since_improve + 1
-            if t.since_improve and t.since_improve % (settings.scheduler.patience + 1) == 0:
-                t.reductions += 1
-        if improved and score is not None:
-            t.best_score, t.best_epoch = score, t.epoch
+        if score is not None and t.improves(score, settings.scheduler.patience):
             self.save_weights(self.stage.stem)
-        interval = (
-            self.training.checkpoint_interval if settings.checkpoint_interval is None else settings.checkpoint_interval
-        )
+        interval = self.training.copy_interval(settings)
         if interval and t.epoch % interval == 0:
             self.save_weights(f"{self.stage.stem}_epoch_{t.epoch}")
         patient = settings.patience is None or t.since_improve <= settings.patience
@@ -242,8 +235,6 @@ class Trainer:
             "grad_norm": norm,
             "score": score,
             "best_score": t.best_score,
-        }
-        entry |= {
             "best_loss": t.best_loss,
             "epochs_since_improve": t.since_improve,
             "steps": t.step,
@@ -265,8 +256,7 @@ class Trainer:
         """Trains to the end, or goes on to it, and returns the best model."""
         self.restore()
         if not self.tally.done and self.settings.epochs:
-            compiled = self.training.compile if self.settings.compile is None else self.settings.compile
-            if compiled:
+            if self.training.compiles(self.settings):
                 self.model.compile(mode=self.training.compile_mode)
             batches = self.stage.batches(self.next_batch)
             with (

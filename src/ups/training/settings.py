@@ -91,6 +91,14 @@ class TrainingSettings(LossWeights):
     log_path: str = "reports/training_log.jsonl"
     """The JSONL log, relative to the run folder."""
 
+    def compiles(self, stage: StageSettings) -> bool:
+        """Whether a stage is compiled."""
+        return self.compile if stage.compile is None else stage.compile
+
+    def copy_interval(self, stage: StageSettings) -> int:
+        """Epochs between two copies of a stage's weights that are kept, 0 for none."""
+        return self.checkpoint_interval if stage.checkpoint_interval is None else stage.checkpoint_interval
+
     def loading(self, stage: StageSettings, seed: int, in_memory: bool, cuda: bool) -> dict[str, Any]:
         """How the batches of a stage are drawn and read, as options of the loaders."""
         return {

@@ -29,6 +29,18 @@ class Tally:
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
 
+    def improves(self, score: float, patience: int) -> bool:
+        """Takes the held-out score of the epoch that has ended; whether it is the best so far. The plateau schedule
+        bears `patience` scores that are not, and takes the next for a plateau."""
+        better = score < self.best_score or not self.best_epoch
+        if better:
+            self.best_score, self.best_epoch, self.since_improve = score, self.epoch, 0
+            return True
+        self.since_improve += 1
+        if self.since_improve % (patience + 1) == 0:
+            self.reductions += 1
+        return False
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
