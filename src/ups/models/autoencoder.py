@@ -105,9 +105,10 @@ class Autoencoder(nn.Module):
             nn.GELU(),
         )
         self.to_latent = nn.Linear(width * self.patches.points, latent.dim)
-        self.from_latent = nn.Linear(latent.dim, width * self.patches.points)
+        beside = max(width - channels, 1)  # with the field itself, `width` channels: what convolutions are fast with
+        self.from_latent = nn.Linear(latent.dim, beside * self.patches.points)
         self.head = nn.Sequential(
-            BoundaryConv(width + channels, width, latent.kernel, boundary),
+            BoundaryConv(beside + channels, width, latent.kernel, boundary),
             nn.GELU(),
             BoundaryConv(width, channels, latent.kernel, boundary),
         )
