@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ups import tracking
 from ups.tracking.wandb_client import Mode
 
 METRICS: dict[str, Any] = {
@@ -32,6 +33,7 @@ class Wandb:
     project: str = "tests"
     entity: str | None = None
     tags: tuple[str, ...] = ("toy",)
+    finish_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def environment(folder: Path, **extra: str) -> dict[str, str]:
         "WANDB_BASE_URL": "http://127.0.0.1:9",
         "WANDB_SILENT": "true",
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(Path(tracking.__file__).parents[2])]),
         **extra,
     }
 

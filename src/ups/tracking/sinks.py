@@ -23,6 +23,8 @@ class Wandb(Protocol):
     def entity(self) -> str | None: ...
     @property
     def tags(self) -> tuple[str, ...]: ...
+    @property
+    def finish_seconds(self) -> float: ...
 
 
 class Tracking(Protocol):
@@ -142,7 +144,8 @@ def open_sinks(settings: Tracking, folder: Path, config: Mapping[str, Any]) -> l
     Raises UserError if a package is not installed.
     """
     wandb, folder = settings.wandb, folder.absolute()
-    identity = RunIdentity("", wandb.mode, wandb.project, wandb.entity, folder.name, tuple(wandb.tags), folder)
+    place = (wandb.mode, wandb.project, wandb.entity)
+    identity = RunIdentity("", *place, folder.name, tuple(wandb.tags), folder, wandb.finish_seconds)
     context = open_wandb_context(identity, config)
     sinks: list[TrackerSink] = [WandbSink(context)] if context.enabled else []
     if settings.tensorboard:
