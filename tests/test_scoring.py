@@ -43,6 +43,14 @@ def test_changed_settings_are_no_addition_and_the_config_decides_unless_told(tra
     assert evaluate_run(trained, "validation", overrides=["ttc.enabled=true"])["ttc"]["rows"]
 
 
+def test_pictures_of_earlier_scores_are_not_taken_for_new_ones(tmp_path: Path) -> None:
+    run = train(load_config(config(tmp_path)))
+    drawn = evaluate_run(run, overrides=["evaluation.pictures=true"])["pictures"]
+    assert {"report/ledger.png", "report/training.png"} < set(drawn) and all((run / name).exists() for name in drawn)
+    assert evaluate_run(run)["pictures"] == ["report/training.png"]
+    assert (run / "report/ledger.png").exists()
+
+
 def test_a_run_without_a_sampler_says_what_is_missing(tmp_path: Path) -> None:
     run = train(load_config(config(tmp_path)))
     with pytest.raises(UserError, match="test-time conditioning needs a sampler for its candidates"):

@@ -42,6 +42,8 @@ from ups.tracking.training_logger import TrainingLogger
 from ups.ttc.candidates import samplers_of
 from ups.ttc.rewards import Reward, rewards_of, weighted
 
+TRAINING = "report/training.png"
+"""The picture of the training curves."""
 Mode = Literal["baseline", "ttc", "both"]
 """What is scored: every row without test-time conditioning, the comparison with it, or both."""
 
@@ -203,7 +205,7 @@ class ScoredRun:
         if metrics is None or any(metrics["protocol"].get(key) != self.protocol()[key] for key in keys):
             found = "is missing" if metrics is None else "is of other data or settings"
             raise UserError(f"mode ttc adds to scores that are there, but {path} {found}; use mode both")
-        return metrics
+        return {"pictures": [], **metrics}  # scores of earlier versions do not say which are theirs
 
     def conditioned(self) -> dict[str, Any]:
         """The strategies of test-time conditioning at equal cost."""
@@ -222,9 +224,10 @@ class ScoredRun:
 
     def write(self, metrics: dict[str, Any]) -> None:
         """Scores, training curves and report."""
-        write_metrics(self.target / "metrics.json", metrics)
         if self.log.exists():
-            training_curves(self.target / "report" / "training.png", self.log)
+            training_curves(self.target / TRAINING, self.log)
+            metrics["pictures"] = list(dict.fromkeys([*metrics["pictures"], TRAINING]))
+        write_metrics(self.target / "metrics.json", metrics)
         write_report(self.target, metrics, dump_config(self.config), self.log, f"ups run {self.config.run.source}")
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.tracking import wandb_records
-from tests.tracking.settings import environment, said, start
+from tests.tracking.settings import LEDGER, environment, said, start
 from tests.tracking.training import train_toy
 from ups.tracking.sinks import Tracker
 
@@ -53,8 +53,8 @@ def test_the_table_and_the_files_lie_in_the_run(finished: Path) -> None:
     (path,) = wandb_records.offline_files(finished)
     (table,) = (path.parent / "files").rglob("*.table.json")
     data = json.loads(table.read_text())
-    assert data["columns"] == ["model", "nrmse", "gain", "verdict"]
-    assert data["data"] == [["persistence", 1.5, None, ""], ["operator", 0.25, None, "pays"]]
+    assert data["columns"] == LEDGER
+    assert data["data"] == [["persistence", 1.5, None, None, None, ""], ["operator", 0.25, 0.8, 0.7, 0.9, "pays"]]
     kept = path.parent / "files" / "checkpoints" / "operator.pt"
     assert kept.read_bytes() == (finished / "checkpoints" / "operator.pt").read_bytes()
     assert json.loads((path.parent / "files" / "metrics.json").read_text())["protocol"] == {"split": "test"}

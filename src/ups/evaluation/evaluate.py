@@ -116,10 +116,14 @@ def evaluate(
         "rows": rows,
         "ledger": [entry.record() for entry in entries],
         "spectra": spectrum,
+        "pictures": [],
     }
     write_metrics(folder / "metrics.json", metrics)
     if settings.pictures:
-        draw_report(metrics, read_predictions(folder / "predictions.h5", slice(0, 1)), system, folder / "report")
+        stored = read_predictions(folder / "predictions.h5", slice(0, 1))
+        drawn = draw_report(metrics, stored, system, folder / "report")
+        metrics["pictures"] = [str(path.relative_to(folder)) for path in drawn]
+        write_metrics(folder / "metrics.json", metrics)
     return metrics
 
 
