@@ -37,8 +37,9 @@ from ups.peers.settings import PeerSettings
 from ups.peers.stage import PeerRun, trained
 from ups.stages.steady import steady_rows
 from ups.surrogate import Surrogate
+from ups.tracking.jsonl import read_lines
 from ups.tracking.sinks import Tracker, open_sinks
-from ups.tracking.training_logger import TrainingLogger
+from ups.tracking.training_logger import TrainingLogger, last_step
 from ups.ttc.candidates import samplers_of
 from ups.ttc.rewards import Reward, rewards_of, weighted
 
@@ -240,7 +241,8 @@ def config_of(folder: Path, overrides: Sequence[str] = ()) -> Config:
 
 def tracker_of(config: Config) -> Tracker:
     """All that listens to a run besides its log."""
-    return Tracker(open_sinks(config.tracking, config.run.dir, config.model_dump(mode="json")))
+    step = last_step(read_lines(config.run.dir / config.training.log_path))
+    return Tracker(open_sinks(config.tracking, config.run.dir, config.model_dump(mode="json"), step))
 
 
 def config_hash(config: Config) -> str:

@@ -111,10 +111,15 @@ class WandbSink:
 
 
 class TensorBoardSink:
-    """Feeds TensorBoard; evaluations stand at the last global step that was trained here."""
+    """Feeds TensorBoard; evaluations stand at the run's last global step.
 
-    def __init__(self, board: TensorBoard):
-        self.board, self.step = board, 0
+    Args:
+        board: The event files.
+        step: The last global step that was trained before.
+    """
+
+    def __init__(self, board: TensorBoard, step: int = 0):
+        self.board, self.step = board, step
 
     def epoch(self, entry: Mapping[str, Any]) -> None:
         values = scalars(entry)
@@ -143,6 +148,7 @@ def open_sinks(settings: Tracking, folder: Path, config: Mapping[str, Any], step
         settings: Which; a run handed on by a parent process listens in any case.
         folder: The run folder; the trackers get folders `wandb` and `tensorboard` in it.
         config: The run's settings, shown beside its curves; numbers, texts, lists and dicts.
+        step: The run's last global step so far.
 
     Raises UserError if a package is not installed.
     """
@@ -152,5 +158,5 @@ def open_sinks(settings: Tracking, folder: Path, config: Mapping[str, Any], step
     context = open_wandb_context(identity, config)
     sinks: list[TrackerSink] = [WandbSink(context)] if context.enabled else []
     if settings.tensorboard:
-        sinks.append(TensorBoardSink(TensorBoard(folder / "tensorboard")))
+        sinks.append(TensorBoardSink(TensorBoard(folder / "tensorboard"), step))
     return sinks
