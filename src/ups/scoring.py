@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 
 from ups.config import Config, dump_config, load_config
-from ups.core.device import device_of
+from ups.core.device import device_name, device_of
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.split import Split
@@ -26,6 +26,7 @@ from ups.evaluation.baselines import FLOOR
 from ups.evaluation.emulator import Emulator
 from ups.evaluation.emulators import emulators
 from ups.evaluation.evaluate import evaluate, write_metrics
+from ups.evaluation.hardware import hardware
 from ups.evaluation.html.report import write_report
 from ups.evaluation.ledger import ledger_table
 from ups.evaluation.physics import TRUTH, break_even_of, physics_emulators
@@ -162,7 +163,7 @@ class ScoredRun:
         if with_ttc:
             rows[TTC] = TTCEmulator(self.surrogate, self.config.ttc, self.reward, settings.batch)
         rows |= {name: row for name, row in physics.items() if name == TRUTH}
-        options = {"seed": seed, "further": self.settled()}
+        options = {"seed": seed, "device": self.surrogate.device, "further": self.settled()}
         metrics = evaluate(rows, self.part, self.data.system, settings, self.target, self.protocol(), **options)
         metrics["break_even"] = break_even_of(metrics, rows, "operator", self.part.frames - settings.context)
         return metrics
@@ -211,7 +212,8 @@ class ScoredRun:
     def conditioned(self) -> dict[str, Any]:
         """The strategies of test-time conditioning at equal cost."""
         settings = self.config.evaluation
-        return evaluate_ttc(
+        timed = {"device": device_name(self.surrogate.device), "threads": torch.get_num_threads()}
+        return timed | evaluate_ttc(
             self.surrogate,
             self.part,
             self.reward,
@@ -254,12 +256,14 @@ def show(metrics: dict[str, Any], target: Path, folder: Path) -> None:
     """Prints the ledger and where scores and pictures (`target`) and the model (`folder`) lie."""
     console = Console()
     console.print(ledger_table(metrics["rows"], metrics["protocol"]["bootstrap"], metrics["protocol"]["seed"]))
+    console.print(f"times are of {hardware(metrics['protocol'])}", highlight=False)
     for error in metrics["errors"]:
         console.print(f"[yellow]{error}[/]")
     if metrics.get("break_even"):
         console.print(f"break-even against the classical solver: {metrics['break_even']}", highlight=False)
     if metrics.get("ttc"):
         console.print(ttc_table(metrics["ttc"]))
+        console.print(f"times are of {hardware(metrics['ttc'])}", highlight=False)
     places = {
         "scores": target / "metrics.json",
         "report": target / "report.html",
