@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 
 from ups.config import Config, dump_config, load_config
+from ups.config.command import command_of
 from ups.core.device import device_name, device_of
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset, open_dataset
@@ -231,7 +232,9 @@ class ScoredRun:
             training_curves(self.target / TRAINING, self.log)
             metrics["pictures"] = list(dict.fromkeys([*metrics["pictures"], TRAINING]))
         write_metrics(self.target / "metrics.json", metrics)
-        write_report(self.target, metrics, dump_config(self.config), self.log, f"ups run {self.config.run.source}")
+        trained = config_of(self.folder) if (self.folder / "config.yaml").exists() else self.config
+        command = command_of(trained, self.config, self.folder, self.split, bool(metrics.get("ttc")))
+        write_report(self.target, metrics, dump_config(self.config), self.log, command)
 
 
 def config_of(folder: Path, overrides: Sequence[str] = ()) -> Config:
