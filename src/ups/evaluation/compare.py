@@ -18,7 +18,7 @@ from ups.evaluation.baselines import FLOOR, PERSISTENCE
 from ups.evaluation.hardware import hardware
 from ups.evaluation.ledger import Gain, duration, paired_gain
 from ups.evaluation.plot_scores import LARGEST_NRMSE, line_style
-from ups.evaluation.plots import figure, legend_below
+from ups.evaluation.plots import LEAD, figure, legend_below
 
 SAME = ("data_hash", "split", "split_hash", "stride", "channels", "shape", "frames", "dt", "trajectories", "context")
 SAME += ("members", "correlation_threshold")
@@ -151,7 +151,7 @@ def comparison_figure(path: Path, runs: Sequence[ScoredRun]) -> None:
         left.set(xscale="log", xlabel="CRPS (free rollout, physical units)", yticks=range(len(models)))
         left.set_yticklabels(models)
         left.invert_yaxis()
-        right.set(xlabel="lead time", ylabel="nRMSE (free rollout)", xlim=(0, leads[-1]))
+        right.set(xlabel=LEAD, ylabel="nRMSE of the free rollout (no unit)", xlim=(0, leads[-1]))
         right.set_title("the row of lowest CRPS of every run")
         right.set_ylim(top=min(right.get_ylim()[1], LARGEST_NRMSE))
         left.grid(True, axis="x")
