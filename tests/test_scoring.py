@@ -1,10 +1,15 @@
 """What `--mode` scores: rows without test-time conditioning, the comparison with it, or both."""
 
+import html
+import re
+import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.small import config
+from ups import pipeline
 from ups.config import load_config
 from ups.core.errors import UserError
 from ups.pipeline import train
@@ -41,6 +46,51 @@ def test_changed_settings_are_no_addition_and_the_config_decides_unless_told(tra
     with pytest.raises(UserError, match="is of other data or settings"):
         evaluate_run(trained, "validation", mode="ttc", overrides=["evaluation.members=3"])
     assert evaluate_run(trained, "validation", overrides=["ttc.enabled=true"])["ttc"]["rows"]
+
+
+def test_pictures_of_earlier_scores_are_not_taken_for_new_ones(tmp_path: Path) -> None:
+    run = train(load_config(config(tmp_path)))
+    drawn = evaluate_run(run, overrides=["evaluation.pictures=true"])["pictures"]
+    assert {"report/ledger.png", "report/training.png"} < set(drawn) and all((run / name).exists() for name in drawn)
+    assert evaluate_run(run)["pictures"] == ["report/training.png"]
+    assert (run / "report/ledger.png").exists()
+
+
+def command_in(report: Path) -> list[list[str]]:
+    """The words of the commands that a report names."""
+    found = re.search(r"<code>(ups .*?)</code>", report.read_text())
+    assert found
+    return [shlex.split(command) for command in html.unescape(found[1]).split("&&")]
+
+
+def repeated(words: list[str]) -> list[str]:
+    """The values of `--set`."""
+    return [value for option, value in pairwise(words) if option == "--set"]
+
+
+def test_the_report_names_a_command_that_gives_the_same_run(tmp_path: Path) -> None:
+    loaded = load_config(config(tmp_path), ["run.seed=3", "stages.operator.epochs=1", "evaluation.members=2"])
+    metrics = pipeline.run(loaded).metrics
+    (command,) = command_in(tmp_path / "run/report.html")
+    assert command[:2] == ["ups", "run"]
+    again = load_config(command[2], repeated(command))
+    assert again.run.dir == tmp_path / "run_again"
+    repetition = pipeline.run(again).metrics
+    assert metrics is not None and repetition is not None
+    same = ("config_hash", "data_hash", "split_hash", "seed", "members")
+    assert [repetition["protocol"][key] for key in same] == [metrics["protocol"][key] for key in same]
+    assert [row["per_trajectory"] for row in repetition["rows"]] == [row["per_trajectory"] for row in metrics["rows"]]
+
+
+def test_settings_of_the_evaluation_alone_are_part_of_the_command(trained: Path) -> None:
+    evaluate_run(trained, "validation", mode="both", overrides=["evaluation.members=3", "ttc.rewards={mean: 2.0}"])
+    first, second = command_in(trained / "validation/report.html")
+    assert first[:4] == ["ups", "train", "--config", str(trained / "config.yaml")]
+    again = load_config(first[3], repeated(first))
+    assert second[:3] == ["ups", "evaluate", str(again.run.dir)]
+    assert second[3:7] == ["--split", "validation", "--mode", "both"]
+    scored = load_config(first[3], repeated(second))
+    assert scored.evaluation.members == 3 and scored.ttc.rewards == {"mean": 2.0}
 
 
 def test_a_run_without_a_sampler_says_what_is_missing(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ import torch
 from rich.console import Console
 
 from ups.config import Config, dump_config, load_config
-from ups.core.device import device_of
+from ups.config.command import command_of
+from ups.core.device import device_name, device_of
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.split import Split
@@ -26,6 +27,7 @@ from ups.evaluation.baselines import FLOOR
 from ups.evaluation.emulator import Emulator
 from ups.evaluation.emulators import emulators
 from ups.evaluation.evaluate import evaluate, write_metrics
+from ups.evaluation.hardware import hardware
 from ups.evaluation.html.report import write_report
 from ups.evaluation.ledger import ledger_table
 from ups.evaluation.physics import TRUTH, break_even_of, physics_emulators
@@ -37,11 +39,14 @@ from ups.peers.settings import PeerSettings
 from ups.peers.stage import PeerRun, trained
 from ups.stages.steady import steady_rows
 from ups.surrogate import Surrogate
+from ups.tracking.jsonl import read_lines
 from ups.tracking.sinks import Tracker, open_sinks
-from ups.tracking.training_logger import TrainingLogger
+from ups.tracking.training_logger import TrainingLogger, last_step
 from ups.ttc.candidates import samplers_of
 from ups.ttc.rewards import Reward, rewards_of, weighted
 
+TRAINING = "report/training.png"
+"""The picture of the training curves."""
 Mode = Literal["baseline", "ttc", "both"]
 """What is scored: every row without test-time conditioning, the comparison with it, or both."""
 
@@ -159,7 +164,7 @@ class ScoredRun:
         if with_ttc:
             rows[TTC] = TTCEmulator(self.surrogate, self.config.ttc, self.reward, settings.batch)
         rows |= {name: row for name, row in physics.items() if name == TRUTH}
-        options = {"seed": seed, "further": self.settled()}
+        options = {"seed": seed, "device": self.surrogate.device, "further": self.settled()}
         metrics = evaluate(rows, self.part, self.data.system, settings, self.target, self.protocol(), **options)
         metrics["break_even"] = break_even_of(metrics, rows, "operator", self.part.frames - settings.context)
         return metrics
@@ -203,12 +208,13 @@ class ScoredRun:
         if metrics is None or any(metrics["protocol"].get(key) != self.protocol()[key] for key in keys):
             found = "is missing" if metrics is None else "is of other data or settings"
             raise UserError(f"mode ttc adds to scores that are there, but {path} {found}; use mode both")
-        return metrics
+        return {"pictures": [], **metrics}  # scores of earlier versions do not say which are theirs
 
     def conditioned(self) -> dict[str, Any]:
         """The strategies of test-time conditioning at equal cost."""
         settings = self.config.evaluation
-        return evaluate_ttc(
+        timed = {"device": device_name(self.surrogate.device), "threads": torch.get_num_threads()}
+        return timed | evaluate_ttc(
             self.surrogate,
             self.part,
             self.reward,
@@ -222,10 +228,13 @@ class ScoredRun:
 
     def write(self, metrics: dict[str, Any]) -> None:
         """Scores, training curves and report."""
-        write_metrics(self.target / "metrics.json", metrics)
         if self.log.exists():
-            training_curves(self.target / "report" / "training.png", self.log)
-        write_report(self.target, metrics, dump_config(self.config), self.log, f"ups run {self.config.run.source}")
+            training_curves(self.target / TRAINING, self.log)
+            metrics["pictures"] = list(dict.fromkeys([*metrics["pictures"], TRAINING]))
+        write_metrics(self.target / "metrics.json", metrics)
+        trained = config_of(self.folder) if (self.folder / "config.yaml").exists() else self.config
+        command = command_of(trained, self.config, self.folder, self.split, bool(metrics.get("ttc")))
+        write_report(self.target, metrics, dump_config(self.config), self.log, command)
 
 
 def config_of(folder: Path, overrides: Sequence[str] = ()) -> Config:
@@ -237,7 +246,8 @@ def config_of(folder: Path, overrides: Sequence[str] = ()) -> Config:
 
 def tracker_of(config: Config) -> Tracker:
     """All that listens to a run besides its log."""
-    return Tracker(open_sinks(config.tracking, config.run.dir, config.model_dump(mode="json")))
+    step = last_step(read_lines(config.run.dir / config.training.log_path))
+    return Tracker(open_sinks(config.tracking, config.run.dir, config.model_dump(mode="json"), step))
 
 
 def config_hash(config: Config) -> str:
@@ -249,12 +259,14 @@ def show(metrics: dict[str, Any], target: Path, folder: Path) -> None:
     """Prints the ledger and where scores and pictures (`target`) and the model (`folder`) lie."""
     console = Console()
     console.print(ledger_table(metrics["rows"], metrics["protocol"]["bootstrap"], metrics["protocol"]["seed"]))
+    console.print(f"times are of {hardware(metrics['protocol'])}", highlight=False)
     for error in metrics["errors"]:
         console.print(f"[yellow]{error}[/]")
     if metrics.get("break_even"):
         console.print(f"break-even against the classical solver: {metrics['break_even']}", highlight=False)
     if metrics.get("ttc"):
         console.print(ttc_table(metrics["ttc"]))
+        console.print(f"times are of {hardware(metrics['ttc'])}", highlight=False)
     places = {
         "scores": target / "metrics.json",
         "report": target / "report.html",

@@ -1,10 +1,11 @@
 """A small run with a report, whose strings hold markup that must not work."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from toy_process import Process, ToySplit
 
 from ups.data.fields import System
@@ -34,6 +35,51 @@ class ReportRun:
         """Write the report of the metrics with some of them changed, and return it."""
         log = self.folder / "training_log.jsonl"
         return write_report(self.folder, {**self.metrics, **changes}, CONFIG, log, COMMAND).read_text()
+
+
+TTC: dict[str, Any] = {
+    "rows": [
+        {"strategy": name, "evaluations": calls, "ms_per_step": 0.4, "nrmse": 0.2, "low": 0.1, "high": 0.3}
+        | {"gain": gain, "gain_low": gain - 0.1, "gain_high": gain + 0.1}
+        for name, calls, gain in (("best-of-n", 9.0, 0.25), ("random pick", 9.0, -0.3), ("oracle-best", 9.0, 0.5))
+    ],
+    "strategy": "best-of-n",
+    "sentence": "Test-time conditioning pays & more.",
+    "correlation": 0.5,
+    "device": "cpu",
+    "threads": 2,
+}
+"""Test-time conditioning as in `metrics.json`."""
+
+
+class Lifted:
+    """Fields of the toy process times a fixed profile along a second axis: `(..., X)` as `(..., X, 5)`."""
+
+    profile = torch.tensor([1.0, 0.5, -0.5, -1.0, 0.25])
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def trajectories(self, start: int, stop: int) -> torch.Tensor:
+        return self.inner.trajectories(start, stop)[..., None] * self.profile
+
+    def rollout(self, truth: torch.Tensor, *rest: Any) -> torch.Tensor:
+        return self.inner.rollout(truth[..., 0], *rest)[..., None] * self.profile
+
+
+def flat_run(folder: Path, split: ToySplit, system: System) -> ReportRun:
+    """A run in two space dimensions, with test-time conditioning and without a training log."""
+    axis = tuple(0.1 * i for i in range(len(Lifted.profile)))
+    shape = (*system.shape, len(axis))
+    plane = replace(system, shape=shape, coords=(*system.coords, axis), boundary=("periodic", "neumann"))
+    emulators: Any = {"operator": Lifted(Process(False)), "crps": Lifted(Process(True))}
+    scored: Any = Lifted(split)
+    run = ReportRun(folder, evaluate(emulators, scored, plane, SETTINGS, folder, {"split": "test"}))
+    run.write(ttc=TTC)
+    return run
 
 
 def report_run(folder: Path, split: ToySplit, system: System) -> ReportRun:

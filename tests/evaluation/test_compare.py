@@ -52,6 +52,13 @@ def test_every_row_of_every_run_is_in_the_table_and_the_picture_is_drawn(runs, t
     assert re.search(r"operator +plain", text) and text.count("sampled") >= 2 and text.count("plain") >= 2
 
 
+def test_times_of_different_hardware_come_with_a_caveat(runs, tmp_path):
+    other = changed(runs[1], tmp_path / "other", device="NVIDIA H200")
+    text = " ".join(printed(compare([runs[0], other], tmp_path / "compare.png")[0]).split())
+    assert re.search(r"different hardware \(plain0: cpu, \d+ threads?; other: NVIDIA H200\)", text)
+    assert "different hardware" not in printed(compare(runs, tmp_path / "compare.png")[0])
+
+
 def test_the_gain_is_that_of_the_trajectories_in_pairs(runs):
     first, second = read_runs(runs)
     old, new = (run.rows["operator"]["per_trajectory"]["crps"] for run in (first, second))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_run import EVIL, ReportRun, report_run
 
+from ups.evaluation.hardware import hardware
 from ups.evaluation.html.embedded_fields import embedded_fields, quantised, spread_evenly, thinning
 from ups.evaluation.html.ledger import MARGIN, WIDTH, gain_picture
 from ups.evaluation.html.markup import join, tag
@@ -145,9 +146,10 @@ def test_test_time_conditioning_is_shown_where_it_was_scored(run):
     costs = {"evaluations": 9.0, "ms_per_step": 1.0, "nrmse": 0.2, "low": 0.1, "high": 0.3}
     gains = {"gain": 0.25, "gain_low": 0.2, "gain_high": 0.3}
     rows = [{"strategy": name, **costs, **gains} for name in ("best-of-n", "oracle-best")]
-    page = run.write(ttc={"rows": rows, "strategy": "best-of-n", "sentence": "It pays & more.", "correlation": 0.5})
+    found = {"rows": rows, "strategy": "best-of-n", "sentence": "It pays & more.", "correlation": 0.5}
+    page = run.write(ttc=found | {"device": "cpu", "threads": 3})
     run.write()
-    assert "It pays &amp; more." in page
+    assert "It pays &amp; more." in page and "Times measured on cpu, 3 threads." in page
     shown = [row for row in Elements(page).rows if len(row) == 6]
     assert ["oracle-best", "9", "1", "0.200", "0.100 to 0.300", "+25\u00a0% [+20\u00a0%, +30\u00a0%]"] in shown
 
@@ -157,6 +159,17 @@ def test_rows_that_jump_to_the_steady_state_stay_out_of_the_curves(run):
     page = run.write(rows=[*run.metrics["rows"], jump])
     run.write()
     assert "steady_prior" not in [row["name"] for row in payload(page)["rows"]] and "the 7 of 9 trajectories" in page
+
+
+def test_what_times_were_measured_on_stands_beside_them(run):
+    place = {"device": "NVIDIA H200", "threads": 8}
+    page = run.write(protocol=run.metrics["protocol"] | place)
+    run.write()
+    for section in ("ledger", "costs", "reproduce"):
+        text = page[page.index(f'<section id="{section}"') :]
+        assert "NVIDIA H200" in text[: text.index("</section>")]
+    assert hardware(run.metrics["protocol"] | {"threads": 1}) == "cpu, 1 thread"
+    assert hardware({"threads": 2}) == "unknown device, 2 threads"
 
 
 def test_a_missing_log_leaves_out_training(run, tmp_path):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from browser import CHROMIUM, DRIVER, Browser, browser
-from report_run import ReportRun, report_run
+from report_run import TTC, ReportRun, flat_run, report_run
 
 from ups.evaluation.predictions import Predictions, read_predictions
 
@@ -18,6 +18,11 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def run(split, system, tmp_path_factory) -> ReportRun:
     return report_run(tmp_path_factory.mktemp("toy_run"), split, system)
+
+
+@pytest.fixture(scope="module")
+def flat(split, system, tmp_path_factory) -> ReportRun:
+    return flat_run(tmp_path_factory.mktemp("flat_run"), split, system)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +43,15 @@ def page(window, run) -> Browser:
     window.log("browser")
     window.log("performance")
     window.open(run.page.as_uri() + "#frame=3&trajectory=2&row=crps")
+    return window
+
+
+@pytest.fixture
+def plane(window, flat) -> Browser:
+    window.window(1280, 900)
+    window.open("about:blank")
+    window.log("browser")
+    window.open(flat.page.as_uri() + "#frame=3&trajectory=2&row=crps")
     return window
 
 
@@ -69,13 +83,55 @@ def test_arrow_keys_move_the_slider_and_the_picture(page, stored):
 
 
 def test_the_space_time_picture_is_the_truth_the_right_way_up(page, stored):
-    pixels = page.run(
-        "const c = document.querySelector('.panel canvas');"
-        "return [c.width, c.height, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]"
+    assert agreement(luminances(page)[0][::-1].T, stored.truth[2, :, 0]) > 0.99
+
+
+def luminances(page: Browser) -> list[np.ndarray]:
+    """Luminance of the pictures of the viewer, each `(rows, columns)`."""
+    pictures = page.run(
+        "return [...document.querySelectorAll('.panel canvas')].map((c) => [c.width, c.height,"
+        "[...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]])"
     )
-    columns, rows, data = pixels
-    luminance = np.reshape(data, (rows, columns, 4))[..., :3] @ [0.2126, 0.7152, 0.0722]
-    assert agreement(luminance[::-1].T, stored.truth[2, :, 0]) > 0.99
+    return [
+        np.reshape(data, (rows, columns, 4))[..., :3] @ [0.2126, 0.7152, 0.0722] for columns, rows, data in pictures
+    ]
+
+
+def test_pictures_in_two_dimensions_are_the_chosen_frame_the_right_way_up(plane, flat):
+    truth = read_predictions(flat.folder / "predictions.h5").truth[2, :, 0]
+    first = luminances(plane)
+    assert len(first) == 5 and agreement(first[0][::-1].T, truth[3]) > 0.99
+    plane.keys("#frame", "right", "right")
+    assert plane.run("return document.getElementById('clock').textContent") == "t = 2.5, step 5"
+    later = luminances(plane)[0][::-1].T
+    assert agreement(later, truth[5]) > 0.99 > agreement(later, truth[3])
+    assert plane.run("return document.querySelectorAll('path[data-name]').length") == 0
+
+
+def test_test_time_conditioning_is_a_table_with_its_gains_drawn(plane):
+    assert TTC["sentence"] in plane.run("return document.getElementById('ttc').textContent")
+    gains = plane.run("return [...document.querySelectorAll('#ttc svg.gain')].map((e) => e.getAttribute('class'))")
+    assert gains == ["gain good", "gain bad", "gain good"]
+    assert plane.run("return document.querySelectorAll('#ttc tbody tr').length") == len(TTC["rows"])
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_two_dimensions_and_conditioning_do_not_scroll_sideways(plane, flat, width):
+    plane.window(width, 800)
+    plane.open(flat.page.as_uri())
+    assert plane.run("return document.documentElement.scrollWidth") <= width
+    wide = "return [...document.querySelectorAll('.wide')].filter((e) => e.scrollWidth > e.clientWidth).length"
+    assert plane.run("return document.querySelectorAll('.wide').length") == 3 and plane.run(wide) == 0
+    assert plane.log("browser") == []
+
+
+def test_every_chart_names_both_axes(page):
+    charts = page.run(
+        "return [...document.querySelectorAll('figure svg:not(.swatch, svg svg)')].map((e) =>"
+        "[...e.querySelectorAll('text')].map((t) => t.textContent).filter((t) => /[a-z]{2}/i.test(t)))"
+    )
+    assert len(charts) >= 12 and all(len(names) >= 2 for names in charts)
+    assert sum("lead time (time units of the data)" in names for names in charts) == 6
 
 
 def test_a_click_on_the_picture_and_the_play_button_choose_the_time(page):

@@ -17,7 +17,11 @@ from tests.tracking import wandb_records
 from tests.tracking.settings import environment
 from ups.core.errors import UserError
 from ups.orchestrate import GateSettings, Options, Result, orchestrate, steps
+from ups.orchestrate.plan import resolve
+from ups.orchestrate.records import set_aside_records
+from ups.tracking.jsonl import read_lines
 
+LOG = "reports/training_log.jsonl"
 WORSE = ("stages.operator.epochs=1", "stages.operator.optimizer.lr=1e-5")
 
 
@@ -131,13 +135,29 @@ def test_forced_training_starts_over_and_keeps_what_was_there(tmp_path: Path) ->
     path = waves(tmp_path)
     folder = run(path).folder
     before = (folder / "checkpoints/operator_ema.pt").stat().st_mtime_ns
+    log = (folder / LOG).read_text()
     run(path, force_train=True)
     assert (folder / "checkpoints.1/operator_ema.pt").stat().st_mtime_ns == before
+    assert (folder / "checkpoints.1/training_log.jsonl").read_text() == log
+    steps = [entry["global_step"] for entry in read_lines(folder / LOG)]
+    assert steps == list(range(1, len(log.splitlines()) + 1))
     assert (folder / "checkpoints/operator_ema.pt").stat().st_mtime_ns > before
     run(path)
     assert not (folder / "checkpoints.2").exists()
     run(path, force_train=True)
     assert (folder / "checkpoints.2").exists()
+
+
+def test_forced_training_is_a_run_of_its_own_for_the_trackers(tmp_path: Path) -> None:
+    plan = resolve(Options(waves(tmp_path)))
+    kept, begun = plan.folder / "checkpoints.1", ["tensorboard/events", "wandb/context.json", "wandb/run-1/records"]
+    for name in (*begun, "orchestrate/wandb_context.json", "checkpoints.1/operator.pt"):
+        (plan.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (plan.folder / name).touch()
+    set_aside_records(plan, kept)
+    assert sorted(path.name for path in kept.iterdir()) == ["context.json", "operator.pt", "tensorboard"]
+    left = sorted(str(path.relative_to(plan.folder)) for path in plan.folder.rglob("*") if path.is_file())
+    assert [path for path in left if not path.startswith("checkpoints.1")] == ["wandb/run-1/records"]
 
 
 def test_the_estimate_stands_beside_what_was_measured(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 from ups.tracking.wandb_client import Mode, RunIdentity
 
 
-def identity(folder: Path, id: str = "abc", mode: Mode = "offline", project: str = "tests") -> RunIdentity:
+def identity(
+    folder: Path, id: str = "abc", mode: Mode = "offline", project: str = "tests", finish_seconds: float = 5.0
+) -> RunIdentity:
     """A run in `folder`."""
-    return RunIdentity(id, mode, project, None, folder.name, ("toy",), folder)
+    return RunIdentity(id, mode, project, None, folder.name, ("toy",), folder, finish_seconds)
 
 
 @dataclass
@@ -24,6 +26,8 @@ class Fake:
     """
 
     service: str | None = "3-1-unix-socket"
+    records: str = "wandb/run-abc"
+    uploads: bool = False
     act: Callable[[], Any] = lambda: None
     connected: Callable[[], Any] = lambda: None
     calls: list[tuple[Any, ...]] = field(default_factory=list)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ups import tracking
 from ups.tracking.wandb_client import Mode
 
 METRICS: dict[str, Any] = {
@@ -19,9 +20,23 @@ METRICS: dict[str, Any] = {
     ],
     "ledger": [
         {"model": "persistence", "nrmse": 1.5, "gain": None, "verdict": ""},
-        {"model": "operator", "nrmse": 0.25, "gain": {"value": 0.8}, "verdict": "pays"},
+        {"model": "operator", "nrmse": 0.25, "gain": {"value": 0.8, "low": 0.7, "high": 0.9}, "verdict": "pays"},
     ],
+    "pictures": [],
 }
+LEDGER = ["model", "nrmse", "gain", "gain_low", "gain_high", "verdict"]
+"""Columns of the ledger as trackers show it."""
+TTC: dict[str, Any] = {
+    "rows": [
+        {"strategy": "baseline", "nrmse": 0.25, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0},
+        {"strategy": "best-of-n", "nrmse": 0.2, "gain": 0.2, "gain_low": 0.1, "gain_high": 0.3},
+        {"strategy": "beam", "nrmse": None, "gain": None, "gain_low": None, "gain_high": None},
+    ],
+    "correlation": 0.5,
+    "strategy": "best-of-n",
+    "sentence": "It pays.",
+}
+"""Test-time conditioning as in `metrics.json`."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,7 @@ class Wandb:
     project: str = "tests"
     entity: str | None = None
     tags: tuple[str, ...] = ("toy",)
+    finish_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,7 @@ def environment(folder: Path, **extra: str) -> dict[str, str]:
         "WANDB_BASE_URL": "http://127.0.0.1:9",
         "WANDB_SILENT": "true",
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(Path(tracking.__file__).parents[2])]),
         **extra,
     }
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.tracking.fakes import Fake, explode, identity
-from tests.tracking.settings import METRICS, Tracking, Wandb
+from tests.tracking.settings import LEDGER, METRICS, TTC, Tracking, Wandb
 from tests.tracking.training import train_toy
 from ups.tracking.jsonl import read_lines
 from ups.tracking.sinks import TensorBoardSink, Tracker, WandbSink, open_sinks
@@ -34,14 +34,35 @@ def test_epochs_reach_wandb_as_rows_with_their_step(tmp_path: Path) -> None:
 
 def test_an_evaluation_reaches_wandb_as_summary_table_pictures_and_file(tmp_path: Path) -> None:
     fake, picture = Fake(), tmp_path / "report" / "error.png"
-    picture.parent.mkdir()
-    picture.touch()
     with Tracker([wandb_sink(tmp_path, fake)]) as tracker:
-        tracker.evaluation(METRICS, tmp_path)
+        tracker.evaluation(METRICS | {"pictures": ["report/error.png"]}, tmp_path)
     values = {"persistence/rollout/nrmse": 1.5, "operator/rollout/nrmse": 0.25, "operator/nfe_per_step": 1}
     assert fake.calls[0] == ("summary", {f"test/{k}": v for k, v in values.items()})
-    assert fake.calls[1][:3] == ("table", "test/ledger", ["model", "nrmse", "gain", "verdict"])
+    rows = [["persistence", 1.5, None, None, None, ""], ["operator", 0.25, 0.8, 0.7, 0.9, "pays"]]
+    assert fake.calls[1] == ("table", "test/ledger", LEDGER, rows)
     assert fake.calls[2:4] == [("image", "test/error", picture), ("save", tmp_path / "metrics.json")]
+
+
+def test_test_time_conditioning_reaches_wandb_as_summary_and_table(tmp_path: Path) -> None:
+    fake = Fake()
+    with Tracker([wandb_sink(tmp_path, fake)]) as tracker:
+        tracker.evaluation(METRICS | {"ttc": TTC}, tmp_path)
+    summary = fake.calls[0][1]
+    assert summary["test/operator/rollout/nrmse"] == 0.25
+    assert summary["test/ttc/baseline/nrmse"] == 0.25 and summary["test/ttc/best-of-n/nrmse"] == 0.2
+    found = [summary[f"test/ttc/{name}"] for name in ("gain", "gain_low", "gain_high", "correlation")]
+    assert found == [0.2, 0.1, 0.3, 0.5] and not any("beam" in name for name in summary)
+    _, name, columns, rows = fake.calls[2]
+    assert name == "test/ttc" and columns == list(TTC["rows"][0]) and rows[1] == ["best-of-n", 0.2, 0.2, 0.1, 0.3]
+
+
+def test_pictures_of_earlier_scores_stay_where_they_are(tmp_path: Path) -> None:
+    fake, stale = Fake(), tmp_path / "report" / "error.png"
+    stale.parent.mkdir()
+    stale.touch()
+    with Tracker([wandb_sink(tmp_path, fake)]) as tracker:
+        tracker.evaluation(METRICS, tmp_path)
+    assert "image" not in [call[0] for call in fake.calls]
 
 
 def test_an_error_ends_the_run_as_failed_and_is_passed_on(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The context: everything in order, nothing at the caller's cost, and one run for all who are handed it."""
 
 import json
+import os
+import signal
 import threading
 import time
 from importlib.machinery import ModuleSpec
@@ -141,3 +143,47 @@ def test_a_parent_is_followed_even_where_the_mode_is_disabled(
     child = open_wandb_context(identity(tmp_path / "other", "", mode="disabled"), {})
     child.finish()
     assert child.enabled and child.identity == parent.identity and handed.exists()
+
+
+def test_uploads_that_take_their_time_are_waited_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(wandb_client.SECONDS, "online", 0.2)
+    fake = Fake(uploads=True, act=lambda: time.sleep(0.6))
+    WandBContext(identity(tmp_path, mode="online", finish_seconds=30.0), connect=fake.connect).finish()
+    assert fake.calls == [("finish", 0)]
+    assert capfd.readouterr().err == "W&B: uploads may take 30 s more; Ctrl-C ends the wait\n"
+
+
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_uploads_that_take_too_long_are_left_with_the_command_that_goes_on_with_them(
+    tmp_path: Path, exit_code: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(wandb_client.SECONDS, "online", 0.2)
+    context = WandBContext(
+        identity(tmp_path, mode="online", finish_seconds=0.3), connect=Fake(uploads=True, act=hang).connect
+    )
+    context.finish(exit_code)
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warning")]
+    waited = {0: "0.5", 1: "0.2"}[exit_code]
+    assert lines == [
+        f"warning: W&B did not answer within {waited} s and was left behind, upload the rest with "
+        "`wandb sync wandb/run-abc`; the JSONL log is complete"
+    ]
+
+
+def test_an_interrupt_ends_the_wait_for_uploads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    started = threading.Event()
+
+    def slow() -> None:
+        started.set()
+        hang()
+
+    context = WandBContext(identity(tmp_path, mode="online"), connect=Fake(uploads=True, act=slow).connect)
+    interrupt = threading.Thread(target=lambda: started.wait(HANG_SECONDS) and os.kill(os.getpid(), signal.SIGINT))
+    interrupt.start()
+    began = time.monotonic()
+    context.finish()
+    assert time.monotonic() - began < HANG_SECONDS / 2
+    assert "was interrupted after" in capfd.readouterr().err
+    interrupt.join()

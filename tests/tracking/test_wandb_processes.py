@@ -2,15 +2,17 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.tracking import wandb_records
-from tests.tracking.settings import environment, said, start
+from tests.tracking.settings import LEDGER, environment, said, start
 from tests.tracking.training import train_toy
 from ups.tracking.sinks import Tracker
 
@@ -53,8 +55,8 @@ def test_the_table_and_the_files_lie_in_the_run(finished: Path) -> None:
     (path,) = wandb_records.offline_files(finished)
     (table,) = (path.parent / "files").rglob("*.table.json")
     data = json.loads(table.read_text())
-    assert data["columns"] == ["model", "nrmse", "gain", "verdict"]
-    assert data["data"] == [["persistence", 1.5, None, ""], ["operator", 0.25, None, "pays"]]
+    assert data["columns"] == LEDGER
+    assert data["data"] == [["persistence", 1.5, None, None, None, ""], ["operator", 0.25, 0.8, 0.7, 0.9, "pays"]]
     kept = path.parent / "files" / "checkpoints" / "operator.pt"
     assert kept.read_bytes() == (finished / "checkpoints" / "operator.pt").read_bytes()
     assert json.loads((path.parent / "files" / "metrics.json").read_text())["protocol"] == {"split": "test"}
@@ -81,14 +83,28 @@ def test_a_run_without_a_key_goes_on_offline_with_one_warning(tmp_path: Path) ->
     assert wandb_records.summary(path)["test/operator/rollout/nrmse"] == 0.25
 
 
+@pytest.fixture(params=["refuses", "never answers"])
+def unreachable(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Address of a port that is closed, or of one that takes connections and keeps silent."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if request.param == "never answers":
+            server.listen(64)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
 @pytest.mark.slow
-def test_an_unreachable_server_costs_one_warning_and_no_record(tmp_path: Path) -> None:
-    done = start("training", tmp_path, "online", WANDB_API_KEY="0" * 40)
-    (path,) = wandb_records.offline_files(tmp_path)
+def test_an_unreachable_server_costs_one_warning_and_changes_no_bit(tmp_path: Path, unreachable: str) -> None:
+    threads, tracked = torch.get_num_threads(), tmp_path / "tracked"
+    done = start("training", tracked, "online", WANDB_API_KEY="0" * 40, WANDB_BASE_URL=unreachable)
+    (path,) = wandb_records.offline_files(tracked)
     assert done.returncode == 0 and len(said(done)) == 1 and "is recorded offline" in said(done)[0]
-    assert len(lines(tmp_path)) == 3
-    assert [row["operator/loss"] for row in wandb_records.history(path)] == [e["loss"] for e in lines(tmp_path)]
-    assert json.loads((tmp_path / "wandb" / "context.json").read_text())["id"] in path.name
+    plain = train_toy(tmp_path / "plain", Tracker())
+    torch.set_num_threads(threads)
+    assert torch.equal(torch.load(tracked / "weights.pt", weights_only=True), plain)
+    assert [e["loss"] for e in lines(tracked)] == [e["loss"] for e in lines(tmp_path / "plain")]
+    assert [row["operator/loss"] for row in wandb_records.history(path)] == [e["loss"] for e in lines(tracked)]
+    assert json.loads((tracked / "wandb" / "context.json").read_text())["id"] in path.name
 
 
 @pytest.mark.slow

@@ -51,6 +51,9 @@ class WandbSettings(Settings):
     """User or team that owns the project; your own unless given."""
     tags: tuple[str, ...] = ()
     """Labels of the run."""
+    finish_seconds: float = Field(default=300.0, gt=0)
+    """What the end of an online run may wait for uploads; a warning then names the folder for `wandb sync`, which
+    uploads the rest. A run that ends with an error waits 30 s at most."""
 
 
 class TrackingSettings(Settings):

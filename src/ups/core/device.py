@@ -1,4 +1,4 @@
-"""Which device a name means."""
+"""Which device a name means, and the name of a device."""
 
 import torch
 
@@ -15,3 +15,8 @@ def device_of(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"run.device: {name} is not available here ({str(error).splitlines()[0]})") from error
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """`cpu`, or the product name of a GPU, such as `NVIDIA H200`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -15,9 +15,10 @@ from rich.table import Table
 
 from ups.core.errors import UserError
 from ups.evaluation.baselines import FLOOR, PERSISTENCE
+from ups.evaluation.hardware import hardware
 from ups.evaluation.ledger import Gain, duration, paired_gain
 from ups.evaluation.plot_scores import LARGEST_NRMSE, line_style
-from ups.evaluation.plots import figure, legend_below
+from ups.evaluation.plots import LEAD, figure, legend_below
 
 SAME = ("data_hash", "split", "split_hash", "stride", "channels", "shape", "frames", "dt", "trajectories", "context")
 SAME += ("members", "correlation_threshold")
@@ -104,6 +105,8 @@ def comparison_table(runs: Sequence[ScoredRun]) -> Table:
         "units; nRMSE of the ensemble mean. Gain: by how much the CRPS falls below that of the same row of "
         f"{runs[0].name}, with a paired bootstrap 95 % interval over trajectories (not over training seeds)."
     )
+    if caveat := timing_caveat(runs):
+        table.caption += f"\n{caveat}"
     table.add_column("model", overflow="fold")
     table.add_column("run", overflow="fold")
     for name in ("nRMSE", "CRPS", "spread/\nskill", "ms\n/step", "train"):
@@ -115,6 +118,15 @@ def comparison_table(runs: Sequence[ScoredRun]) -> Table:
             cells = _cells(run.rows[model], gain_over_first(runs, run, model))
             table.add_row("" if i else model, run.name, *cells, end_section=i == len(present) - 1)
     return table
+
+
+def timing_caveat(runs: Sequence[ScoredRun]) -> str | None:
+    """A sentence where ms/step and training times come from different hardware, None where it is all the same."""
+    places = {run.name: hardware(run.protocol) for run in runs}
+    if len(set(places.values())) == 1:
+        return None
+    listed = "; ".join(f"{name}: {place}" for name, place in places.items())
+    return f"Times cannot be compared, they were measured on different hardware ({listed})."
 
 
 def comparison_figure(path: Path, runs: Sequence[ScoredRun]) -> None:
@@ -139,7 +151,7 @@ def comparison_figure(path: Path, runs: Sequence[ScoredRun]) -> None:
         left.set(xscale="log", xlabel="CRPS (free rollout, physical units)", yticks=range(len(models)))
         left.set_yticklabels(models)
         left.invert_yaxis()
-        right.set(xlabel="lead time", ylabel="nRMSE (free rollout)", xlim=(0, leads[-1]))
+        right.set(xlabel=LEAD, ylabel="nRMSE of the free rollout (no unit)", xlim=(0, leads[-1]))
         right.set_title("the row of lowest CRPS of every run")
         right.set_ylim(top=min(right.get_ylim()[1], LARGEST_NRMSE))
         left.grid(True, axis="x")

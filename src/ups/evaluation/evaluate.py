@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ups.core.device import device_name
 from ups.core.errors import UserError
 from ups.core.files import write_text
 from ups.data.fields import System
@@ -25,6 +26,7 @@ from ups.evaluation.settings import EvaluationSettings
 from ups.metrics import FieldErrors, compare
 from ups.peers.settings import PEERS
 
+CPU = torch.device("cpu")
 Progress = Callable[[str, int, int], None]
 """Called with the model's name, the trajectories done and their number."""
 
@@ -84,6 +86,7 @@ def evaluate(
     protocol: Mapping[str, Any] | None = None,
     *,
     seed: int = 0,
+    device: torch.device = CPU,
     further: Sequence[dict[str, Any]] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -91,12 +94,13 @@ def evaluate(
 
     Writes `predictions.h5`, `metrics.json` and the pictures `report/*.png` into `folder`. A forecast that is not
     finite does not stop the others: its row has a sentence under `error`, repeated under `errors` of the whole, and
-    None for the scores that it lacks. Rows that were scored elsewhere (`further`) are added after the others.
+    None for the scores that it lacks. The protocol names the `device` that the forecasters run on, which is what their
+    times are of. Rows that were scored elsewhere (`further`) are added after the others.
     Raises UserError if the trajectories are too short for the context.
     """
     _check_length(split, settings)
     job = Job(split, system, settings, seed)
-    protocol = _protocol(job, protocol or {})
+    protocol = _protocol(job, {"device": device_name(device), **(protocol or {})})
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     spectrum: dict[str, Any] = {}
@@ -116,10 +120,14 @@ def evaluate(
         "rows": rows,
         "ledger": [entry.record() for entry in entries],
         "spectra": spectrum,
+        "pictures": [],
     }
     write_metrics(folder / "metrics.json", metrics)
     if settings.pictures:
-        draw_report(metrics, read_predictions(folder / "predictions.h5", slice(0, 1)), system, folder / "report")
+        stored = read_predictions(folder / "predictions.h5", slice(0, 1))
+        drawn = draw_report(metrics, stored, system, folder / "report")
+        metrics["pictures"] = [str(path.relative_to(folder)) for path in drawn]
+        write_metrics(folder / "metrics.json", metrics)
     return metrics
 
 

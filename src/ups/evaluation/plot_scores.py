@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ups.evaluation.ledger import LedgerEntry
-from ups.evaluation.plots import figure, legend_below
+from ups.evaluation.plots import LEAD, figure, legend_below
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5D5D5D")
 """Okabe and Ito's palette without yellow, which is too pale for lines."""
@@ -30,9 +30,9 @@ def error_curves(path: Path, rows: Sequence[Mapping[str, Any]], leads: Sequence[
             style = line_style(index)
             left.semilogy(leads, _floats(row["rollout"]["nrmse_per_frame"]), label=row["model"], **style)
             right.plot(leads, _floats(row["rollout"]["correlation_per_frame"]), **style)
-        left.set(xlabel="lead time", ylabel="nRMSE (free rollout)")
+        left.set(xlabel=LEAD, ylabel="nRMSE of the free rollout (no unit)")
         left.set_ylim(top=min(left.get_ylim()[1], LARGEST_NRMSE))
-        right.set(xlabel="lead time", ylabel="spatial correlation with the truth", ylim=(None, 1.02))
+        right.set(xlabel=LEAD, ylabel="spatial correlation with the truth", ylim=(None, 1.02))
         for axis in (left, right):
             axis.grid(True)
             axis.set_xlim(0, leads[-1])
@@ -74,7 +74,7 @@ def calibration_curves(path: Path, rows: Sequence[Mapping[str, Any]], leads: Seq
                 axis.plot(leads, curve, label=row["model"], **line_style(index))
             for perfect in {row["probabilistic"]["nominal"][name] for row in rows}:
                 axis.axhline(perfect, color="black", linestyle=":", linewidth=1.4)
-            axis.set(xlabel="lead time", ylabel=label, xlim=(0, leads[-1]))
+            axis.set(xlabel=LEAD, ylabel=label, xlim=(0, leads[-1]))
             axis.set_ylim(0, max(1.05, axis.get_ylim()[1]))
             axis.grid(True)
         legend_below(canvas, axes[0], 4)
@@ -122,7 +122,7 @@ def ledger_figure(path: Path, entries: Sequence[LedgerEntry]) -> None:
 
 
 def training_curves(path: Path, log: Path) -> None:
-    """Loss, validation score, learning rate and gradient norm against optimizer steps from a JSONL training log."""
+    """Loss, validation score, learning rate and gradient norm against the global step of a JSONL training log."""
     records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
     records = [record for record in records if "loss" in record and "stage" in record]
     stages = list(dict.fromkeys(record["stage"] for record in records))
@@ -135,7 +135,7 @@ def training_curves(path: Path, log: Path) -> None:
                 points = [r for r in records if r["stage"] == stage and r.get(key) is not None]
                 steps, values = [r["global_step"] for r in points], [r[key] for r in points]
                 axis.plot(steps, values, label=stage, marker="." if len(points) < 30 else "", **line_style(index))
-            axis.set(xlabel="optimizer step of the stage", ylabel=label)
+            axis.set(xlabel="epoch, counted across stages", ylabel=label)
             if key != "lr":
                 axis.set_yscale("log")
             axis.grid(True)

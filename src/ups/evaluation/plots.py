@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 FIELD, ERROR, SPREAD = "cividis", "RdBu_r", "Purples"
 """Colour maps, legible with any colour vision: of fields, of signed errors around 0, of spreads."""
+LEAD = "lead time (time units of the data)"
+"""Name of the axis of lead times; data sets state no unit."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 12,

@@ -20,22 +20,27 @@ from ups.evaluation.plots import snapshots, space_time
 from ups.evaluation.predictions import Predictions
 
 
-def draw_report(metrics: Mapping[str, Any], predictions: Predictions, system: System, folder: Path) -> None:
-    """Draw `folder/*.png`: ledger, errors, spectra, calibration where members are drawn, and the first trajectory."""
+def draw_report(metrics: Mapping[str, Any], predictions: Predictions, system: System, folder: Path) -> list[Path]:
+    """Draw ledger, errors, spectra, calibration where members are drawn, and the first trajectory.
+
+    Returns the paths `folder/*.png` of what was drawn.
+    """
     protocol, rows = metrics["protocol"], metrics["rows"]
     context, times = protocol["context"], np.asarray(protocol["times"])
     leads = (times[context:] - times[context - 1]).tolist()
     marching = [row for row in rows if "steady" not in row]
     ensembles = [row for row in marching if row["members"] > 1 and row["error"] is None]
-    ledger_figure(folder / "ledger.png", ledger_entries(rows, protocol["bootstrap"], protocol["seed"]))
-    error_curves(folder / "error.png", marching, leads)
+    drawn = [folder / "ledger.png", folder / "error.png"]
+    ledger_figure(drawn[0], ledger_entries(rows, protocol["bootstrap"], protocol["seed"]))
+    error_curves(drawn[1], marching, leads)
     if metrics["spectra"]["lead_times"]:
-        spectrum_figure(folder / "spectra.png", metrics["spectra"], [row["model"] for row in marching], leads)
+        drawn.append(folder / "spectra.png")
+        spectrum_figure(drawn[-1], metrics["spectra"], [row["model"] for row in marching], leads)
     if ensembles:
-        calibration_curves(folder / "calibration.png", ensembles, leads)
-        rank_histograms(folder / "ranks.png", ensembles)
-    if len(predictions.truth):
-        _draw_fields(predictions, context, system, folder)
+        drawn += [folder / "calibration.png", folder / "ranks.png"]
+        calibration_curves(drawn[-2], ensembles, leads)
+        rank_histograms(drawn[-1], ensembles)
+    return drawn + (_draw_fields(predictions, context, system, folder) if len(predictions.truth) else [])
 
 
 def picture_name(model: str) -> str:
@@ -43,8 +48,8 @@ def picture_name(model: str) -> str:
     return f"fields_{re.sub(r'[^A-Za-z0-9]+', '_', model).strip('_')}.png"
 
 
-def _draw_fields(predictions: Predictions, context: int, system: System, folder: Path) -> None:
-    """The free rollout of the first stored trajectory, a picture for each row."""
+def _draw_fields(predictions: Predictions, context: int, system: System, folder: Path) -> list[Path]:
+    """The free rollout of the first stored trajectory, a picture for each row; returns their paths."""
     truth, times = predictions.truth[0, context:], predictions.times[context:]
     for model, row in predictions.rows.items():
         path, members = folder / picture_name(model), row.rollout[0]
@@ -53,3 +58,4 @@ def _draw_fields(predictions: Predictions, context: int, system: System, folder:
         else:
             first = system.channels[0]
             snapshots(path, truth[:, 0], members[:, :, 0], predictions.coords, times, first, model)
+    return [folder / picture_name(model) for model in predictions.rows]

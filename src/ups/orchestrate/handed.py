@@ -12,6 +12,9 @@ from ups.core.errors import UserError
 from ups.tracking.wandb_context import CONTEXT_VARIABLE
 from ups.tracking.wandb_handover import read_handover
 
+HANDED = "wandb_context.json"
+"""The file in `RUN/orchestrate` that hands the run on."""
+
 
 @contextmanager
 def one_wandb_run(settings: WandbSettings, file: Path) -> Iterator[None]:

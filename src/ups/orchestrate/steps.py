@@ -23,11 +23,12 @@ from ups.core.files import claimed, write_text
 from ups.data.dataset import Dataset, open_dataset
 from ups.orchestrate.checks import check_config, check_data, data_files
 from ups.orchestrate.dry_run import estimate
-from ups.orchestrate.handed import one_wandb_run
+from ups.orchestrate.handed import HANDED, one_wandb_run
 from ups.orchestrate.judged import Judged, finish_board, judge_scores, score
 from ups.orchestrate.leaderboard import read_entries
 from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Options, Plan, resolve
+from ups.orchestrate.records import set_aside_records
 from ups.orchestrate.report import estimate_table, measured
 from ups.orchestrate.state import Outcome, State, digest, write_json
 from ups.orchestrate.trained import set_aside_checkpoints, training_record, weights
@@ -78,7 +79,7 @@ def orchestrate(options: Options, say: Say = print) -> Result:
         write_text(folder / "full_evaluation.yaml", dump_config(plan.full))
         if plan.config.run.threads:
             torch.set_num_threads(plan.config.run.threads)
-        with one_wandb_run(plan.config.tracking.wandb, folder / "wandb_context.json"):
+        with one_wandb_run(plan.config.tracking.wandb, folder / HANDED):
             return Orchestration(plan, State(folder / "state.json"), say).run()
 
 
@@ -164,7 +165,9 @@ class Orchestration:
             return
         self.state.force(inputs, moved=False)
         self.state.forget(["train", *EVALUATIONS.values(), *GATES.values()])
-        set_aside_checkpoints(self.plan.folder)
+        kept = set_aside_checkpoints(self.plan.folder)
+        if kept is not None and self.options.train_stage == "all":
+            set_aside_records(self.plan, kept)
         self.state.force(inputs, moved=True)
 
     def evaluate(self, split: str, skip: bool, redo: bool, model: str | None) -> str | None:

@@ -28,15 +28,15 @@ def training_record(plan: Plan, private: dict[str, Any]) -> Outcome:
     return Outcome(f"trained {', '.join(words)}", {"stages": stages}, {**private, "weights": weights(plan.folder)})
 
 
-def set_aside_checkpoints(folder: Path) -> None:
-    """Renames the checkpoints to the first free of `checkpoints.1`, `checkpoints.2`, ..."""
+def set_aside_checkpoints(folder: Path) -> Path | None:
+    """Renames the checkpoints to the first free of `checkpoints.1`, `checkpoints.2`, ...; returns its path."""
     checkpoints = folder / "checkpoints"
     if not checkpoints.exists():
-        return
+        return None
     n = 1
     while (target := folder / f"checkpoints.{n}").exists():
         n += 1
-    checkpoints.rename(target)
+    return checkpoints.rename(target)
 
 
 def _number(value: float | None) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 Call = Callable[[], None]
+GLANCE = 0.2
+"""Seconds of a wait after which an interrupt is noticed, whichever thread the system gave it to."""
 
 
 class Background:
@@ -39,16 +41,20 @@ class Background:
             self.warn("is too slow, some entries are left out")
 
     def close(self) -> bool:
-        """Waits, no longer than `patience`, for all calls; whether they were done."""
+        """Waits, no longer than `patience`, for all calls; whether they were done. Warns if not."""
         if self._closed:
             return not self._thread.is_alive()
-        self._closed = True
-        deadline = time.monotonic() + self.patience
-        with suppress(queue.Full):
-            self._calls.put(None, timeout=self.patience)
-        self._thread.join(max(0.0, deadline - time.monotonic()))
-        if self._thread.is_alive():
+        if not (done := self.drained(self.patience)):
             self.warn(f"did not answer within {self.patience:g} s and was left behind")
+        return done
+
+    def drained(self, seconds: float) -> bool:
+        """Takes no more calls and waits, no longer than `seconds`, for those there are; whether they were done."""
+        self._closed, deadline = True, time.monotonic() + seconds
+        while self._thread.is_alive() and (left := deadline - time.monotonic()) > 0:
+            with suppress(queue.Full):
+                self._calls.put_nowait(None)
+            self._thread.join(min(left, GLANCE))
         return not self._thread.is_alive()
 
     def warn(self, problem: str) -> None:
@@ -64,9 +70,10 @@ class Background:
             try:
                 call()
             except BaseException as error:
-                self.warn(f"failed ({_first_line(error)})")
+                self.warn(f"failed ({first_line(error)})")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; the name of its kind if it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

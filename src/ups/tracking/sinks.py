@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from ups.tracking.evaluation import pictures, scores, split_of, tables
 from ups.tracking.scalars import scalars
 from ups.tracking.tensorboard import TensorBoard
 from ups.tracking.wandb_client import Mode, RunIdentity
@@ -23,6 +24,8 @@ class Wandb(Protocol):
     def entity(self) -> str | None: ...
     @property
     def tags(self) -> tuple[str, ...]: ...
+    @property
+    def finish_seconds(self) -> float: ...
 
 
 class Tracking(Protocol):
@@ -59,7 +62,7 @@ class Tracker:
             sink.epoch(entry)
 
     def evaluation(self, metrics: Mapping[str, Any], folder: Path) -> None:
-        """The scores of an evaluation, as in `metrics.json`, and the `folder` that it and `report/*.png` lie in."""
+        """The scores of an evaluation, as in `metrics.json`, and the `folder` that it and its pictures lie in."""
         for sink in self.sinks:
             sink.evaluation(metrics, folder)
 
@@ -94,8 +97,9 @@ class WandbSink:
     def evaluation(self, metrics: Mapping[str, Any], folder: Path) -> None:
         split = split_of(metrics)
         self.context.log_eval_summary(scores(metrics), split)
-        self.context.log_table(f"{split}/ledger", *ledger(metrics))
-        for path in pictures(folder):
+        for name, table in tables(metrics).items():
+            self.context.log_table(f"{split}/{name}", *table)
+        for path in pictures(metrics, folder):
             self.context.log_image(f"{split}/{path.stem}", path)
         self.context.save_file(folder / "metrics.json")
 
@@ -107,10 +111,15 @@ class WandbSink:
 
 
 class TensorBoardSink:
-    """Feeds TensorBoard; evaluations stand at the last global step that was trained here."""
+    """Feeds TensorBoard; evaluations stand at the run's last global step.
 
-    def __init__(self, board: TensorBoard):
-        self.board, self.step = board, 0
+    Args:
+        board: The event files.
+        step: The last global step that was trained before.
+    """
+
+    def __init__(self, board: TensorBoard, step: int = 0):
+        self.board, self.step = board, step
 
     def epoch(self, entry: Mapping[str, Any]) -> None:
         values = scalars(entry)
@@ -120,8 +129,9 @@ class TensorBoardSink:
     def evaluation(self, metrics: Mapping[str, Any], folder: Path) -> None:
         split = split_of(metrics)
         self.board.scalars(scalars(scores(metrics), split), self.step)
-        self.board.table(f"{split}/ledger", *ledger(metrics), self.step)
-        for path in pictures(folder):
+        for name, table in tables(metrics).items():
+            self.board.table(f"{split}/{name}", *table, self.step)
+        for path in pictures(metrics, folder):
             self.board.image(f"{split}/{path.stem}", path, self.step)
 
     def file(self, path: Path) -> None:
@@ -131,42 +141,22 @@ class TensorBoardSink:
         self.board.close()
 
 
-def open_sinks(settings: Tracking, folder: Path, config: Mapping[str, Any]) -> list[TrackerSink]:
+def open_sinks(settings: Tracking, folder: Path, config: Mapping[str, Any], step: int = 0) -> list[TrackerSink]:
     """All that is to listen to the run in `folder`.
 
     Args:
         settings: Which; a run handed on by a parent process listens in any case.
         folder: The run folder; the trackers get folders `wandb` and `tensorboard` in it.
         config: The run's settings, shown beside its curves; numbers, texts, lists and dicts.
+        step: The run's last global step so far.
 
     Raises UserError if a package is not installed.
     """
     wandb, folder = settings.wandb, folder.absolute()
-    identity = RunIdentity("", wandb.mode, wandb.project, wandb.entity, folder.name, tuple(wandb.tags), folder)
+    place = (wandb.mode, wandb.project, wandb.entity)
+    identity = RunIdentity("", *place, folder.name, tuple(wandb.tags), folder, wandb.finish_seconds)
     context = open_wandb_context(identity, config)
     sinks: list[TrackerSink] = [WandbSink(context)] if context.enabled else []
     if settings.tensorboard:
-        sinks.append(TensorBoardSink(TensorBoard(folder / "tensorboard")))
+        sinks.append(TensorBoardSink(TensorBoard(folder / "tensorboard"), step))
     return sinks
-
-
-def split_of(metrics: Mapping[str, Any]) -> str:
-    """What was scored."""
-    return str(metrics["protocol"]["split"])
-
-
-def scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The rows under the names of their models."""
-    return {row["model"]: {k: v for k, v in row.items() if k != "model"} for row in metrics["rows"]}
-
-
-def ledger(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows of the ledger, without its intervals."""
-    entries = [{k: v for k, v in entry.items() if not isinstance(v, Mapping)} for entry in metrics["ledger"]]
-    columns = list(dict.fromkeys(k for entry in entries for k in entry))
-    return columns, [[entry.get(k) for k in columns] for entry in entries]
-
-
-def pictures(folder: Path) -> list[Path]:
-    """The report's pictures."""
-    return sorted((folder / "report").glob("*.png"))

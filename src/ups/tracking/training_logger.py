@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,13 @@ from ups.tracking.jsonl import append_line, read_lines, rewrite_lines
 Sink = Callable[[dict[str, Any]], None]
 
 
+def last_step(entries: Sequence[Mapping[str, Any]]) -> int:
+    """The highest global step of the entries of a log, 0 without any."""
+    return max((entry["global_step"] for entry in entries), default=0)
+
+
 class TrainingLogger:
-    """Writes epochs with a global step that counts them across stages.
+    """Writes epochs with a global step that counts them across stages and never runs backwards in a log.
 
     Args:
         path: The JSONL log.
@@ -21,15 +26,19 @@ class TrainingLogger:
 
     def __init__(self, path: Path, sinks: Sequence[Sink] = ()):
         self.path, self.sinks = path, sinks
-        self.global_step = len(read_lines(path))
+        self.global_step = last_step(read_lines(path))
 
     def rewind(self, stage: str, epoch: int) -> None:
-        """Drops the entries of `stage` after `epoch`, which will be written again."""
+        """Drops the entries of `stage` after `epoch`, which will be written again.
+
+        The global step goes on after the last entry that is kept, so a stage that is trained again after later ones
+        leaves a gap and no step twice.
+        """
         entries = read_lines(self.path)
         kept = [e for e in entries if e.get("stage") != stage or e["epoch"] <= epoch]
         if self.path.exists() and (len(kept) < len(entries) or not self.path.read_bytes().endswith(b"\n")):
             rewrite_lines(self.path, kept)
-        self.global_step = len(kept)
+        self.global_step = last_step(kept)
 
     def write(self, entry: dict[str, Any]) -> None:
         """Records one epoch."""

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ups.core.errors import UserError
+from ups.tracking.background import first_line
 
 Mode = Literal["online", "offline", "disabled"]
 SECONDS = {"offline": 10.0, "online": 30.0}
-"""What the end of a run may take: the rest of the calls and, online, of the uploads."""
+"""What the end of a run may take without uploads."""
 CONNECT_SECONDS = 10.0
 """What an answer of the server may take before a run is recorded offline."""
 
@@ -33,6 +34,7 @@ class RunIdentity:
         name: The run's display name.
         tags: Its labels.
         folder: Its run folder, which gets a folder `wandb`.
+        finish_seconds: What its end may wait for uploads.
     """
 
     id: str
@@ -42,6 +44,7 @@ class RunIdentity:
     name: str
     tags: tuple[str, ...]
     folder: Path
+    finish_seconds: float = 300.0
 
 
 class Client(Protocol):
@@ -50,6 +53,16 @@ class Client(Protocol):
     @property
     def service(self) -> str | None:
         """Through which other processes reach the open run; None if the run is another process's."""
+        ...
+
+    @property
+    def records(self) -> str:
+        """The folder that `wandb sync` uploads the run from."""
+        ...
+
+    @property
+    def uploads(self) -> bool:
+        """Whether the end of the run waits for a server."""
         ...
 
     def log(self, stage: str, metrics: Mapping[str, float], step: int) -> None: ...
@@ -82,6 +95,7 @@ class WandbClient:
     def __init__(self, run: Any, identity: RunIdentity, attached: bool):
         self.run, self.identity, self.attached = run, identity, attached
         self.service = None if attached else os.environ.get("WANDB_SERVICE")
+        self.records, self.uploads = str(run.settings.sync_dir), not (attached or run.offline)
         self._axes: set[str] = set()
 
     def log(self, stage: str, metrics: Mapping[str, float], step: int) -> None:
@@ -118,9 +132,14 @@ class WandbClient:
         self.run.save(glob.escape(str(path)), base_path=str(base), policy="now")
 
     def finish(self, exit_code: int) -> None:
-        """Ends a run that this process owns."""
-        if not self.attached:
+        """Ends a run that this process owns; raises TimeoutError if its uploads take longer than they may."""
+        if self.attached:
+            return
+        try:
             self.run.finish(exit_code=exit_code)
+        except TimeoutError as error:
+            took = f"uploads took longer than {self.identity.finish_seconds:g} s"
+            raise TimeoutError(f"{took}, upload the rest with `wandb sync {self.records}`") from error
 
 
 def connect(
@@ -174,8 +193,7 @@ def _open(identity: RunIdentity, config: Mapping[str, Any], warn: Callable[[str]
         with suppress(SystemExit):
             wandb.teardown()  # else the id stays taken
         run = _init(identity, "offline", config)
-        reason = str(error).strip().splitlines()[0]
-        warn(f"is recorded offline ({reason}), upload it with `wandb sync {run.settings.sync_dir}`")
+        warn(f"is recorded offline ({first_line(error)}), upload it with `wandb sync {run.settings.sync_dir}`")
         return run
 
 
@@ -203,7 +221,11 @@ def _init(identity: RunIdentity, mode: Mode, config: Mapping[str, Any]) -> Any:
         resume="allow" if mode == "online" else None,
         reinit="create_new",
         settings=wandb.Settings(
-            silent=True, console="off", init_timeout=CONNECT_SECONDS, finish_timeout=0.6 * SECONDS[mode]
+            silent=True,
+            console="off",
+            init_timeout=CONNECT_SECONDS,
+            finish_timeout=identity.finish_seconds if mode == "online" else 0.6 * SECONDS[mode],
+            finish_timeout_raises=mode == "online",
         ),
     )
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,12 +90,33 @@ class WandBContext:
         self._submit(lambda client: client.save(Path(path)))
 
     def finish(self, exit_code: int = 0) -> None:
-        """Waits a bounded time for all that was recorded, and ends the run if this process opened it."""
+        """Waits a bounded time for all that was recorded, and ends the run if this process opened it.
+
+        An online run that ends well may take `finish_seconds` for its uploads. Ctrl-C ends the wait.
+        """
         if self._background is None:
             return
         self._submit(lambda client: self._finish(client, exit_code))
-        if not self._background.close():
+        began, ended = time.monotonic(), "did not answer within"
+        try:
+            done = self._background.drained(self._background.patience) or self._uploaded(exit_code)
+        except KeyboardInterrupt:
+            done, ended = False, "was interrupted after"
+        if not done:
+            rest = f", upload the rest with `wandb sync {self._client.records}`" if self._client else ""
+            self._background.warn(f"{ended} {round(time.monotonic() - began, 1):g} s and was left behind{rest}")
             abandon()
+
+    def _uploaded(self, exit_code: int) -> bool:
+        """Goes on waiting where a server may still be taking the files of a run that ended well."""
+        if self.identity is None or self._background is None or self._client is None:
+            return False
+        if exit_code or not self._client.uploads:
+            return False
+        seconds = self.identity.finish_seconds
+        with suppress(OSError, ValueError):
+            print(f"W&B: uploads may take {seconds:g} s more; Ctrl-C ends the wait", file=sys.stderr, flush=True)
+        return self._background.drained(seconds)
 
     def _submit(self, call: Callable[[Client], None]) -> None:
         if self._background is not None:
@@ -106,9 +130,11 @@ class WandBContext:
             self.handover.update(self._client.service)
 
     def _finish(self, client: Client, exit_code: int) -> None:
-        client.finish(exit_code)
-        if client.service:
-            self.handover.update(None)
+        try:
+            client.finish(exit_code)
+        finally:
+            if client.service:
+                self.handover.update(None)
 
 
 def save_wandb_context(ctx: WandBContext, path: str | Path) -> None:
@@ -142,15 +168,19 @@ def open_wandb_context(identity: RunIdentity, config: Mapping[str, Any]) -> Wand
         return load_wandb_context(handed, config)
     if identity.mode == "disabled":
         return WandBContext()
-    remembered = identity.folder / "wandb" / "context.json"
-    service = None
+    own, service = remembered(identity.folder), None
     if not identity.id:
-        before, service = _remembered(identity, remembered)
+        before, service = _remembered(identity, own)
         identity = replace(identity, id=before or secrets.token_hex(4))
     context = WandBContext(identity, config, service)
-    for path in (remembered, Path(handed)) if handed else (remembered,):
+    for path in (own, Path(handed)) if handed else (own,):
         save_wandb_context(context, path)
     return context
+
+
+def remembered(folder: Path) -> Path:
+    """The file that keeps the run of a run folder in mind."""
+    return folder / "wandb" / "context.json"
 
 
 def _remembered(identity: RunIdentity, path: Path) -> tuple[str | None, str | None]:

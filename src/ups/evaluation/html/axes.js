@@ -49,7 +49,7 @@ function extent(values, log) {
 }
 
 // Grid, ticks and names of both axes. The name of y stands above its axis, so that it reads from left to right.
-function axes(width, height, { x, y, xLog, yLog, xName, yName, xWhole, margin = 0, top = yName ? 24 : 10, bottom = 38 }) {
+function axes(width, height, { x, y, xLog, yLog, xName, yName, xWhole, margin = 0, top = 24, bottom = 38 }) {
   const down = scaleOf(y[0], y[1], height - bottom, top, yLog, Math.max(3, Math.round(height / 50)));
   const longest = Math.max(...down.ticks.map((v) => down.label(v).length), 1);
   const left = Math.max(margin, Math.min(12 + 7 * longest, 76));
@@ -70,7 +70,7 @@ function axes(width, height, { x, y, xLog, yLog, xName, yName, xWhole, margin = 
       shape("text", { x: across(v), y: height - bottom + 17, "text-anchor": "middle" }, across.label(v)),
     );
   }
-  if (yName) layer.append(shape("text", { x: 0, y: 12 }, yName));
+  layer.append(shape("text", { x: 0, y: 12 }, yName));
   if (xName) layer.append(shape("text", { x: right, y: height - 4, "text-anchor": "end" }, xName));
   return { layer, across, down, left, right, top, bottom: height - bottom };
 }

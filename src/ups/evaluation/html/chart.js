@@ -52,7 +52,7 @@ function lineChart(spec) {
     cross.setAttribute("x2", at);
     cross.setAttribute("visibility", "visible");
     const lines = shown.map((c) => element("div", {}, swatch(c), element("span", {}, c.name), element("span", {}, format(c.ys[place]))));
-    tip.replaceChildren(element("b", {}, `${spec.xName} ${format(xs[place])}`), ...lines);
+    tip.replaceChildren(element("b", {}, `${spec.xName.replace(/ \(.*/, "")} ${format(xs[place])}`), ...lines);
     tip.hidden = false;
     const room = host.clientWidth - tip.offsetWidth;
     tip.style.left = `${Math.max(0, Math.min(at + 14 > room ? at - tip.offsetWidth - 14 : at + 14, room))}px`;
@@ -89,7 +89,7 @@ function lineChart(spec) {
 
 function summary({ title, xName, yName, curves }) {
   const last = curves.map((c) => `${c.name} ${format(c.ys.findLast((v) => v !== null))}`);
-  return `${title}: ${yName || "value"} against ${xName}. At the end: ${last.join(", ")}.`;
+  return `${title}: ${yName} against ${xName}. At the end: ${last.join(", ")}.`;
 }
 
 // Shares `values` of bins as bars; the dotted line is `even`.

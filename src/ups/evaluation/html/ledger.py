@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ups.evaluation.hardware import hardware
 from ups.evaluation.html.curves import is_model
 from ups.evaluation.html.markup import Markup, join, table, tag
 from ups.evaluation.html.numbers import milliseconds, percent, score
@@ -127,9 +128,9 @@ def _legend(metrics: Mapping[str, Any]) -> Markup:
         "p",
         f"Free rollout of {protocol['trajectories']} held-out trajectories in physical units. nRMSE is that of the "
         "ensemble mean, beneath it that of one member; the CRPS of a single forecast is its mean absolute error. "
-        "Network calls and milliseconds are per step of one member. The gain is the share by which the CRPS falls "
-        "below that of the row named (the axis ends at 100 %, an error of zero), with a paired bootstrap 95 % interval "
-        "over trajectories (not over training seeds): it ",
+        f"Network calls and milliseconds, on {hardware(protocol)}, are per step of one member. The gain is the share "
+        "by which the CRPS falls below that of the row named (the axis ends at 100 %, an error of zero), with a paired "
+        "bootstrap 95 % interval over trajectories (not over training seeds): it ",
         tag("span", "pays", class_="verdict good"),
         " if the whole interval lies above 0, ",
         tag("span", "does not pay", class_="verdict bad"),

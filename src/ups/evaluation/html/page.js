@@ -2,6 +2,10 @@
 
 const report = JSON.parse(document.getElementById("payload").textContent);
 
+// Names of axes. Data sets state no units, so those of time and fields are theirs.
+const LEAD = "lead time (time units of the data)";
+const FIELD_UNITS = "units of the fields";
+
 function element(name, attributes = {}, ...children) {
   return fill(document.createElement(name), attributes, children);
 }

@@ -14,11 +14,12 @@ import numpy as np
 import yaml
 
 from ups.core.files import write_text
+from ups.evaluation.hardware import hardware
 from ups.evaluation.health import findings
 from ups.evaluation.html.curves import curves, is_model, training
 from ups.evaluation.html.embedded_fields import embedded_fields
 from ups.evaluation.html.ledger import ledger_section
-from ups.evaluation.html.markup import Markup, tag
+from ups.evaluation.html.markup import Markup, join, tag
 from ups.evaluation.html.sections import (
     cost_table,
     data_section,
@@ -93,13 +94,18 @@ def _sections(
         "errors": ("Error against lead time", _slot("error-curves")),
         "calibration": ("Calibration", _slot("calibration-curves") if ensembles else None),
         "spectra": ("Spectra", _slot("spectrum-curves") if metrics["spectra"]["lead_times"] else None),
-        "ttc": ("Test-time conditioning", ttc_section(metrics["ttc"]) if metrics.get("ttc") else None),
+        "ttc": ("Test-time conditioning", _conditioning(metrics["ttc"]) if metrics.get("ttc") else None),
         "training": ("Training", Markup(checked + _slot("training-curves")) if entries else None),
         "costs": ("Costs", Markup(_slot("cost-picture") + cost_table(metrics))),
         "data": ("Data", data_section(metrics["protocol"])),
         "reproduce": ("How to reproduce", reproduce(metrics["protocol"], config_text, command)),
     }
     return {key: (title, body) for key, (title, body) in found.items() if body is not None}
+
+
+def _conditioning(result: Mapping[str, Any]) -> Markup:
+    """The comparison of strategies, which may have been timed elsewhere than the ledger."""
+    return join(ttc_section(result), tag("p", f"Times measured on {hardware(result)}.", class_="note"))
 
 
 def _slot(name: str) -> Markup:

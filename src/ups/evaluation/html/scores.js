@@ -8,7 +8,7 @@ const rowCurves = (rows, xs, values) =>
 
 function drawErrors(place) {
   const chart = (key, title, more) => lineChart({
-    title, xName: "lead time", yName: "", xRange: [0, report.leads.at(-1)], height: 330,
+    title, xName: LEAD, yName: title, xRange: [0, report.leads.at(-1)], height: 330,
     curves: rowCurves(report.rows, report.leads, (row) => row[key]), ...more,
   });
   // one forecast that blows up must not flatten the others
@@ -19,19 +19,19 @@ function drawErrors(place) {
   place.replaceChildren(
     rowLegend(report.rows),
     grid([
-      chart("nrmse", "nRMSE", { note: "free rollout, of the ensemble mean", yLog: true, yRange: capped }),
-      chart("crps", "CRPS", { note: "physical units", yLog: true }),
-      chart("correlation", "Spatial correlation with the truth", { note: `below ${report.threshold} a forecast counts as lost`, guides: [report.threshold] }),
+      chart("nrmse", "nRMSE", { yName: "nRMSE (no unit)", note: "free rollout, of the ensemble mean", yLog: true, yRange: capped }),
+      chart("crps", "CRPS", { yName: `CRPS (${FIELD_UNITS})`, note: "physical units", yLog: true }),
+      chart("correlation", "Spatial correlation with the truth", { yName: "correlation (1 is perfect)", note: `below ${report.threshold} a forecast counts as lost`, guides: [report.threshold] }),
     ]),
   );
 }
 
 function drawCalibration(place) {
   const rows = report.rows.filter((row) => row.spread_skill);
-  const chart = (key, title, note) => {
+  const chart = (key, title, yName, note) => {
     const guides = [...new Set(rows.map((row) => row.nominal[key]))];
     return lineChart({
-      title, note, xName: "lead time", yName: "", xRange: [0, report.leads.at(-1)], guides, height: 260,
+      title, note, xName: LEAD, yName, xRange: [0, report.leads.at(-1)], guides, height: 260,
       yRange: (shown) => [0, Math.max(1.02, extent([...shown.flatMap((c) => c.ys), ...guides])[1])],
       curves: rowCurves(rows, report.leads, (row) => row[key]),
     });
@@ -43,9 +43,9 @@ function drawCalibration(place) {
   place.replaceChildren(
     rowLegend(rows),
     grid([
-      chart("spread_skill", "Spread / skill", "above 1 the ensemble is too wide"),
-      chart("coverage_50", "Coverage of the central 50 %", "share of truths inside"),
-      chart("coverage_90", "Coverage of the central 90 %", "share of truths inside"),
+      chart("spread_skill", "Spread / skill", "spread / skill (ratio)", "above 1 the ensemble is too wide"),
+      chart("coverage_50", "Coverage of the central 50 %", "share of truths", "share of truths inside"),
+      chart("coverage_90", "Coverage of the central 90 %", "share of truths", "share of truths inside"),
     ]),
     element("p", { class: "note" }, "Dotted: what perfect members, as many as these, would score."),
     element("h3", {}, "Rank of the truth among the members"),
@@ -66,7 +66,7 @@ function drawSpectra(place) {
       const positive = truth.slice(1, -1).filter((v) => v > 0);
       const top = Math.max(...truth.slice(1));
       return lineChart({
-        title: `Step ${step}`, note: `lead time ${format(report.leads[step - 1])}`, xName: "wavenumber k (periods per domain)", yName: "power E(k)",
+        title: `Step ${step}`, note: `lead time ${format(report.leads[step - 1])}`, xName: "wavenumber k (periods per domain)", yName: "power E(k) (squared units of the field)",
         xLog: true, yLog: true, height: 300, yRange: () => [Math.max(top * 1e-13, Math.min(...positive) / 30), top * 3],
         curves: [
           { name: "truth", xs: ks, ys: truth.slice(1), colour: "var(--ink)", width: 5, opacity: 0.25, dash: "" },
@@ -96,7 +96,7 @@ function drawTraining(place) {
       return element("div", {}, heading, element("p", { class: "note" }, numbers.map(([name, [v]]) => `${name} ${format(v)}`).join(", ")));
     }
     const chart = (title, note, ys, more = {}) => lineChart({
-      title, note, xName: "epoch", xWhole: true, yName: "", height: 180, yLog: true, curves: [{ name: title, xs: stage.epochs, ys, colour: "var(--c0)", dash: "" }], ...more,
+      title, note, xName: "epoch", xWhole: true, yName: title.toLowerCase(), height: 190, yLog: true, curves: [{ name: title, xs: stage.epochs, ys, colour: "var(--c0)", dash: "" }], ...more,
     });
     const losses = Object.entries(stage.losses).map(([name, ys], i) => ({ name, xs: stage.epochs, ys, colour: palette[i % 7], dash: DASHES[Math.floor(i / 7) % 5], width: i ? 1.4 : 2.2 }));
     const best = Math.min(...stage.score.filter((v) => v !== null));
@@ -123,7 +123,7 @@ function drawCosts(place) {
     .filter((row) => row.error !== null && !["persistence", "autoencoder"].includes(row.name))
     .map((row) => ({ name: row.name, x: row.ms, y: row.error, colour: styles.get(row.name).colour }));
   if (!points.length) return place.replaceChildren();
-  place.replaceChildren(scatter({ title: "Error against cost: lower left is better", xName: "milliseconds per step of one member", yName: "nRMSE, free rollout", points, lines }));
+  place.replaceChildren(scatter({ title: "Error against cost: lower left is better", xName: "milliseconds per step of one member", yName: "nRMSE, free rollout (no unit)", points, lines }));
 }
 
 const sections = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import ups
 from ups.evaluation.baselines import PERSISTENCE
+from ups.evaluation.hardware import hardware
 from ups.evaluation.health import Finding
 from ups.evaluation.html.curves import is_model
 from ups.evaluation.html.markup import Markup, facts, join, table, tag
@@ -50,7 +51,8 @@ def tiles(metrics: Metrics) -> Markup:
         cover = f"{percent(scores['coverage_90'], False)} covered of {percent(nominal['coverage_90'], False)}"
         found.append(("spread / skill", f"{scores['spread_skill']:.2f}", f"{fair['model']}; 1 is calibrated, {cover}"))
     trained = max(row["train_seconds"] for row in models)
-    found.append(("one step", f"{milliseconds(fair['ms_per_step'])} ms", f"{fair['model']}, one member"))
+    step = f"{fair['model']}, one member, on {hardware(metrics['protocol'])}"
+    found.append(("one step", f"{milliseconds(fair['ms_per_step'])} ms", step))
     found.append(("training", duration(trained), "all stages that the costliest row needs"))
     return tag("div", *(_tile(*tile) for tile in found), class_="tiles")
 
@@ -110,8 +112,8 @@ def cost_table(metrics: Metrics) -> Markup:
     ]
     protocol = metrics["protocol"]
     note = (
-        f"One member of one trajectory, in batches of {protocol['batch']} on {protocol['threads']} "
-        f"thread{'s' if protocol['threads'] != 1 else ''}. Training holds all stages that the row needs."
+        f"One member of one trajectory, in batches of {protocol['batch']}, on {hardware(protocol)}. Training holds all "
+        "stages that the row needs."
     )
     return join(tag("div", table(heads, rows, set(range(1, 7))), class_="wide"), tag("p", note, class_="note"))
 
@@ -130,6 +132,7 @@ def reproduce(protocol: Mapping[str, Any], config_text: str, command: str) -> Ma
         ("config hash", _hash(protocol.get("config_hash"))),
         ("split hash", _hash(protocol.get("split_hash"))),
         ("seed", str(protocol["seed"])),
+        ("times measured on", hardware(protocol)),
         ("members, bootstrap", f"{protocol['members']}, {protocol['bootstrap']:,} samples"),
         ("versions", f"ups {ups.__version__}, torch {protocol['torch']}, numpy {version('numpy')}, Python {_python()}"),
     ]

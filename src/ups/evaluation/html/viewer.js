@@ -145,7 +145,7 @@ function viewer(place, fields) {
     if (!width) return;
     const xs = fields.coords[0];
     const at = state.frame * points;
-    const frame = axes(width, height, { x: [xs[0], xs.at(-1)], y, margin: 56, xName: host === differences ? "position x" : "", yName, bottom: host === differences ? 38 : 22 });
+    const frame = axes(width, height, { x: [xs[0], xs.at(-1)], y, margin: 56, xName: host === differences ? "position x (length units of the data)" : "", yName, bottom: host === differences ? 38 : 22 });
     const layer = inside(frame);
     if (band && values.spread) {
       const edge = (sign) => Array.from(xs, (x, i) => `${frame.across(x).toFixed(1)} ${frame.down(band[at + i] + 2 * sign * values.spread[at + i]).toFixed(1)}`);

@@ -1,0 +1,52 @@
+"""The command that makes the scores of a run again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from ups.config.compose import Config
+from ups.config.load import changed_keys
+from ups.config.problems import value_at
+
+ELSEWHERE = ("run.dir", "run.source", "tracking.")
+"""Starts of keys that change nothing in the scores."""
+
+
+def command_of(trained: Config, scored: Config, folder: Path, split: str, with_ttc: bool) -> str:
+    """A line for the shell that trains beside `folder` with the config in it and scores the result in the same way.
+
+    Args:
+        trained: The config in `folder/config.yaml`.
+        scored: The config of the scores; what differs is set for the evaluation alone.
+        folder: The run folder.
+        split: What was scored.
+        with_ttc: Whether test-time conditioning was scored.
+    """
+    again = folder.parent / f"{folder.resolve().name}_again"
+    config, place = str(folder / "config.yaml"), ["--set", f"run.dir={again}"]
+    further = ["--split", split] if split != "test" else []
+    if with_ttc != scored.ttc.enabled:
+        further += ["--mode", "both" if with_ttc else "baseline"]
+    for setting in _changes(trained, scored):
+        further += ["--set", setting]
+    if not further and scored.evaluation.enabled:
+        return shlex.join(["ups", "run", config, *place])
+    train = ["ups", "train", "--config", config, *place]
+    return f"{shlex.join(train)} && {shlex.join(['ups', 'evaluate', str(again), *further])}"
+
+
+def _changes(trained: Config, scored: Config) -> list[str]:
+    """`key=value` of every setting of `scored` that `trained` has otherwise."""
+    values = scored.model_dump(mode="json")
+    found: dict[str, Any] = {}
+    for key in changed_keys(trained, scored):
+        within = any(key.startswith(f"{other}.") for other in found)
+        if not key.startswith(ELSEWHERE) and not within:
+            *path, name = key.split(".")
+            section = value_at(values, tuple(path))
+            if isinstance(section, dict) and name in section:
+                found[key] = section[name]
+    return [f"{key}={json.dumps(value)}" for key, value in found.items()]
