@@ -6,6 +6,7 @@ import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ from ups.ttc.rewards import (
     weighted,
     within,
 )
-from ups.ttc.search import Found, Step, choice_cost, search
+from ups.ttc.search import Found, Step, choice_cost, largest, search
 from ups.ttc.settings import TTCSettings
 
 NO_PARAMS = torch.zeros(8, 0)
@@ -148,7 +149,7 @@ def planted(values: Tensor):
     return lambda before, after, params, trajectory, t: values[trajectory, after[:, 0, 0].long()]
 
 
-def climb(values: Tensor, depth: int, step: Step | None = None, **settings: int | float | None) -> Found:
+def climb(values: Tensor, depth: int, step: Step | None = None, **settings: Any) -> Found:
     root = torch.ones(len(values), 1)
     given = {"candidates": 1, "beam_width": 1, **settings}
     chosen = TTCSettings.model_construct(**{**TTCSettings().model_dump(), **given})
@@ -279,6 +280,19 @@ def test_scales_try_every_draw_at_several_distances_for_no_evaluation() -> None:
 def test_a_budget_below_the_plain_rollout_is_one_sentence() -> None:
     with pytest.raises(UserError, match=r"ttc.max_evaluations must be at least the 6 steps of the rollout, found 5"):
         climb(torch.zeros(1, 64), 6, max_evaluations=5)
+
+
+@pytest.mark.parametrize("options", [{}, {"beam_width": 3, "horizon": 2}, {"scales": (0.5, 1.0)}, {"steps": 2}])
+def test_a_reward_that_cannot_tell_candidates_apart_changes_nothing(options: dict) -> None:
+    found = climb(torch.zeros(4, 2**6), 5, candidates=4, **options)
+    assert found.values[:, :, 0, 0].tolist() == [[2.0, 4.0, 8.0, 16.0, 32.0]] * 4
+
+
+def test_of_equal_scores_the_first_wins() -> None:
+    score = torch.zeros(3, 500)
+    score[1, [7, 400]], score[2] = 1.0, -torch.inf
+    values, index = largest(score, 3)
+    assert index.tolist() == [[0, 1, 2], [7, 400, 0], [0, 1, 2]] and torch.equal(values, score.gather(1, index))
 
 
 def test_a_clear_lead_stops_the_drawing_of_its_own_trajectory_only() -> None:
