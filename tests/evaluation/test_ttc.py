@@ -155,6 +155,14 @@ def test_ttc_is_a_row_of_the_ledger(surrogate: Surrogate, split: HeldOut, tmp_pa
     assert row["train_seconds"] > surrogate.train_seconds["operator"] and row["parameters"] > surrogate.parameters
 
 
+def test_calls_of_the_row_are_those_of_its_rollouts_alone(surrogate: Surrogate, split: HeldOut, tmp_path: Path) -> None:
+    # 8 steps: one evaluation each and 4 more; a single step, as in the warm-up and the one-step forecasts, has 1 + 3
+    plan = TTCSettings(candidates=3, max_evaluations=12)
+    settings = EvaluationSettings(bootstrap=100, pictures=False, batch=5, also_context=(3,))
+    metrics = evaluate({TTC: TTCEmulator(surrogate, plan, exact, 5)}, split, surrogate.system, settings, tmp_path)
+    assert metrics["rows"][-1]["nfe_per_step"] == 12 / 8
+
+
 def test_bounds_are_those_of_the_training_data(split: HeldOut) -> None:
     low, high = bounds_of(split)
     values = split.trajectories(0, split.n)
