@@ -97,9 +97,9 @@ def search(
     Raises:
         UserError: The budget does not even cover the unperturbed rollout.
     """
-    budget = settings.max_evaluations
-    if budget is not None and budget < steps:
-        raise UserError(f"ttc.max_evaluations must be at least the {steps} steps of the rollout, found {budget}")
+    refused = settings.overdrawn(steps)
+    if refused:
+        raise UserError(f"ttc.max_evaluations {refused}")
     tree = Tree(step, judge, x0, u0, params, settings, generator)
     for start in range(0, steps, settings.steps):
         tree.choose(start, min(settings.steps, steps - start), steps)
