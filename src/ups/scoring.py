@@ -27,12 +27,13 @@ from ups.evaluation.emulator import Emulator
 from ups.evaluation.emulators import emulators
 from ups.evaluation.evaluate import evaluate, write_metrics
 from ups.evaluation.html.report import write_report
-from ups.evaluation.ledger import ledger_table
+from ups.evaluation.ledger import TTC, ledger_table
 from ups.evaluation.physics import TRUTH, break_even_of, physics_emulators
 from ups.evaluation.plot_scores import training_curves
 from ups.evaluation.steady import steady_score_rows
-from ups.evaluation.ttc import evaluate_ttc, ttc_table
-from ups.evaluation.ttc_emulator import TTC, TTCEmulator, bounds_of
+from ups.evaluation.ttc import evaluate_ttc
+from ups.evaluation.ttc_emulator import TTCEmulator, bounds_of
+from ups.evaluation.ttc_verdict import ttc_table
 from ups.peers.settings import PeerSettings
 from ups.peers.stage import PeerRun, trained
 from ups.stages.steady import steady_rows

@@ -14,12 +14,15 @@ from rich.table import Table
 
 STEADY_BASE = "operator@T"
 """The operator's long rollout, scored on the last frame alone and so comparable with no row above it."""
+TTC = "ttc"
+"""The forecast with test-time conditioning."""
 BUILT_ON = {
     "operator": "persistence",
     "diffusion": "operator",
     "crps": "operator",
     "regression": "operator",
     "consistency": "diffusion",
+    TTC: "operator",
     "steady_prior": STEADY_BASE,
 }
 """Rows, by the start of their names, and the row that each is built on and compared with."""

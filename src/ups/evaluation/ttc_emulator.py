@@ -14,8 +14,6 @@ from ups.ttc.candidates import condition, head_of, judge_of
 from ups.ttc.rewards import Bounds, Reward
 from ups.ttc.settings import TTCSettings
 
-TTC = "ttc"
-"""Name of the row."""
 BOUNDED = 256
 """Training trajectories that bounds are taken from."""
 
