@@ -40,7 +40,7 @@ from ups.stages.steady import steady_rows
 from ups.surrogate import Surrogate
 from ups.tracking.sinks import Tracker, open_sinks
 from ups.tracking.training_logger import TrainingLogger
-from ups.ttc.candidates import samplers_of
+from ups.ttc.candidates import head_of, samplers_of
 from ups.ttc.rewards import Reward, rewards_of, weighted
 
 Mode = Literal["baseline", "ttc", "both"]
@@ -64,8 +64,8 @@ def evaluate_run(
         config: The run's config; read from the folder unless given.
         data: The open data set; opened from the config unless given.
         tracker: Gets the scores; what the config names unless given.
-        mode: `ttc` adds the comparison of test-time conditioning to scores that are there; `both` where `ttc.enabled`
-            is set and the run has a sampler, else `baseline`, unless given.
+        mode: `ttc` adds the comparison of test-time conditioning to scores that are there, whatever settings of `ttc`
+            these have seen; `both` where `ttc.enabled` is set and the run has a sampler, else `baseline`, unless given.
         overrides: Settings to change, such as `ttc.candidates=8`, where the config is read from the folder.
 
     Returns:
@@ -73,10 +73,12 @@ def evaluate_run(
 
     Raises:
         UserError: The folder holds no run, its data are others than those of its training, or `mode` asks for what it
-            lacks.
+            lacks or for a conditioning that does not fit the data.
     """
     job = ScoredRun.open(Path(folder), split, config or config_of(Path(folder), overrides), data)
     wanted = mode or ("both" if job.config.ttc.enabled and samplers_of(job.surrogate) else "baseline")
+    if wanted != "baseline":
+        job.require_conditioning()
     metrics = job.scored(with_ttc=wanted == "both") if wanted != "ttc" else job.already_scored()
     if wanted != "baseline":
         metrics["ttc"] = job.conditioned()
@@ -162,6 +164,9 @@ class ScoredRun:
         rows |= {name: row for name, row in physics.items() if name == TRUTH}
         options = {"seed": seed, "further": self.settled()}
         metrics = evaluate(rows, self.part, self.data.system, settings, self.target, self.protocol(), **options)
+        for row in metrics["rows"]:
+            if row["model"] == TTC:
+                row["settings"] = self.config.ttc.model_dump(mode="json")
         metrics["break_even"] = break_even_of(metrics, rows, "operator", self.part.frames - settings.context)
         return metrics
 
@@ -197,14 +202,25 @@ class ScoredRun:
         return steady_score_rows(self.surrogate, self.part, rows, self.config.evaluation, self.config.run.seed)
 
     def already_scored(self) -> dict[str, Any]:
-        """The scores that are there; raises UserError if there are none of these data and settings."""
+        """The scores that are there; raises UserError if there are none of these data and settings.
+
+        Settings of `ttc` may differ: no other row hears of them, and what does says which it has.
+        """
         path = self.target / "metrics.json"
         metrics = json.loads(path.read_text()) if path.exists() else None
-        keys = ("data_hash", "split_hash", "config_hash")
+        keys = ("data_hash", "split_hash", "config_hash", "seed")
         if metrics is None or any(metrics["protocol"].get(key) != self.protocol()[key] for key in keys):
             found = "is missing" if metrics is None else "is of other data or settings"
             raise UserError(f"mode ttc adds to scores that are there, but {path} {found}; use mode both")
         return metrics
+
+    def require_conditioning(self) -> None:
+        """Raises UserError where test-time conditioning cannot run, before hours are spent on the other rows."""
+        head_of(self.surrogate, self.config.ttc.sampler)
+        refused = self.config.ttc.overdrawn(self.part.frames - self.config.evaluation.context)
+        if refused:
+            raise UserError(f"ttc.max_evaluations {refused}")
+        _ = self.reward
 
     def conditioned(self) -> dict[str, Any]:
         """The strategies of test-time conditioning at equal cost."""
@@ -242,8 +258,9 @@ def tracker_of(config: Config) -> Tracker:
 
 
 def config_hash(config: Config) -> str:
-    """A hash of all settings but the run's folder and hardware."""
-    return hashlib.sha256(config.model_dump_json(exclude={"run", "tracking"}).encode()).hexdigest()[:16]
+    """A hash of the settings that training and scores depend on: all but the run's folder and hardware, and those of
+    test-time conditioning, which stand beside its own scores."""
+    return hashlib.sha256(config.model_dump_json(exclude={"run", "tracking", "ttc"}).encode()).hexdigest()[:16]
 
 
 def show(metrics: dict[str, Any], target: Path, folder: Path) -> None:
