@@ -121,6 +121,36 @@ BROKEN = {
         "ttc:\n  candidates: 2\n  beam_width: 3\n",
         "demo.yaml:5: ttc.beam_width: beam_width must be at most candidates = 2, found 3",
     ),
+    "a beam without a horizon": (
+        "ttc:\n  beam_width: 2\n",
+        "demo.yaml:4: ttc.beam_width: beam_width 2 needs horizon 2 or more: .*",
+    ),
+    "a horizon without a beam": (
+        "ttc:\n  horizon: 3\n",
+        "demo.yaml:4: ttc.horizon: horizon 3 needs beam_width 2 or more: .*",
+    ),
+    "a budget below one choice": (
+        "ttc:\n  steps: 5\n  max_evaluations: 3\n",
+        "demo.yaml:5: ttc.max_evaluations: max_evaluations must be at least steps = 5, found 3",
+    ),
+    "a budget below the rollout of data that are to be generated": (
+        "data:\n  generate: {pde: burgers1d, frames: 21}\n  subsample: {time: 2}\nttc:\n  max_evaluations: 9\n",
+        "demo.yaml:5: ttc.max_evaluations: must be at least the 10 steps of the rollout, found 9 "
+        "\\(`data.generate.frames`: line 2\\)",
+    ),
+    "an unknown reward": (
+        "ttc:\n  rewards: {magic: 1}\n",
+        "demo.yaml:4: ttc.rewards: rewards are residual, mean, energy, maximum, bounds, found 'magic'",
+    ),
+    "a reward of what is wrong": (
+        "ttc:\n  rewards: {mean: -1}\n",
+        "demo.yaml:4: ttc.rewards.mean: expected greater than 0, found -1",
+    ),
+    "a reward that does not hold for the task": (
+        "data:\n  task: ks1d\nttc:\n  rewards: {mean: 1, energy: 1}\n",
+        "demo.yaml:4: ttc.rewards: energy does not hold for ks1d, which has residual, mean, bounds "
+        "\\(`data.task`: line 2\\)",
+    ),
     "a key given twice": (
         "latent:\n  dim: 32\n  dim: 48\n",
         "demo.yaml:5: latent.dim: given twice, first in line 4",

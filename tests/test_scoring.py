@@ -1,15 +1,18 @@
 """What `--mode` scores: rows without test-time conditioning, the comparison with it, or both."""
 
 import html
+import json
 import re
 import shlex
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.small import config
 from ups import pipeline
+from ups.cli import app
 from ups.config import load_config
 from ups.core.errors import UserError
 from ups.pipeline import train
@@ -39,6 +42,42 @@ def test_modes_add_up(trained: Path) -> None:
     assert row["rollout"]["nrmse"] == pytest.approx(mine["nrmse"]) and row["nfe_per_step"] == mine["evaluations"]
     assert [row["nrmse"] for row in added["ttc"]["rows"]] == [row["nrmse"] for row in both["ttc"]["rows"]]
     assert 'id="ttc"' in (trained / "validation" / "report.html").read_text()
+
+
+def test_other_settings_of_ttc_add_to_scores_that_are_there_and_are_told(trained: Path) -> None:
+    before = evaluate_run(trained, "validation", mode="both")
+    command = ["evaluate", str(trained), "--split", "validation", "--mode", "ttc", "--set", "ttc.candidates=3"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    after = json.loads((trained / "validation" / "metrics.json").read_text())
+    assert {k: v for k, v in after.items() if k != "ttc"} == {k: v for k, v in before.items() if k != "ttc"}
+    row = next(row for row in after["rows"] if row["model"] == "ttc")
+    own = next(row for row in after["ttc"]["rows"] if row["strategy"] == "best-of-n")
+    assert (row["settings"]["candidates"], row["nfe_per_step"]) == (4, 1 + 4)
+    assert (after["ttc"]["settings"]["candidates"], own["evaluations"]) == (3, 1 + 3)
+    report = (trained / "validation" / "report.html").read_text()
+    for told in ("Settings of ttc: candidates 4.", "Settings: candidates 3."):
+        assert told in report and told in " ".join(done.output.split())
+
+
+def test_the_budget_of_the_row_is_that_of_the_settings(trained: Path) -> None:
+    both = evaluate_run(trained, "validation", mode="both", overrides=["ttc.max_evaluations=20"])
+    row = next(row for row in both["rows"] if row["model"] == "ttc")
+    mine = next(row for row in both["ttc"]["rows"] if row["strategy"] == "best-of-n")
+    assert row["nfe_per_step"] == mine["evaluations"] == 20 / 8
+
+
+def test_what_cannot_be_conditioned_is_told_before_anything_is_scored(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ups.scoring.evaluate", lambda *_, **__: pytest.fail("rows were scored"))
+    refused = {
+        "ttc.max_evaluations=7": r"ttc\.max_evaluations must be at least the 8 steps of the rollout, found 7",
+        "ttc.sampler=diffusion": "needs the sampler 'diffusion' for its candidates",
+    }
+    for override, words in refused.items():
+        with pytest.raises(UserError, match=words):
+            evaluate_run(trained, "validation", mode="both", overrides=[override])
 
 
 def test_changed_settings_are_no_addition_and_the_config_decides_unless_told(trained: Path) -> None:

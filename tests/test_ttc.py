@@ -6,6 +6,7 @@ import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,11 +23,12 @@ from ups.ttc.rewards import (
     conserved_mean,
     falling_energy,
     maximum_principle,
+    misfit,
     rewards_of,
     weighted,
     within,
 )
-from ups.ttc.search import Found, Step, choice_cost, search
+from ups.ttc.search import Found, Step, choice_cost, largest, search
 from ups.ttc.settings import TTCSettings
 
 NO_PARAMS = torch.zeros(8, 0)
@@ -117,10 +119,41 @@ def test_a_task_without_physics_is_one_sentence_unless_it_has_bounds() -> None:
         rewards_of(unknown)
     with pytest.raises(UserError, match="a PDE residual is known for periodic advection1d"):
         rewards_of(unknown, weights={"residual": 1.0})
-    with pytest.raises(UserError, match=r"ttc\.rewards has residual, mean, energy, maximum, bounds, found 'magic'"):
-        rewards_of(unknown, weights={"magic": 1.0})
     assert list(rewards_of(unknown, lambda: (torch.zeros(1), torch.ones(1)))) == ["bounds"]
     assert set(PHYSICS) <= set(TASKS)
+
+
+COARSE = {"gray_scott2d": {"resolution": 32, "points": 64}, "kolmogorov2d": {"resolution": 32, "points": 64}}
+LAWS = {"mean": conserved_mean, "energy": falling_energy, "maximum": maximum_principle}
+
+
+@pytest.mark.parametrize("task", [pytest.param(t, marks=[pytest.mark.slow] * (t == "kolmogorov2d")) for t in TASKS])
+def test_laws_hold_for_the_solutions_of_just_the_tasks_that_claim_them(task: str, tmp_path: Path) -> None:
+    settings = GenerateSettings.create(pde=task, trajectories=4, frames=6, **COARSE.get(task, {}))
+    u = torch.from_numpy(open_pdebench(generate(settings, tmp_path / "x.hdf5"), task).read(slice(None)))
+    for name, law in LAWS.items():
+        worst = float(law(u[:, :-1].flatten(0, 1), u[:, 1:].flatten(0, 1), NO_PARAMS).min())
+        assert worst > -1e-3 if name in PHYSICS[task].holds else worst < -1e-2, (name, worst)
+    assert set(PHYSICS[task].weights) <= set(PHYSICS[task].holds)
+
+
+def test_a_reward_that_does_not_hold_is_refused_in_a_sentence_that_names_those_that_do() -> None:
+    forced = line("forced_burgers1d", params=("Nu", "sigma"))
+    with pytest.raises(UserError, match=r"^ttc\.rewards: energy does not hold for forced_burgers1d, which has mean, b"):
+        rewards_of(forced, weights={"energy": 1.0, "mean": 1.0})
+    with pytest.raises(UserError, match=r"residual, maximum do not hold for gray_scott2d, which has bounds$"):
+        rewards_of(replace(forced, task="gray_scott2d"), weights={"residual": 1.0, "maximum": 1.0})
+    walled = replace(line("burgers1d", params=("Nu",)), boundary=("dirichlet",))
+    with pytest.raises(UserError, match=r"residual does not hold for burgers1d with boundary dirichlet, which has bou"):
+        rewards_of(walled)
+    assert misfit({"mean": 1.0, "energy": 1.0}, "weather") is None
+
+
+@pytest.mark.parametrize("task", EQUATIONS)
+def test_a_known_equation_without_its_parameters_is_one_sentence(task: str) -> None:
+    with pytest.raises(UserError, match=f"the PDE residual of {task} needs the parameters .*, but the data lack "):
+        rewards_of(line(task, params=()))
+    assert set(EQUATIONS[task].params) <= set(TASKS[task].params)
 
 
 def test_weights_multiply_and_add() -> None:
@@ -148,7 +181,7 @@ def planted(values: Tensor):
     return lambda before, after, params, trajectory, t: values[trajectory, after[:, 0, 0].long()]
 
 
-def climb(values: Tensor, depth: int, step: Step | None = None, **settings: int | float | None) -> Found:
+def climb(values: Tensor, depth: int, step: Step | None = None, **settings: Any) -> Found:
     root = torch.ones(len(values), 1)
     given = {"candidates": 1, "beam_width": 1, **settings}
     chosen = TTCSettings.model_construct(**{**TTCSettings().model_dump(), **given})
@@ -279,6 +312,19 @@ def test_scales_try_every_draw_at_several_distances_for_no_evaluation() -> None:
 def test_a_budget_below_the_plain_rollout_is_one_sentence() -> None:
     with pytest.raises(UserError, match=r"ttc.max_evaluations must be at least the 6 steps of the rollout, found 5"):
         climb(torch.zeros(1, 64), 6, max_evaluations=5)
+
+
+@pytest.mark.parametrize("options", [{}, {"beam_width": 3, "horizon": 2}, {"scales": (0.5, 1.0)}, {"steps": 2}])
+def test_a_reward_that_cannot_tell_candidates_apart_changes_nothing(options: dict) -> None:
+    found = climb(torch.zeros(4, 2**6), 5, candidates=4, **options)
+    assert found.values[:, :, 0, 0].tolist() == [[2.0, 4.0, 8.0, 16.0, 32.0]] * 4
+
+
+def test_of_equal_scores_the_first_wins() -> None:
+    score = torch.zeros(3, 500)
+    score[1, [7, 400]], score[2] = 1.0, -torch.inf
+    values, index = largest(score, 3)
+    assert index.tolist() == [[0, 1, 2], [7, 400, 0], [0, 1, 2]] and torch.equal(values, score.gather(1, index))
 
 
 def test_a_clear_lead_stops_the_drawing_of_its_own_trajectory_only() -> None:

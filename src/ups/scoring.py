@@ -29,12 +29,13 @@ from ups.evaluation.emulators import emulators
 from ups.evaluation.evaluate import evaluate, write_metrics
 from ups.evaluation.hardware import hardware
 from ups.evaluation.html.report import write_report
-from ups.evaluation.ledger import ledger_table
+from ups.evaluation.ledger import TTC, ledger_table
 from ups.evaluation.physics import TRUTH, break_even_of, physics_emulators
 from ups.evaluation.plot_scores import training_curves
 from ups.evaluation.steady import steady_score_rows
-from ups.evaluation.ttc import evaluate_ttc, ttc_table
-from ups.evaluation.ttc_emulator import TTC, TTCEmulator, bounds_of
+from ups.evaluation.ttc import evaluate_ttc
+from ups.evaluation.ttc_emulator import TTCEmulator, bounds_of
+from ups.evaluation.ttc_verdict import ttc_table
 from ups.peers.settings import PeerSettings
 from ups.peers.stage import PeerRun, trained
 from ups.stages.steady import steady_rows
@@ -42,7 +43,7 @@ from ups.surrogate import Surrogate
 from ups.tracking.jsonl import read_lines
 from ups.tracking.sinks import Tracker, open_sinks
 from ups.tracking.training_logger import TrainingLogger, last_step
-from ups.ttc.candidates import samplers_of
+from ups.ttc.candidates import head_of, samplers_of
 from ups.ttc.rewards import Reward, rewards_of, weighted
 
 TRAINING = "report/training.png"
@@ -68,8 +69,8 @@ def evaluate_run(
         config: The run's config; read from the folder unless given.
         data: The open data set; opened from the config unless given.
         tracker: Gets the scores; what the config names unless given.
-        mode: `ttc` adds the comparison of test-time conditioning to scores that are there; `both` where `ttc.enabled`
-            is set and the run has a sampler, else `baseline`, unless given.
+        mode: `ttc` adds the comparison of test-time conditioning to scores that are there, whatever settings of `ttc`
+            these have seen; `both` where `ttc.enabled` is set and the run has a sampler, else `baseline`, unless given.
         overrides: Settings to change, such as `ttc.candidates=8`, where the config is read from the folder.
 
     Returns:
@@ -77,10 +78,12 @@ def evaluate_run(
 
     Raises:
         UserError: The folder holds no run, its data are others than those of its training, or `mode` asks for what it
-            lacks.
+            lacks or for a conditioning that does not fit the data.
     """
     job = ScoredRun.open(Path(folder), split, config or config_of(Path(folder), overrides), data)
     wanted = mode or ("both" if job.config.ttc.enabled and samplers_of(job.surrogate) else "baseline")
+    if wanted != "baseline":
+        job.require_conditioning()
     metrics = job.scored(with_ttc=wanted == "both") if wanted != "ttc" else job.already_scored()
     if wanted != "baseline":
         metrics["ttc"] = job.conditioned()
@@ -166,6 +169,9 @@ class ScoredRun:
         rows |= {name: row for name, row in physics.items() if name == TRUTH}
         options = {"seed": seed, "device": self.surrogate.device, "further": self.settled()}
         metrics = evaluate(rows, self.part, self.data.system, settings, self.target, self.protocol(), **options)
+        for row in metrics["rows"]:
+            if row["model"] == TTC:
+                row["settings"] = self.config.ttc.model_dump(mode="json")
         metrics["break_even"] = break_even_of(metrics, rows, "operator", self.part.frames - settings.context)
         return metrics
 
@@ -201,14 +207,25 @@ class ScoredRun:
         return steady_score_rows(self.surrogate, self.part, rows, self.config.evaluation, self.config.run.seed)
 
     def already_scored(self) -> dict[str, Any]:
-        """The scores that are there; raises UserError if there are none of these data and settings."""
+        """The scores that are there; raises UserError if there are none of these data and settings.
+
+        Settings of `ttc` may differ: no other row hears of them, and what does says which it has.
+        """
         path = self.target / "metrics.json"
         metrics = json.loads(path.read_text()) if path.exists() else None
-        keys = ("data_hash", "split_hash", "config_hash")
+        keys = ("data_hash", "split_hash", "config_hash", "seed")
         if metrics is None or any(metrics["protocol"].get(key) != self.protocol()[key] for key in keys):
             found = "is missing" if metrics is None else "is of other data or settings"
             raise UserError(f"mode ttc adds to scores that are there, but {path} {found}; use mode both")
         return {"pictures": [], **metrics}  # scores of earlier versions do not say which are theirs
+
+    def require_conditioning(self) -> None:
+        """Raises UserError where test-time conditioning cannot run, before hours are spent on the other rows."""
+        head_of(self.surrogate, self.config.ttc.sampler)
+        refused = self.config.ttc.overdrawn(self.part.frames - self.config.evaluation.context)
+        if refused:
+            raise UserError(f"ttc.max_evaluations {refused}")
+        _ = self.reward
 
     def conditioned(self) -> dict[str, Any]:
         """The strategies of test-time conditioning at equal cost."""
@@ -251,8 +268,9 @@ def tracker_of(config: Config) -> Tracker:
 
 
 def config_hash(config: Config) -> str:
-    """A hash of all settings but the run's folder and hardware."""
-    return hashlib.sha256(config.model_dump_json(exclude={"run", "tracking"}).encode()).hexdigest()[:16]
+    """A hash of the settings that training and scores depend on: all but the run's folder and hardware, and those of
+    test-time conditioning, which stand beside its own scores."""
+    return hashlib.sha256(config.model_dump_json(exclude={"run", "tracking", "ttc"}).encode()).hexdigest()[:16]
 
 
 def show(metrics: dict[str, Any], target: Path, folder: Path) -> None:

@@ -146,10 +146,12 @@ def test_test_time_conditioning_is_shown_where_it_was_scored(run):
     costs = {"evaluations": 9.0, "ms_per_step": 1.0, "nrmse": 0.2, "low": 0.1, "high": 0.3}
     gains = {"gain": 0.25, "gain_low": 0.2, "gain_high": 0.3}
     rows = [{"strategy": name, **costs, **gains} for name in ("best-of-n", "oracle-best")]
-    found = {"rows": rows, "strategy": "best-of-n", "sentence": "It pays & more.", "correlation": 0.5}
-    page = run.write(ttc=found | {"device": "cpu", "threads": 3})
+    said = {"sentence": "It pays & more.", "settings": {"candidates": 7}, "correlation": 0.5}
+    page = run.write(ttc={"rows": rows, "strategy": "best-of-n", **said, "device": "cpu", "threads": 3})
     run.write()
     assert "It pays &amp; more." in page and "Times measured on cpu, 3 threads." in page
+    assert "Settings: candidates 7." in page
+    assert "no reward can beat" not in page and "no bound over a rollout" in page
     shown = [row for row in Elements(page).rows if len(row) == 6]
     assert ["oracle-best", "9", "1", "0.200", "0.100 to 0.300", "+25\u00a0% [+20\u00a0%, +30\u00a0%]"] in shown
 

@@ -76,6 +76,16 @@ def test_rows_are_compared_with_the_forecast_above_and_never_with_the_floor():
     assert [entry.verdict for entry in entries] == verdicts
 
 
+def test_test_time_conditioning_is_compared_with_the_operator_and_not_with_the_ensemble_above() -> None:
+    rows = [
+        row("operator", scores(0.5)),
+        row("operator (latent space)", scores(0.3)),
+        row("diffusion@8", scores(0.2), members=8),
+    ]
+    [entry] = ledger_entries([*rows, row("ttc", scores(0.4, seed=1))])[-1:]
+    assert entry.against == "operator" and entry.verdict == "pays"
+
+
 def test_one_trajectory_decides_nothing():
     assert ledger_entries([row("a", [1.0]), row("b", [0.1])])[1].verdict == "undecided"
 

@@ -18,10 +18,23 @@ from ups.config import load_config
 from ups.core.errors import UserError
 from ups.data.dataset import open_dataset
 from ups.evaluation.evaluate import HeldOut, evaluate
+from ups.evaluation.ledger import TTC
 from ups.evaluation.settings import EvaluationSettings
-from ups.evaluation.ttc import BASELINE, BEAM, BEST, MEAN, ORACLE, RANDOM, STRATEGIES, evaluate_ttc, ttc_table
-from ups.evaluation.ttc_emulator import TTC, TTCEmulator, bounds_of
-from ups.evaluation.ttc_ranks import rank_correlation
+from ups.evaluation.ttc import evaluate_ttc
+from ups.evaluation.ttc_emulator import TTCEmulator, bounds_of
+from ups.evaluation.ttc_ranks import RankCorrelation, rank_correlation
+from ups.evaluation.ttc_verdict import (
+    BASELINE,
+    BEAM,
+    BEST,
+    MEAN,
+    ORACLE,
+    RANDOM,
+    STRATEGIES,
+    sentence,
+    ttc_table,
+    verdict,
+)
 from ups.pipeline import train
 from ups.surrogate import Surrogate
 from ups.ttc.candidates import condition, judge_of
@@ -88,12 +101,31 @@ def rows(result: dict) -> dict[str, dict]:
     return {row["strategy"]: row for row in result["rows"]}
 
 
-def test_ranks_correlate_as_scipy_says() -> None:
+@pytest.mark.parametrize("digits", [6, 0])
+def test_ranks_correlate_as_scipy_says_also_with_ties(digits: int) -> None:
     rng = np.random.default_rng(0)
-    a, b, group = rng.normal(size=60), rng.normal(size=60), np.repeat(np.arange(10), 6)
+    a, b, group = rng.normal(size=60).round(digits), rng.normal(size=60).round(digits), np.repeat(np.arange(10), 6)
     order = rng.permutation(60)
     expected = np.mean([np.asarray(spearmanr(a[i : i + 6], b[i : i + 6]))[0] for i in range(0, 60, 6)])
-    assert rank_correlation(group[order], a[order], b[order]) == pytest.approx(expected)
+    found = rank_correlation(group[order], a[order], b[order])
+    assert found.value == pytest.approx(expected) and found.share == 1
+
+
+def test_a_choice_whose_reward_does_not_vary_has_no_correlation() -> None:
+    group, truth = np.repeat([0, 1], 4), np.tile([1.0, 2.0, 3.0, 4.0], 2)
+    never = rank_correlation(group, np.zeros(8), truth)
+    assert never.value is None and str(never).endswith("(the reward does not vary)")
+    once = rank_correlation(group, np.append(np.zeros(4), truth[:4]), truth)
+    assert (once.value, once.share) == (1, 0.5) and "1.00 in the 50 % of choices where both vary" in str(once)
+    alike = rank_correlation(group, truth, np.zeros(8))
+    assert alike.value is None and str(alike).endswith("(the error does not vary)")
+    pair = rank_correlation(group[::2], truth[::2], truth[::2])
+    assert pair.value is None and "fewer than 3 candidates a choice" in str(pair)
+
+
+def test_a_candidate_that_blows_up_ranks_last() -> None:
+    found = rank_correlation(np.zeros(4), np.array([3.0, 2.0, 1.0, np.nan]), np.array([3.0, 2.0, 1.0, np.nan]))
+    assert found.value == pytest.approx(1)
 
 
 def test_a_reward_that_knows_the_solution_chooses_as_the_oracle_does(surrogate: Surrogate, split: HeldOut) -> None:
@@ -107,7 +139,7 @@ def test_a_reward_that_knows_the_solution_chooses_as_the_oracle_does(surrogate: 
 
 def test_a_reward_that_likes_errors_does_not_pay_and_the_sentence_says_so(surrogate: Surrogate, split: HeldOut) -> None:
     result = evaluate_ttc(surrogate, Cut(split, 3), wrong, TTCSettings(), resamples=100)
-    assert result["correlation"] < -0.7 and not result["pays"]
+    assert result["correlation"] < -0.7 and result["verdict"] == "does not pay"
     assert rows(result)[BEST]["gain"] < 0 and "does not pay" in result["sentence"]
 
 
@@ -155,6 +187,14 @@ def test_ttc_is_a_row_of_the_ledger(surrogate: Surrogate, split: HeldOut, tmp_pa
     assert row["train_seconds"] > surrogate.train_seconds["operator"] and row["parameters"] > surrogate.parameters
 
 
+def test_calls_of_the_row_are_those_of_its_rollouts_alone(surrogate: Surrogate, split: HeldOut, tmp_path: Path) -> None:
+    # 8 steps: one evaluation each and 4 more; a single step, as in the warm-up and the one-step forecasts, has 1 + 3
+    plan = TTCSettings(candidates=3, max_evaluations=12)
+    settings = EvaluationSettings(bootstrap=100, pictures=False, batch=5, also_context=(3,))
+    metrics = evaluate({TTC: TTCEmulator(surrogate, plan, exact, 5)}, split, surrogate.system, settings, tmp_path)
+    assert metrics["rows"][-1]["nfe_per_step"] == 12 / 8
+
+
 def test_bounds_are_those_of_the_training_data(split: HeldOut) -> None:
     low, high = bounds_of(split)
     values = split.trajectories(0, split.n)
@@ -167,6 +207,48 @@ def test_the_table_names_every_strategy_and_the_verdict(surrogate: Surrogate, sp
     console.print(ttc_table(result))
     text = console.export_text()
     assert all(name in text for name in STRATEGIES) and "rank correlation" in text
+    assert "Settings: candidates 4." in text and "no bound over a rollout" in " ".join(text.split())
+
+
+def race(own: float, low: float, high: float, rivals: float) -> list[dict]:
+    """Rows in which best-of-n gains `own`, from `low` to `high`, and its rivals `rivals`."""
+    gains = {name: (rivals, rivals, rivals) for name in STRATEGIES} | {BASELINE: (0, 0, 0), BEST: (own, low, high)}
+    return [
+        {"strategy": name, "evaluations": 9.0, "nrmse": 1 - gain, "gain": gain, "gain_low": a, "gain_high": b}
+        for name, (gain, a, b) in gains.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scores", "trajectories", "expected", "words"),
+    [
+        ((0.3, 0.2, 0.4, 0.1), 9, "pays", "conditioning pays: best-of-n"),
+        (
+            (0.3, 0.2, 0.4, 0.5),
+            9,
+            "does not pay",
+            "as good or better at the same cost: random pick, ens",
+        ),
+        ((0.3, -0.1, 0.4, 0.1), 9, "undecided", "conditioning is undecided: best-of-n"),
+        ((0.3, 0.2, 0.4, 0.1), 1, "undecided", "conditioning is undecided: best-of-n"),
+        ((-0.3, -0.4, -0.2, -0.5), 9, "does not pay", "by +30.0 % [+20.0, +40.0] at 9 network calls"),
+    ],
+)
+def test_a_verdict_is_that_of_the_ledger_unless_the_same_cost_buys_more(
+    scores: tuple, trajectories: int, expected: str, words: str
+) -> None:
+    rows = race(*scores)
+    found = verdict(rows, BEST, trajectories)
+    assert found == expected and words in sentence(rows, BEST, found, RankCorrelation(0.5, 1.0))
+
+
+def test_one_candidate_has_no_ranks_and_a_constant_reward_no_correlation(surrogate: Surrogate, split: HeldOut) -> None:
+    lone = evaluate_ttc(surrogate, Cut(split, 3), exact, TTCSettings(candidates=1), resamples=100)
+    assert lone["correlation"] is None and "fewer than 3 candidates a choice" in lone["sentence"]
+    flat = evaluate_ttc(surrogate, Cut(split, 3), lambda before, *_: before.new_zeros(len(before)), TTCSettings())
+    assert flat["correlation"] is None and "the reward does not vary" in flat["sentence"]
+    assert "nan" not in lone["sentence"] + flat["sentence"]
+    assert rows(flat)[BEST]["nrmse"] == pytest.approx(rows(flat)[BASELINE]["nrmse"], rel=1e-6)
 
 
 def test_a_run_without_a_sampler_is_one_sentence(surrogate: Surrogate, split: HeldOut) -> None:

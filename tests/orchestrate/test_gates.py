@@ -154,7 +154,7 @@ def test_a_champion_without_the_score_that_counts_is_none() -> None:
     assert champion(board, board[0].protocol, "vrmse", "new") is None
 
 
-def test_the_best_model_is_no_baseline_no_solver_no_floor_and_no_steady_state() -> None:
+def test_the_best_model_is_no_baseline_no_solver_no_floor_no_steady_state_and_knows_no_equation() -> None:
     rows = [
         row("persistence", 0.01),
         row("autoencoder", 0.01, floor=True),
@@ -164,6 +164,7 @@ def test_the_best_model_is_no_baseline_no_solver_no_floor_and_no_steady_state() 
         row("operator", 0.3),
         row("diffusion@8", 0.2),
         row("consistency@1", None),
+        row("ttc", 0.1),
     ]
     assert best_model({"rows": rows}, "nrmse") == "diffusion@8"
     assert best_model({"rows": rows[:5]}, "nrmse") == "operator"

@@ -13,11 +13,13 @@ from ups.config.sections import RolloutSettings, RunSettings, TrackingSettings
 from ups.config.source import Key
 from ups.core.settings import Settings
 from ups.data.settings import DataSettings
+from ups.data.tasks import TASKS
 from ups.evaluation.settings import EvaluationSettings
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionSettings
 from ups.models.latent_operator import OperatorSettings
 from ups.training.settings import StagesSettings, TrainingSettings
+from ups.ttc.rewards import misfit
 from ups.ttc.settings import TTCSettings
 
 WIDTHS: tuple[Key, Key] = (("latent", "dim"), ("operator", "pdet", "input_dim"))
@@ -100,4 +102,20 @@ def _contradictions(config: Config) -> list[tuple[tuple[Key, ...], str]]:
         found.append((both, f"only objective flow can be distilled, found {config.diffusion.objective}"))
     if config.training.amp == "fp16" and config.run.device == "cpu":
         found.append(((("training", "amp"), ("run", "device")), "fp16 needs a CUDA device, use bf16 on a CPU"))
+    return found + _conditioning(config)
+
+
+def _conditioning(config: Config) -> list[tuple[tuple[Key, ...], str]]:
+    """What test-time conditioning asks for that the data, as far as the config names them, cannot give."""
+    found: list[tuple[tuple[Key, ...], str]] = []
+    generate = config.data.generate
+    task, named = config.data.task or "", ("data", "task")
+    if generate is not None and not task:
+        task, named = generate.pde, ("data", "generate", "pde")
+    if refused := misfit(config.ttc.rewards or {}, task):
+        found.append(((("ttc", "rewards"), named), refused))
+    if generate is not None:
+        frames = -(-(generate.frames or TASKS[generate.pde].frames) // config.data.subsample.time)
+        if refused := config.ttc.overdrawn(frames - config.evaluation.context):
+            found.append(((("ttc", "max_evaluations"), ("data", "generate", "frames")), refused))
     return found

@@ -20,7 +20,7 @@ class Emulator(Protocol):
 
     @property
     def evaluations(self) -> float:
-        """Network evaluations per step and member."""
+        """Network evaluations per step and member, of the last rollout where rollouts differ."""
         ...
 
     def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:

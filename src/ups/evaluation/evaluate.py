@@ -137,7 +137,8 @@ def evaluate_row(
     """The row of `metrics.json` of one forecaster and its spectra, with its forecasts written to `store`."""
     settings, start = job.settings, job.settings.context - 1
     _warm_up(emulator, job)
-    rollouts, one_steps, further, seconds, steps = [], [], {c: [] for c in settings.also_context}, 0.0, 0
+    rollouts, one_steps, further = [], [], {c: [] for c in settings.also_context}
+    seconds, steps, calls = 0.0, 0, 0.0
     for first, stop in job.batches():
         truth, params, seed = job.split.trajectories(first, stop), job.split.params[first:stop], job.seed + first
         began = _now()
@@ -147,6 +148,7 @@ def evaluate_row(
             seconds + (spent or _now() - began),
             steps + members.shape[0] * members.shape[1] * members.shape[2],
         )
+        calls += emulator.evaluations * (stop - first)
         rollouts.append(ForecastErrors.of(truth[:, start + 1 :], members, seed))
         store.forecast(name, "rollout", first, members.numpy())
         for context, errors in further.items():
@@ -162,7 +164,7 @@ def evaluate_row(
     row = score_row(
         name, rollout, FieldErrors.join(one_steps), job.leads(settings.context), settings.lead_times, threshold
     )
-    row |= plain(_costs(name, emulator, seconds, steps))
+    row |= plain(_costs(name, emulator, seconds, steps, calls / job.trajectories))
     for context, parts in further.items():
         scores = rollout_scores(FieldErrors.join(parts), job.leads(context), threshold)
         row[f"rollout_context_{context}"] = plain(scores)
@@ -249,12 +251,12 @@ def _protocol(job: Job, protocol: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _costs(name: str, emulator: Emulator, seconds: float, steps: int) -> dict[str, Any]:
+def _costs(name: str, emulator: Emulator, seconds: float, steps: int, calls: float) -> dict[str, Any]:
     """Costs of a forecaster; `ms_per_step` is for one member of one trajectory at the batch size of the protocol."""
     return {
         "floor": name == FLOOR,
         "reference": name == TRUTH or name in PEERS or name.startswith(SOLVER),
-        "nfe_per_step": emulator.evaluations,
+        "nfe_per_step": calls,
         "ms_per_step": 1e3 * seconds / steps,
         "train_seconds": emulator.train_seconds,
         "parameters": emulator.parameters,

@@ -12,14 +12,19 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from ups.ttc.settings import in_words
+
 STEADY_BASE = "operator@T"
 """The operator's long rollout, scored on the last frame alone and so comparable with no row above it."""
+TTC = "ttc"
+"""The forecast with test-time conditioning."""
 BUILT_ON = {
     "operator": "persistence",
     "diffusion": "operator",
     "crps": "operator",
     "regression": "operator",
     "consistency": "diffusion",
+    TTC: "operator",
     "steady_prior": STEADY_BASE,
 }
 """Rows, by the start of their names, and the row that each is built on and compared with."""
@@ -171,6 +176,7 @@ def _gain_cell(entry: LedgerEntry) -> str:
 
 def _caption(rows: Sequence[dict[str, Any]]) -> str:
     n = len(rows[0]["per_trajectory"]["crps"]) if rows else 0
+    notes = "".join(f"\n{note}" for note in settings_notes(rows))
     errors = "".join(f"\nNo score: {row['error']}." for row in rows if row["error"])
     return (
         f"Free rollout of {n} held-out trajectories, physical units; nRMSE of the ensemble mean (of one member). "
@@ -178,8 +184,13 @@ def _caption(rows: Sequence[dict[str, Any]]) -> str:
         "Gain: by how much the CRPS falls below that of the row named, with a paired bootstrap 95 % interval over "
         "trajectories (not over training seeds). It pays if the whole interval is above 0, does not if it is below, "
         "and is undecided otherwise."
-        f"{errors}"
+        f"{notes}{errors}"
     )
+
+
+def settings_notes(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence for each row that was scored with settings of its own."""
+    return [f"Settings of {row['model']}: {in_words(row['settings'])}." for row in rows if "settings" in row]
 
 
 def _number(value: float | None) -> str:

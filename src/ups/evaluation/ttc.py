@@ -1,43 +1,33 @@
 """Whether test-time conditioning pays: against what else the same number of network evaluations buys.
 
 Every strategy forecasts the same trajectories: the operator alone; greedy best-of-n; beam search; a random pick among
-the same candidates; the mean of free-running members; and the best of the candidates by their true error, which no
-reward can beat.
+the same candidates; the mean of free-running members; and the oracle, which at every choice takes the candidate with
+the least true error. It bounds what a reward can reach in one choice, but not over a rollout: the best step now may
+lead to worse ones later.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from rich import box
-from rich.table import Table
 from torch import Tensor
 
 from ups.evaluation.evaluate import HeldOut, Progress
 from ups.evaluation.ledger import paired_gain
 from ups.evaluation.rows import plain
 from ups.evaluation.ttc_ranks import Ranks, truth_judge
+from ups.evaluation.ttc_verdict import BASELINE, BEAM, BEST, MEAN, ORACLE, RANDOM, STRATEGIES, sentence, verdict
 from ups.metrics import compare, nrmse_per_trajectory
 from ups.surrogate import Surrogate
 from ups.ttc.candidates import condition, head_of, judge_of
 from ups.ttc.rewards import Reward
 from ups.ttc.search import Judge, choice_cost, draw_cost
 from ups.ttc.settings import TTCSettings
-
-BASELINE, BEST, BEAM, RANDOM, MEAN, ORACLE = (
-    "baseline",
-    "best-of-n",
-    "beam",
-    "random pick",
-    "ensemble mean",
-    "oracle-best",
-)
-STRATEGIES = (BASELINE, BEST, BEAM, RANDOM, MEAN, ORACLE)
 
 
 def evaluate_ttc(
@@ -72,9 +62,9 @@ def evaluate_ttc(
 
     Returns:
         `rows`, one for each strategy: nRMSE of the free rollout with its 95 % interval, gain over the operator with its
-        interval, network evaluations and milliseconds per step; `correlation`, Spearman's between the reward and minus
-        the true error among the candidates of a choice, mean over choices, 1 for a reward that ranks as the truth does;
-        `strategy`, which row the settings mean; `pays`; and a `sentence`.
+        interval, network evaluations and milliseconds per step; `settings`; `strategy`, which row they mean;
+        `correlation`, Spearman's between the reward and minus the true error among the candidates of a choice, mean
+        over choices, 1 for a reward that ranks as the truth does, None if there is none; `verdict`; and a `sentence`.
 
     Raises:
         UserError: The run has no sampler, or the budget is too small.
@@ -82,8 +72,17 @@ def evaluate_ttc(
     race = Race(surrogate, split, reward, settings, context, trajectories, batch, seed, progress)
     scores, costs = race.run()
     rows = [_row(name, scores, costs[name], resamples, seed) for name in STRATEGIES]
-    result = {"rows": rows, "correlation": race.ranks.correlation(), "strategy": race.own, **_verdict(rows, race.own)}
-    return plain(result | {"sentence": _sentence(result)})
+    ranks, found = race.ranks.correlation(), verdict(rows, race.own, len(scores[BASELINE]))
+    return plain(
+        {
+            "rows": rows,
+            "settings": settings.model_dump(mode="json"),
+            "strategy": race.own,
+            "correlation": ranks.value,
+            "verdict": found,
+            "sentence": sentence(rows, race.own, found, ranks),
+        }
+    )
 
 
 @dataclass
@@ -170,23 +169,6 @@ class Race:
         return self.ranks.watched(own, oracle) if name == BEST else own
 
 
-def ttc_table(result: Mapping[str, Any]) -> Table:
-    """The rows as a table for the terminal."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, caption_justify="left")
-    table.caption = (
-        f"{result['sentence']}\nFree rollout, physical units, 95 % intervals by bootstrap over trajectories; "
-        "network calls and ms are per step of one trajectory. The oracle knows the truth."
-    )
-    table.add_column("strategy")
-    for name in ("calls/step", "ms/step", "nRMSE", "gain in nRMSE"):
-        table.add_column(name, justify="right")
-    for row in result["rows"]:
-        gain = "-" if row["strategy"] == BASELINE else _share(row)
-        nrmse = "-" if row["nrmse"] is None else f"{row['nrmse']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
-        table.add_row(row["strategy"], f"{row['evaluations']:.3g}", f"{row['ms_per_step']:.2g}", nrmse, gain)
-    return table
-
-
 def _row(
     name: str, scores: Mapping[str, Tensor], cost: tuple[float, float], resamples: int, seed: int
 ) -> dict[str, Any]:
@@ -207,34 +189,3 @@ def _row(
             "gain_high": gain.high,
         }
     )
-
-
-def _verdict(rows: Sequence[Mapping[str, Any]], own: str) -> dict[str, bool]:
-    """It pays if it gains over the operator with its whole interval, and is better than the ensemble mean and a random
-    pick of the same cost."""
-    by_name = {row["strategy"]: row for row in rows}
-    rivals = [by_name[name]["nrmse"] for name in (RANDOM, MEAN) if by_name[name]["nrmse"] is not None]
-    row = by_name[own]
-    gains = row["gain_low"] is not None and row["gain_low"] > 0
-    return {"pays": gains and all(row["nrmse"] < rival for rival in rivals)}
-
-
-def _sentence(result: Mapping[str, Any]) -> str:
-    rows = {row["strategy"]: row for row in result["rows"]}
-    own = rows[result["strategy"]]
-    if own["gain"] is None:
-        return "Test-time conditioning cannot be judged: a forecast is not finite."
-    verdict = "pays" if result["pays"] else "does not pay"
-    others = ", ".join(f"{name} {_share(rows[name])}" for name in (RANDOM, MEAN, ORACLE))
-    return (
-        f"Test-time conditioning {verdict}: {result['strategy']} changes the error of the operator by {_share(own)} at "
-        f"{own['evaluations']:.3g} network calls a step (at equal cost: {others}); rank correlation of reward and "
-        f"accuracy {result['correlation']:.2f}."
-    )
-
-
-def _share(row: Mapping[str, Any]) -> str:
-    if row["gain"] is None:
-        return "not finite"
-    value, low, high = (f"{-100 * row[name]:+.1f}" for name in ("gain", "gain_high", "gain_low"))
-    return f"{value} % [{low}, {high}]"

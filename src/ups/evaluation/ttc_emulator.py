@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,8 +14,6 @@ from ups.ttc.candidates import condition, head_of, judge_of
 from ups.ttc.rewards import Bounds, Reward
 from ups.ttc.settings import TTCSettings
 
-TTC = "ttc"
-"""Name of the row."""
 BOUNDED = 256
 """Training trajectories that bounds are taken from."""
 
@@ -36,7 +33,8 @@ class TTCEmulator:
     settings: TTCSettings
     reward: Reward
     batch: int = 64
-    spent: list[float] = field(default_factory=list, init=False)
+    evaluations: float = field(default=0.0, init=False)
+    """Network evaluations per step of the last rollout, mean over its trajectories."""
 
     @property
     def parameters(self) -> int:
@@ -50,18 +48,13 @@ class TTCEmulator:
         needed = NEEDS[head_of(self.surrogate, self.settings.sampler)[0]]
         return sum(self.surrogate.train_seconds.get(stage, 0.0) for stage in needed)
 
-    @property
-    def evaluations(self) -> float:
-        """Network evaluations per step, mean over the rollouts so far."""
-        return float(np.mean(self.spent)) if self.spent else 0.0
-
     def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
         """Free rollout from frame `start` of truth (b, T, C, *S): (b, 1, steps, C, *S)."""
         judge = judge_of(self.reward)
         found = condition(
             self.surrogate, judge, truth[:, start], steps, params, self.settings, seed=seed, batch=self.batch
         )
-        self.spent.append(float(found.evaluations.double().mean()) / steps)
+        self.evaluations = float(found.evaluations.double().mean()) / steps
         return found.values.unsqueeze(1)
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ups.core.errors import UserError
-from ups.evaluation.ledger import BUILT_ON
+from ups.evaluation.ledger import BUILT_ON, TTC
 from ups.orchestrate.state import digest
 
 PROTOCOL = (
@@ -123,8 +123,10 @@ def cost(metric: str, scores: Mapping[str, float | None]) -> float | None:
 
 
 def forecasters(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the trained model's forecasts: no baseline, solver or floor, and none of the steady state alone."""
-    rows = [row for row in metrics["rows"] if row["model"].startswith(tuple(BUILT_ON)) and "steady" not in row]
+    """The rows of the trained model's forecasts: no baseline, solver or floor, none of the steady state alone, and none
+    that is conditioned on the equation."""
+    own = tuple(name for name in BUILT_ON if name != TTC)
+    rows = [row for row in metrics["rows"] if row["model"].startswith(own) and "steady" not in row]
     return [row for row in rows if not row["floor"] and not row["reference"]]
 
 

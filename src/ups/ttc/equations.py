@@ -29,10 +29,12 @@ class Equation:
     """The right-hand side of a PDE.
 
     Attributes:
+        params: Names of the parameters that it needs.
         linear: (kappa (K,), parameters) -> symbol l, broadcastable to (B, C, K).
         nonlinear: (u (B, C, X), kappa (K,), parameters) -> spectrum of N(u), (B, C, K); None where there is none.
     """
 
+    params: tuple[str, ...]
     linear: Callable[[Tensor, Parameters], Tensor]
     nonlinear: Callable[[Tensor, Tensor, Parameters], Tensor] | None = None
 
@@ -52,14 +54,16 @@ def _source(u: Tensor, kappa: Tensor, p: Parameters) -> Tensor:
 
 
 EQUATIONS: dict[str, Equation] = {
-    "advection1d": Equation(lambda k, p: -1j * p["beta"] * k),
-    "burgers1d": Equation(lambda k, p: -p["Nu"] / math.pi * k**2, _convection),
-    "diffusion1d": Equation(_decay_of_the_state, _source),
+    "advection1d": Equation(("beta",), lambda k, p: -1j * p["beta"] * k),
+    "burgers1d": Equation(("Nu",), lambda k, p: -p["Nu"] / math.pi * k**2, _convection),
+    "diffusion1d": Equation(("Nu", "k"), _decay_of_the_state, _source),
     "fisher_kpp1d": Equation(
-        lambda k, p: p["Rho"] - p["Nu"] * k**2, lambda u, k, p: -p["Rho"] * torch.fft.rfft(u.square())
+        ("Nu", "Rho"),
+        lambda k, p: p["Rho"] - p["Nu"] * k**2,
+        lambda u, k, p: -p["Rho"] * torch.fft.rfft(u.square()),
     ),
-    "kdv1d": Equation(lambda k, p: 1j * p["delta"] * k**3, _convection),
-    "ks1d": Equation(lambda k, p: k**2 - p["Nu"] * k**4, _convection),
+    "kdv1d": Equation(("delta",), lambda k, p: 1j * p["delta"] * k**3, _convection),
+    "ks1d": Equation(("Nu",), lambda k, p: k**2 - p["Nu"] * k**4, _convection),
 }
 """Deterministic tasks whose equation is known, by the names of `ups.data.tasks`."""
 
@@ -124,8 +128,15 @@ def integrator_of(system: System, points: int, substeps: int) -> Integrator:
             f"a PDE residual is known for periodic {', '.join(EQUATIONS)}, found task {system.task!r} "
             f"with boundary {', '.join(system.boundary)}"
         )
+    equation = EQUATIONS[system.task]
+    missing = [name for name in equation.params if name not in system.param_names]
+    if missing:
+        raise UserError(
+            f"the PDE residual of {system.task} needs the parameters {', '.join(equation.params)}, but the data lack "
+            f"{', '.join(missing)}; name them in the file or in data.mapping.params"
+        )
     return Integrator(
-        EQUATIONS[system.task],
+        equation,
         system.param_names,
         system.extent[0],
         system.dt,

@@ -6,7 +6,7 @@ with each other: 0 is perfect, -0.01 a violation of one per cent. They see decod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
-from ups.data.fields import System
+from ups.data.fields import Boundary, System
 from ups.ttc.equations import Integrator, integrator_of
+from ups.ttc.settings import RewardName
 
 Reward = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(before (B, C, *S), after (B, C, *S), params (B, P)) -> (B,), higher is better."""
@@ -72,30 +73,35 @@ class Physics:
     """What is known of a task.
 
     Attributes:
-        weights: Weight of each reward by its name.
+        weights: Weight of each reward by its name, unless the settings give others.
+        holds: Rewards that every solution on a periodic domain earns in full, as far as the grid resolves it, and
+            `bounds`, which no solution leaves far.
         points, substeps: Grid and steps per frame of the PDE's residual.
     """
 
     weights: Mapping[str, float]
+    holds: tuple[RewardName, ...]
     points: int = 128
     substeps: int = 4
 
 
 PHYSICS: Mapping[str, Physics] = MappingProxyType(
     {
-        "advection1d": Physics({"residual": 1.0}),
-        "burgers1d": Physics({"residual": 1.0}, substeps=16),
-        "forced_burgers1d": Physics({"mean": 1.0}),
-        "diffusion1d": Physics({"residual": 1.0}, substeps=1),
-        "fisher_kpp1d": Physics({"residual": 1.0}, substeps=2),
-        "kdv1d": Physics({"residual": 1.0}, substeps=16),
-        "ks1d": Physics({"residual": 1.0}, substeps=8),
-        "kolmogorov2d": Physics({"mean": 1.0}),
-        "gray_scott2d": Physics({"bounds": 1.0}),
+        "advection1d": Physics({"residual": 1.0}, ("residual", "mean", "energy", "maximum", "bounds")),
+        "burgers1d": Physics({"residual": 1.0}, ("residual", "mean", "energy", "maximum", "bounds"), substeps=16),
+        "forced_burgers1d": Physics({"mean": 1.0}, ("mean", "bounds")),
+        "diffusion1d": Physics({"residual": 1.0}, ("residual", "bounds"), substeps=1),
+        "fisher_kpp1d": Physics({"residual": 1.0}, ("residual", "bounds"), substeps=2),
+        "kdv1d": Physics({"residual": 1.0}, ("residual", "mean", "energy", "bounds"), substeps=16),
+        "ks1d": Physics({"residual": 1.0}, ("residual", "mean", "bounds"), substeps=8),
+        "kolmogorov2d": Physics({"mean": 1.0}, ("mean", "bounds")),
+        "gray_scott2d": Physics({"bounds": 1.0}, ("bounds",)),
     }
 )
 """The one table of tasks. Where there is a residual, the other rewards add no information and rank candidates worse
 beside it; forced Burgers has none, for no step of a random system has to equal its mean."""
+UNKNOWN = Physics({"bounds": 1.0}, ("bounds",))
+"""A task that is not in the table."""
 
 
 def rewards_of(
@@ -106,12 +112,16 @@ def rewards_of(
     Args:
         system: What the data are.
         bounds: Returns the range of the training data, which `bounds` needs; not called without it.
-        weights: Weights by name; those of the task unless given.
+        weights: Weights by name, as `TTCSettings.rewards` has them; those of the task unless given.
 
     Raises:
-        UserError: Nothing is known of the task, or a reward is unknown or does not apply.
+        UserError: A reward does not hold for the task, or what it needs is missing.
     """
-    physics = PHYSICS.get(system.task, Physics({"bounds": 1.0}))
+    physics = PHYSICS.get(system.task, UNKNOWN)
+    chosen = weights or physics.weights
+    refused = misfit(chosen, system.task, system.boundary)
+    if refused:
+        raise UserError(f"ttc.rewards: {refused}")
     makers: dict[str, Callable[[], Reward]] = {
         "residual": lambda: Residual(integrator_of(system, physics.points, physics.substeps)),
         "mean": lambda: conserved_mean,
@@ -119,11 +129,26 @@ def rewards_of(
         "maximum": lambda: maximum_principle,
         "bounds": lambda: within(_given(bounds, system)),
     }
-    chosen = weights or physics.weights
-    for name in chosen:
-        if name not in makers:
-            raise UserError(f"ttc.rewards has {', '.join(makers)}, found {name!r}")
     return {name: (weight, makers[name]()) for name, weight in chosen.items()}
+
+
+def misfit(weights: Mapping[str, float], task: str, boundary: Sequence[Boundary] = ("periodic",)) -> str | None:
+    """The sentence for rewards that do not hold for a task, None if all do.
+
+    Of a task that is not in `PHYSICS` only its author knows what holds. Where an axis is not periodic, fluxes through
+    the boundary may change mean, energy and extremes, so only the bounds are left.
+    """
+    known = PHYSICS.get(task)
+    if known is None:
+        return None
+    everywhere = all(kind == "periodic" for kind in boundary)
+    holds = known.holds if everywhere else ("bounds",)
+    wrong = [name for name in weights if name not in holds]
+    if not wrong:
+        return None
+    where = task if everywhere else f"{task} with boundary {', '.join(boundary)}"
+    verb = "does" if len(wrong) == 1 else "do"
+    return f"{', '.join(wrong)} {verb} not hold for {where}, which has {', '.join(holds)}"
 
 
 def _given(bounds: Callable[[], Bounds] | None, system: System) -> Bounds:

@@ -2,8 +2,9 @@
 
 At every choice each kept path x (B, W) grows by its unperturbed prediction v and n draws w, each rolled `steps` steps.
 Every draw is tried as v + alpha (w - v) for the S `scales` alpha, which takes no further network evaluation. The W
-children of a trajectory with the largest sum of rewards are kept (beam search); once a choice lies `horizon` choices
-back it is settled: paths that do not share it with the best one are dropped. W = 1 or horizon = 1 is greedy best-of-n.
+children of a trajectory with the largest sum of rewards are kept (beam search), of equal ones the unperturbed; once a
+choice lies `horizon` choices back it is settled: paths that do not share it with the best one are dropped. W = 1 is
+greedy best-of-n.
 
 Notation: B trajectories, W paths, R rows computed at once, x (., ...) states of any shape, u (., C, *S) their fields.
 """
@@ -96,9 +97,9 @@ def search(
     Raises:
         UserError: The budget does not even cover the unperturbed rollout.
     """
-    budget = settings.max_evaluations
-    if budget is not None and budget < steps:
-        raise UserError(f"ttc.max_evaluations must be at least the {steps} steps of the rollout, found {budget}")
+    refused = settings.overdrawn(steps)
+    if refused:
+        raise UserError(f"ttc.max_evaluations {refused}")
     tree = Tree(step, judge, x0, u0, params, settings, generator)
     for start in range(0, steps, settings.steps):
         tree.choose(start, min(settings.steps, steps - start), steps)
@@ -165,7 +166,7 @@ class Tree:
         """Grows all paths by steps `start ... start + length - 1` of `total`, keeps the best and settles the past."""
         draws = self._affordable(length, total - start - length)
         children = self._grow(start, length, draws)
-        self.score, index = children.score.flatten(1).topk(self.score.shape[1], dim=1)
+        self.score, index = largest(children.score.flatten(1), self.score.shape[1])
         self.x = _take(children.x.flatten(1, 2), index)
         self.frames.append(_take(children.frames.flatten(1, 2), index))
         self.parents.append(index // children.score.shape[2])
@@ -263,6 +264,16 @@ class Tree:
         for parents in reversed(past):
             ancestor = parents.gather(1, ancestor)
         self.score = self.score.where(ancestor == ancestor[:, :1], -torch.inf)
+
+
+def largest(score: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """The `width` largest of score (B, K) with their places, (B, width) each, best first.
+
+    Of equal ones the first wins: children lie path by path, best path first, and within a path the unperturbed one
+    comes first, so a reward that cannot tell them apart changes nothing.
+    """
+    ordered = score.sort(dim=1, descending=True, stable=True)
+    return ordered.values[:, :width], ordered.indices[:, :width]
 
 
 def _decided(score: Tensor, margin: float) -> Tensor:

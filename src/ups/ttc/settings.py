@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from ups.core.settings import Settings
+
+RewardName = Literal["residual", "mean", "energy", "maximum", "bounds"]
+"""What a step can be judged by."""
 
 
 class TTCSettings(Settings):
@@ -26,9 +31,9 @@ class TTCSettings(Settings):
     """Multiples of its distance from the unperturbed prediction at which every draw is tried; each costs a decoding and
     a reward, but with `steps` 1 no network evaluation."""
     beam_width: int = Field(default=1, ge=1)
-    """Paths kept at each choice; 1 is greedy."""
+    """Paths kept at each choice; 1 is greedy, and more is beam search, which needs `horizon` 2 or more."""
     horizon: int = Field(default=1, ge=1)
-    """Choices that are looked ahead before the first of them is settled; 1 is greedy."""
+    """Choices that are looked ahead before the first of them is settled; 1 is greedy, more needs `beam_width` 2."""
     max_evaluations: int | None = Field(default=None, ge=1)
     """Largest number of network evaluations per trajectory, spent from the first step on; null sets no limit."""
     early_stop_margin: float | None = Field(default=None, ge=0)
@@ -38,11 +43,39 @@ class TTCSettings(Settings):
     nfe: int | None = Field(default=None, ge=1)
     """Sampling steps of a candidate; the sampler's own setting unless given."""
 
-    rewards: dict[str, float] | None = None
-    """Weights of the rewards `residual`, `mean`, `energy`, `maximum` and `bounds`; those of the task unless given."""
+    rewards: Annotated[dict[str, PositiveFloat], Field(min_length=1)] | None = None
+    """Weights of the rewards `residual`, `mean`, `energy`, `maximum` and `bounds`; those of the task unless given. A
+    reward that does not hold for the task is refused."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.beam_width > self.candidates:
             raise ValueError(f"beam_width must be at most candidates = {self.candidates}, found {self.beam_width}")
+        if self.beam_width > 1 and self.horizon == 1:
+            raise ValueError(
+                f"beam_width {self.beam_width} needs horizon 2 or more: with 1 only the best path outlives a choice"
+            )
+        if self.horizon > 1 and self.beam_width == 1:
+            raise ValueError(
+                f"horizon {self.horizon} needs beam_width 2 or more: with 1 there is no path to go back to"
+            )
+        if self.max_evaluations is not None and self.max_evaluations < self.steps:
+            raise ValueError(f"max_evaluations must be at least steps = {self.steps}, found {self.max_evaluations}")
+        for name in self.rewards or ():
+            if name not in get_args(RewardName):
+                raise ValueError(f"rewards are {', '.join(get_args(RewardName))}, found {name!r}")
         return self
+
+    def overdrawn(self, steps: int) -> str | None:
+        """What is wrong with `max_evaluations` if it does not cover the unperturbed rollout of `steps` steps."""
+        if self.max_evaluations is None or self.max_evaluations >= steps:
+            return None
+        return f"must be at least the {steps} steps of the rollout, found {self.max_evaluations}"
+
+
+def in_words(settings: Mapping[str, Any]) -> str:
+    """Dumped settings as `candidates 16, scales [0.25, 1.0]`: the candidates, and all else that is not at its
+    default."""
+    usual = TTCSettings().model_dump(mode="json")
+    told = {key: value for key, value in settings.items() if key == "candidates" or value != usual.get(key)}
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in told.items() if key != "enabled")

@@ -9,7 +9,7 @@ from ups.evaluation.hardware import hardware
 from ups.evaluation.html.curves import is_model
 from ups.evaluation.html.markup import Markup, join, table, tag
 from ups.evaluation.html.numbers import milliseconds, percent, score
-from ups.evaluation.ledger import duration
+from ups.evaluation.ledger import duration, settings_notes
 
 WIDTH, HEIGHT, MARGIN = 150, 18, 7
 """Of the picture of a gain, in pixels."""
@@ -138,5 +138,6 @@ def _legend(metrics: Mapping[str, Any]) -> Markup:
         tag("span", "undecided", class_="verdict open"),
         " otherwise. Bold: the lowest of the trained rows. The floor is what encoding and decoding the truth costs.",
         *settled[:1],
+        *(f" {note}" for note in settings_notes(metrics["rows"])),
         class_="note",
     )

@@ -8,6 +8,8 @@ from typing import Any
 from ups.evaluation.html.ledger import WORST, gain_picture
 from ups.evaluation.html.markup import Markup, join, table, tag
 from ups.evaluation.html.numbers import milliseconds, number, percent, score
+from ups.evaluation.ttc_verdict import NOTE
+from ups.ttc.settings import in_words
 
 HEADS = ["strategy", "calls / step", "ms / step", "nRMSE", "95 % interval", "gain in nRMSE over the operator"]
 
@@ -17,14 +19,11 @@ def ttc_section(result: Mapping[str, Any]) -> Markup:
     lows = [row["gain_low"] for row in result["rows"] if row["gain_low"] is not None]
     low = max(WORST, min([*lows, -0.05]))
     rows = [_cells(row, row["strategy"] == result["strategy"], low) for row in result["rows"]]
-    note = (
-        "Free rollout, physical units, 95 % intervals by bootstrap over trajectories; network calls and milliseconds "
-        "are per step of one trajectory. The oracle chooses by the truth, which no reward can beat."
-    )
     return join(
         tag("p", result["sentence"]),
+        tag("p", f"Settings: {in_words(result['settings'])}."),
         tag("div", table(HEADS, rows, {1, 2, 3, 4}, "ledger"), class_="wide"),
-        tag("p", note, class_="note"),
+        tag("p", NOTE, class_="note"),
     )
 
 
