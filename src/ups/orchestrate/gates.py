@@ -27,6 +27,7 @@ PROTOCOL = (
     "dt",
     "context",
     "members",
+    "one_step_members",
     "trajectories",
 )
 """Fields of a metrics file's protocol that must be equal for two scores to be comparable."""
