@@ -90,6 +90,16 @@ def test_a_worse_run_fails_its_gate_and_the_leaderboard_shows_both(path: Path) -
     assert "too short" in (path.parent / "runs/leaderboard.html").read_text()
 
 
+def test_a_champion_stands_though_it_is_run_again_without_an_evaluation_or_by_another_protocol(tmp_path: Path) -> None:
+    path = waves(tmp_path)
+    run(path)
+    run(path, skip_full_eval=True)
+    run(path, overrides=("evaluation.one_step_members=1",))
+    assert sorted(row[2] for row in board(path)) == ["test", "test", "validation", "validation"]
+    worse = run(path, run_id="worse", overrides=WORSE, skip_small_eval=True)
+    assert step(worse, "full gate")["champion"] == "waves" and not worse.passed
+
+
 def test_a_run_is_not_compared_with_itself_nor_with_another_protocol(path: Path) -> None:
     other = run(path, run_id="other", overrides=(*WORSE, "evaluation.members=3"))
     assert other.passed and step(other, "small gate")["champion"] is None
@@ -102,7 +112,8 @@ def test_a_decision_stands_until_scores_or_gate_change(path: Path) -> None:
     assert run(path).passed
     stricter = run(path, gate=GateSettings(ratio=0.5))
     assert step(stricter, "small gate")["champion"] == "better" and not stricter.passed
-    assert run(path).passed is (board(path)[0][1] == "waves")
+    again, rows = run(path), [row for row in board(path) if row[1] in ("waves", "better")]
+    assert again.passed is (next(row[1] for row in rows if row[2] == "validation") == "waves")
 
 
 def test_a_score_that_was_overwritten_is_scored_again(path: Path) -> None:

@@ -144,7 +144,7 @@ def finish_board(plan: Plan, judged: Sequence[Judged]) -> list[Outcome]:
     if not judged:
         return []
     metric = plan.options.gate.metric
-    order = update(plan.runs, judged[0].entry.folder, [j.entry for j in judged], metric)
+    order = update(plan.runs, [j.entry for j in judged], metric)
     places = []
     for entry in (j.entry for j in judged):
         group = [e for e in order if e.protocol == entry.protocol]
