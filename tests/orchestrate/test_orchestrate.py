@@ -138,6 +138,12 @@ def test_steps_that_are_skipped_say_so(path: Path) -> None:
     assert {line["status"] for line in lines} == {"skipped"} and len(lines) == 9
 
 
+def test_an_evaluation_that_its_file_switches_off_is_skipped(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "none.yaml").write_text("evaluation: {enabled: false}\n")
+    result = run(path, full_eval_config=tmp_path / "none.yaml", run_id="worse", overrides=WORSE, skip_small_eval=True)
+    assert step(result, "full evaluation")["sentence"] == "skipped: evaluation.enabled is false"
+
+
 def test_forced_training_starts_over_and_keeps_what_was_there(tmp_path: Path) -> None:
     path = waves(tmp_path)
     folder = run(path).folder

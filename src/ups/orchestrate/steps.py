@@ -195,7 +195,7 @@ class Orchestration:
     def _why_not(self, split: str, skip: bool) -> str | None:
         if skip:
             return "--skip-small-eval" if split == "validation" else "--skip-full-eval"
-        if not self.plan.config.evaluation.enabled:
+        if not (self.plan.small if split == "validation" else self.plan.full).evaluation.enabled:
             return "evaluation.enabled is false"
         if split == "test" and "validation" in self.judged and not self.judged["validation"].passed:
             return "the small gate failed"
