@@ -31,7 +31,8 @@ class Options:
         run_id: Name of the run and, without `run_dir`, of its folder beside that of the config.
         run_dir: The run folder.
         skip_validation, skip_dry_run, skip_training, skip_small_eval, skip_full_eval: Steps that are left out.
-        force_train: Trains from scratch; the checkpoints that are there are kept under another name.
+        force_train: Trains `train_stage` from scratch. Its checkpoints and those of stages that build on it are kept in
+            another folder.
         redo_small_eval, redo_full_eval: Scores and judges again.
         gate: What a run must reach.
         tags, notes: Shown in the leaderboard; the tags also in Weights & Biases.

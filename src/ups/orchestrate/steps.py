@@ -30,7 +30,7 @@ from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Options, Plan, resolve
 from ups.orchestrate.report import estimate_table, measured
 from ups.orchestrate.state import Outcome, State, digest, write_json
-from ups.orchestrate.trained import set_aside_checkpoints, training_record, weights
+from ups.orchestrate.trained import free_folder, set_aside_checkpoints, training_record, weights
 from ups.pipeline import claim, context_of, train_stages
 from ups.scoring import tracker_of
 from ups.tracking.sinks import Tracker
@@ -159,13 +159,16 @@ class Orchestration:
 
     def _force(self, inputs: str) -> None:
         """Sets the checkpoints aside, once for each command that comes to its end."""
-        forced = self.state.forced
-        if forced is not None and forced == {"inputs": inputs, "moved": True}:
+        forced, folder = self.state.forced, self.plan.folder
+        if forced is None or forced["inputs"] != inputs:
+            forced = {"inputs": inputs, "kept": free_folder(folder), "moved": False}
+        if forced["moved"]:
             return
-        self.state.force(inputs, moved=False)
+        kept = forced["kept"]
+        self.state.force(inputs, kept, moved=False)
         self.state.forget(["train", *EVALUATIONS.values(), *GATES.values()])
-        set_aside_checkpoints(self.plan.folder)
-        self.state.force(inputs, moved=True)
+        set_aside_checkpoints(folder, self.options.train_stage, kept)
+        self.state.force(inputs, kept, moved=True)
 
     def evaluate(self, split: str, skip: bool, redo: bool, model: str | None) -> str | None:
         """Scores on a split and judges the scores; returns the model's best row, or None if nothing was scored.
