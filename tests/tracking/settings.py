@@ -51,7 +51,7 @@ def environment(folder: Path, **extra: str) -> dict[str, str]:
         "WANDB_BASE_URL": "http://127.0.0.1:9",
         "WANDB_SILENT": "true",
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), mine.get("PYTHONPATH", "")]),
         **extra,
     }
 
