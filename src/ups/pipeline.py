@@ -39,6 +39,15 @@ STAGES: dict[str, Callable[[Context], Stage]] = {
     "steady_prior": steady.build,
 }
 """The stages in their order."""
+PREDECESSORS = {
+    "autoencoder": (),
+    "operator": ("autoencoder",),
+    "diff_residual": ("operator",),
+    "crps_ensemble": ("operator",),
+    "consistency_distill": ("operator", "diff_residual"),
+    "steady_prior": ("operator",),
+}
+"""The stages whose weights a stage loads."""
 
 
 @dataclass(frozen=True)

@@ -201,10 +201,11 @@ class ScoredRun:
         """Rows of the steady prior, where the run has one and the data settle."""
         if self.surrogate.steady_prior is None:
             return []
-        rows = steady_rows(self.part, self.data.system.dt, self.config.stages.steady_prior.tolerance)
+        tolerance, seed = self.config.stages.steady_prior.tolerance, self.config.run.seed
+        rows = steady_rows(self.part, self.data.system.dt, tolerance)
         if not len(rows):
             return []
-        return steady_score_rows(self.surrogate, self.part, rows, self.config.evaluation, self.config.run.seed)
+        return steady_score_rows(self.surrogate, self.part, rows, tolerance, self.config.evaluation, seed)
 
     def already_scored(self) -> dict[str, Any]:
         """The scores that are there; raises UserError if there are none of these data and settings.

@@ -91,6 +91,19 @@ def test_a_row_that_one_run_lacks_or_could_not_score_is_shown_without_a_gain(run
     assert "no score" in text and "extra" in text
 
 
+def test_steady_states_of_other_trajectories_have_no_gain(runs, tmp_path):
+    folders = [changed(runs[0], tmp_path / name) for name in ("first", "same", "stricter")]
+    for folder, tolerance in zip(folders, (0.1, 0.1, 0.01), strict=True):
+        metrics = json.loads((folder / "metrics.json").read_text())
+        steady = {"trajectories": 20, "of": 20, "tolerance": tolerance}
+        metrics["rows"].append({**metrics["rows"][1], "model": "steady_prior", "steady": steady})
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    found = read_runs(folders)
+    gain = gain_over_first(found, found[1], "steady_prior")
+    assert gain is not None and gain.value == 0.0
+    assert gain_over_first(found, found[2], "steady_prior") is None
+
+
 def test_what_is_no_evaluated_run_is_refused(runs, tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "metrics.json").write_text("{")

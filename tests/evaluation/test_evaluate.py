@@ -120,6 +120,18 @@ def test_scoring_the_stored_forecasts_again_gives_the_same_scores(split, system,
         assert new["probabilistic"]["crps"] == old["probabilistic"]["crps"]
 
 
+@pytest.mark.parametrize(("given", "recorded"), [(None, 4), (2, 2)])
+def test_members_of_one_step_forecasts_change_a_score_and_are_part_of_the_protocol(
+    split, system, tmp_path, given, recorded
+):
+    settings = EvaluationSettings(members=4, one_step_members=given, store=0, lead_times=(1,), pictures=False)
+    metrics = evaluate({"perfect": Process(True)}, split, system, settings, tmp_path)
+    assert metrics["protocol"]["one_step_members"] == recorded and metrics["protocol"]["members"] == 4
+    # the error of the mean of M members that are as random as the truth has the variance (1 + 1 / M) of one kick
+    expected = KICK * math.sqrt(1 + 1 / recorded)
+    assert metrics["rows"][1]["one_step"]["rmse"] == pytest.approx(expected, rel=0.05)
+
+
 def test_the_batch_size_does_not_change_deterministic_scores(split, system, tmp_path):
     scores = []
     for batch in (7, 60):

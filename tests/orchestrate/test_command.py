@@ -100,6 +100,9 @@ def test_help_names_the_exit_code_and_gives_examples() -> None:
     ("flags", "told"),
     [
         (["--train-config", "nowhere.yaml"], "nowhere.yaml: there is no such file"),
+        (["--skip-training", "--force-train"], "--skip-training and --force-train contradict each other: leave one of"),
+        (["--skip-small-eval", "--redo-small-eval"], "--skip-small-eval and --redo-small-eval contradict each other"),
+        (["--skip-full-eval", "--redo-full-eval"], "--skip-full-eval and --redo-full-eval contradict each other"),
         (["--gate-ratio", "0"], "--gate-ratio: expected a number above 0, found 0.0"),
         (["--run-id", "a/b"], "--run-id: expected a name that a folder can have, found 'a/b'"),
         (["--config-override", "stages.operatr.epochs=1"], "stages.operatr: unknown key; did you mean"),

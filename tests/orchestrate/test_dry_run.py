@@ -1,5 +1,7 @@
 """The dry run: it measures what it says, on a clock that a test turns, and it leaves nothing behind."""
 
+import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,9 +110,53 @@ def test_every_stage_and_both_evaluations_are_estimated_and_nothing_is_left(tmp_
     assert list(found.stages) == ["autoencoder", "operator"] and found.stages["autoencoder"].steps == per_epoch
     assert list(found.evaluations) == ["validation", "test"]
     parts = [*found.stages.values(), *found.evaluations.values()]
-    assert found.seconds == pytest.approx(found.data_seconds + sum(part.seconds for part in parts))
     assert all(part.seconds > 0 and part.host_bytes > 2**26 for part in parts)
     assert not (tmp_path / "scratch").exists() and not plan.folder.exists()
+
+
+def test_what_is_estimated_is_what_the_run_then_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ("training.accum_steps=4", "stages.operator.epochs=5", "stages.operator.validate_every=2")
+    overrides += ("stages.operator.checkpoint_interval=2", "evaluation.trajectories=2")
+    path, done = waves(tmp_path), Counter[tuple[str, str]]()
+    plan = resolve(Options(path, overrides=overrides))
+    data = open_dataset(plan.config.data)
+    found = estimate(plan, lambda: data, tmp_path / "scratch")
+
+    def counts(method: str, what: str) -> None:
+        work = getattr(Trainer, method)
+
+        def counted(trainer: Trainer, *given: Any) -> Any:
+            done[trainer.stage.name, what] += what != "copies" or "_epoch_" in given[0]
+            return work(trainer, *given)
+
+        monkeypatch.setattr(Trainer, method, counted)
+
+    for method, what in {"optimizer_step": "steps", "finish_epoch": "epochs", "evaluate": "scores"}.items():
+        counts(method, what)
+    counts("save_weights", "copies")
+    folder = run(path, overrides=overrides).folder
+    for name, stage in found.stages.items():
+        for what in ("steps", "epochs", "scores", "copies"):
+            assert getattr(stage, what) == done[name, what], (name, what)
+    assert [done["operator", what] for what in ("steps", "epochs", "scores", "copies")] == [10, 5, 3, 2]
+    for target, part in ((folder / "validation", "validation"), (folder, "test")):
+        protocol = json.loads((target / "metrics.json").read_text())["protocol"]
+        expected = found.evaluations[part]
+        assert (expected.trajectories, expected.frames) == (protocol["trajectories"], protocol["frames"])
+        assert expected.trajectories == 2
+
+
+def test_an_estimate_is_the_sum_of_its_parts(tmp_path: Path) -> None:
+    plan = resolve(Options(waves(tmp_path)))
+    data = open_dataset(plan.config.data)
+    found = estimate(plan, lambda: data, tmp_path / "scratch")
+    for stage in found.stages.values():
+        parts = stage.once_seconds + stage.steps * stage.step_seconds + stage.epoch_seconds
+        assert stage.seconds == pytest.approx(parts)
+    assert found.training_seconds == pytest.approx(sum(stage.seconds for stage in found.stages.values()))
+    evaluations = sum(part.seconds for part in found.evaluations.values())
+    assert found.seconds == pytest.approx(found.data_seconds + found.training_seconds + evaluations)
+    assert found.host_bytes == max(part.host_bytes for part in (*found.stages.values(), *found.evaluations.values()))
 
 
 def test_a_baseline_takes_as_long_as_what_the_operator_uses(tmp_path: Path) -> None:

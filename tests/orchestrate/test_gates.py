@@ -93,6 +93,19 @@ def test_a_delta_asks_for_a_gain_and_a_negative_one_tolerates_a_loss(delta: floa
     assert [check.passed for check in decision.checks] == [True, passed] and decision.passed is passed
 
 
+@pytest.mark.parametrize(
+    ("delta", "sentence"),
+    [
+        (0.01, "crps 0.06 is above 0.04, 0.01 below that of the champion wide, 0.05"),
+        (0.0, "crps 0.06 is above that of the champion wide, 0.05"),
+        (-0.3, "crps 0.06 is at most 0.35, 0.3 above that of the champion wide, 0.05"),
+    ],
+)
+def test_a_delta_is_said_as_a_distance_below_or_above_the_champion(delta: float, sentence: str) -> None:
+    decision = judge({"nrmse": 0.1, "crps": 0.06}, BEST, GateSettings(min_deltas={"crps": delta}))
+    assert decision.checks[1].sentence == sentence
+
+
 def test_all_that_fails_is_named_at_once() -> None:
     sentence = judge({"nrmse": 0.2, "crps": None}, BEST, GateSettings(min_deltas={"crps": 0.0})).sentence
     assert "nrmse 0.2 is above" in sentence and "crps is missing" in sentence

@@ -22,7 +22,7 @@ def names(runs: Path) -> list[tuple[str, str]]:
 
 def test_the_best_stands_first_and_what_has_no_score_last(tmp_path: Path) -> None:
     for run, nrmse in (("b", 0.2), ("none", None), ("a", 0.1), ("c", 0.3)):
-        update(tmp_path, run, [entry(run, nrmse)], "nrmse")
+        update(tmp_path, [entry(run, nrmse)], "nrmse")
     assert names(tmp_path) == [("1", "a"), ("2", "b"), ("3", "c"), ("4", "none")]
 
 
@@ -35,21 +35,23 @@ def test_the_order_follows_the_metric(tmp_path: Path) -> None:
 
 
 def test_every_protocol_is_ranked_on_its_own_with_test_before_validation(tmp_path: Path) -> None:
-    update(tmp_path, "a", [entry("a", 0.1, split="validation"), entry("a", 0.3, split="test")], "nrmse")
-    update(tmp_path, "b", [entry("b", 0.2, split="validation"), entry("b", 0.2, split="test")], "nrmse")
+    update(tmp_path, [entry("a", 0.1, split="validation"), entry("a", 0.3, split="test")], "nrmse")
+    update(tmp_path, [entry("b", 0.2, split="validation"), entry("b", 0.2, split="test")], "nrmse")
     assert names(tmp_path) == [("1", "b"), ("2", "a"), ("1", "a"), ("2", "b")]
 
 
-def test_a_run_replaces_its_own_rows_and_no_others(tmp_path: Path) -> None:
-    update(tmp_path, "a", [entry("a", 0.1), entry("a", 0.1, members=2)], "nrmse")
-    update(tmp_path, "b", [entry("b", 0.2)], "nrmse")
-    update(tmp_path, "a", [entry("a", 0.3)], "nrmse")
-    assert names(tmp_path) == [("1", "b"), ("2", "a")]
+def test_a_run_replaces_its_row_of_the_same_protocol_and_no_other(tmp_path: Path) -> None:
+    update(tmp_path, [entry("a", 0.1), entry("a", 0.15, members=2), entry("a", 0.2, split="validation")], "nrmse")
+    update(tmp_path, [entry("b", 0.2)], "nrmse")
+    update(tmp_path, [entry("a", 0.3)], "nrmse")
+    found = {(e.run, e.split, e.members, e.nrmse) for e in read_entries(tmp_path / "leaderboard.csv")}
+    stood = {("a", "x", 2, 0.15), ("a", "validation", 8, 0.2), ("b", "x", 8, 0.2)}
+    assert found == {("a", "x", 8, 0.3), *stood}
 
 
 def test_entries_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     odd = replace(entry("a", 1 / 3), notes='a "quoted", note\nof two lines, ü', tags="x y", spread_skill=None)
-    update(tmp_path, "a", [odd], "nrmse")
+    update(tmp_path, [odd], "nrmse")
     assert read_entries(tmp_path / "leaderboard.csv") == [odd]
 
 
@@ -61,7 +63,7 @@ def test_a_file_of_somebody_else_is_refused_and_kept(tmp_path: Path, text: str) 
     path = tmp_path / "leaderboard.csv"
     path.write_text(text)
     with pytest.raises(UserError, match="is not a leaderboard of this program"):
-        update(tmp_path, "a", [entry("a", 0.1)], "nrmse")
+        update(tmp_path, [entry("a", 0.1)], "nrmse")
     assert path.read_text() == text
 
 
@@ -84,8 +86,8 @@ class Reader(HTMLParser):
 
 
 def test_the_page_needs_nothing_else_and_shows_every_run(tmp_path: Path) -> None:
-    update(tmp_path, "a", [entry("a", 0.1)], "nrmse")
-    update(tmp_path, "b", [replace(entry("b", None, gate="failed"), reason="failed: nrmse is missing")], "nrmse")
+    update(tmp_path, [entry("a", 0.1)], "nrmse")
+    update(tmp_path, [replace(entry("b", None, gate="failed"), reason="failed: nrmse is missing")], "nrmse")
     page = (tmp_path / "leaderboard.html").read_text()
     read = Reader(page)
     assert "script" not in read.tags and read.addresses == ["data:,"] and not re.search(r"https?:|url\(|@import", page)
@@ -94,9 +96,20 @@ def test_the_page_needs_nothing_else_and_shows_every_run(tmp_path: Path) -> None
     assert read.tags.count("tr") == 3
 
 
+@pytest.mark.parametrize(("gates", "champion"), [("fp", "b"), ("pp", "a"), ("pf", "a"), ("ff", None)])
+def test_the_page_sets_off_the_best_run_that_did_not_fail_its_gate(
+    tmp_path: Path, gates: str, champion: str | None
+) -> None:
+    words = {"f": "failed", "p": "passed"}
+    for run, nrmse, gate in zip("abc", (0.1, 0.2, None), (*gates, "p"), strict=True):
+        update(tmp_path, [entry(run, nrmse, gate=words[gate])], "nrmse")
+    page = (tmp_path / "leaderboard.html").read_text()
+    assert re.findall(r'<tr class=best><td>\d</td><td class="text run">(\w)<', page) == ([champion] if champion else [])
+
+
 def test_the_page_shows_names_and_notes_as_text(tmp_path: Path) -> None:
     named = replace(entry("a", 0.1), run="<i>&", notes="<script>alert(1)</script>")
-    update(tmp_path, "a", [named], "nrmse")
+    update(tmp_path, [named], "nrmse")
     read = Reader((tmp_path / "leaderboard.html").read_text())
     assert "script" not in read.tags and "i" not in read.tags
     assert "<script>alert(1)</script>" in read.text and read.text.count("<i>&") == 2
@@ -104,7 +117,7 @@ def test_the_page_shows_names_and_notes_as_text(tmp_path: Path) -> None:
 
 def _enter(runs: Path, name: str) -> None:
     for i in range(5):
-        update(runs, f"{name}{i}", [entry(f"{name}{i}", 0.1)], "nrmse")
+        update(runs, [entry(f"{name}{i}", 0.1)], "nrmse")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -3,7 +3,6 @@
 import csv
 import fcntl
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.orchestrate.waves import run, waves
 from tests.tracking import wandb_records
@@ -20,6 +20,8 @@ from ups.orchestrate import GateSettings, Options, Result, orchestrate, steps
 from ups.orchestrate.plan import resolve
 from ups.orchestrate.records import set_aside_records
 from ups.tracking.jsonl import read_lines
+from ups.training import checkpoint
+from ups.training.loop import Trainer
 
 LOG = "reports/training_log.jsonl"
 WORSE = ("stages.operator.epochs=1", "stages.operator.optimizer.lr=1e-5")
@@ -94,6 +96,16 @@ def test_a_worse_run_fails_its_gate_and_the_leaderboard_shows_both(path: Path) -
     assert "too short" in (path.parent / "runs/leaderboard.html").read_text()
 
 
+def test_a_champion_stands_though_it_is_run_again_without_an_evaluation_or_by_another_protocol(tmp_path: Path) -> None:
+    path = waves(tmp_path)
+    run(path)
+    run(path, skip_full_eval=True)
+    run(path, overrides=("evaluation.one_step_members=1",))
+    assert sorted(row[2] for row in board(path)) == ["test", "test", "validation", "validation"]
+    worse = run(path, run_id="worse", overrides=WORSE, skip_small_eval=True)
+    assert step(worse, "full gate")["champion"] == "waves" and not worse.passed
+
+
 def test_a_run_is_not_compared_with_itself_nor_with_another_protocol(path: Path) -> None:
     other = run(path, run_id="other", overrides=(*WORSE, "evaluation.members=3"))
     assert other.passed and step(other, "small gate")["champion"] is None
@@ -106,7 +118,8 @@ def test_a_decision_stands_until_scores_or_gate_change(path: Path) -> None:
     assert run(path).passed
     stricter = run(path, gate=GateSettings(ratio=0.5))
     assert step(stricter, "small gate")["champion"] == "better" and not stricter.passed
-    assert run(path).passed is (board(path)[0][1] == "waves")
+    again, rows = run(path), [row for row in board(path) if row[1] in ("waves", "better")]
+    assert again.passed is (next(row[1] for row in rows if row[2] == "validation") == "waves")
 
 
 def test_a_score_that_was_overwritten_is_scored_again(path: Path) -> None:
@@ -129,6 +142,12 @@ def test_steps_that_are_skipped_say_so(path: Path) -> None:
     flags = {"skip_validation": True, "skip_training": True, "skip_small_eval": True, "skip_full_eval": True}
     lines = run(path, run_id="worse", overrides=WORSE, **flags).summary["steps"]
     assert {line["status"] for line in lines} == {"skipped"} and len(lines) == 9
+
+
+def test_an_evaluation_that_its_file_switches_off_is_skipped(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "none.yaml").write_text("evaluation: {enabled: false}\n")
+    result = run(path, full_eval_config=tmp_path / "none.yaml", run_id="worse", overrides=WORSE, skip_small_eval=True)
+    assert step(result, "full evaluation")["sentence"] == "skipped: evaluation.enabled is false"
 
 
 def test_forced_training_starts_over_and_keeps_what_was_there(tmp_path: Path) -> None:
@@ -160,6 +179,58 @@ def test_forced_training_is_a_run_of_its_own_for_the_trackers(tmp_path: Path) ->
     assert [path for path in left if not path.startswith("checkpoints.1")] == ["wandb/run-1/records"]
 
 
+def weights(folder: Path, stage: str) -> dict[str, torch.Tensor]:
+    """The averaged weights of a stage."""
+    return checkpoint.load(folder / f"{stage}_ema.pt")["state"]
+
+
+def test_forced_training_of_a_stage_keeps_what_it_builds_on(tmp_path: Path) -> None:
+    path = waves(tmp_path)
+    folder = run(path).folder
+    before = content(folder)
+    forced = run(path, train_stage="operator", force_train=True)
+    assert forced.passed and step(forced, "full evaluation")["status"] == "done"
+    kept = {name: file for name, file in content(folder).items() if "autoencoder" in name}
+    assert kept and kept == {name: before[name] for name in kept}
+    aside = {file.name for file in (folder / "checkpoints.1").iterdir()}
+    assert aside == {"operator.pt", "operator_ema.pt", "operator_resume.pt"}
+    old, new = (weights(folder / name, "operator") for name in ("checkpoints.1", "checkpoints"))
+    assert all(torch.equal(old[key], new[key]) for key in old)
+
+
+def test_forced_training_that_failed_half_way_goes_on_with_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = waves(tmp_path)
+    folder = run(path).folder
+    step_of = Trainer.optimizer_step
+
+    def fails(trainer: Trainer, *given: Any) -> None:
+        if trainer.tally.step == 8:
+            raise UserError("the disk is full")
+        step_of(trainer, *given)
+
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(UserError, match="the disk is full"):
+            patch.setattr(Trainer, "optimizer_step", fails)
+            run(path, train_stage="operator", force_train=True)
+    assert run(path, train_stage="operator", force_train=True).passed
+    old, new = (weights(folder / name, "operator") for name in ("checkpoints.1", "checkpoints"))
+    assert all(torch.equal(old[key], new[key]) for key in old) and not (folder / "checkpoints.2").exists()
+
+
+def test_a_model_that_an_evaluation_trains_changes_nothing_about_training(tmp_path: Path) -> None:
+    path = waves(tmp_path)
+    overrides = ("evaluation.baselines=[unet]",)
+    folder = run(path, overrides=overrides).folder
+    before = content(folder)
+    assert "checkpoints/unet.pt" in before
+    again = run(path, overrides=overrides)
+    assert content(folder) == before and "unet" not in step(again, "train")["stages"]
+    assert run(path, overrides=overrides, train_stage="operator", force_train=True).passed
+    assert (folder / "checkpoints.1/unet.pt").exists() and (folder / "checkpoints/unet.pt").exists()
+
+
 def test_the_estimate_stands_beside_what_was_measured(tmp_path: Path) -> None:
     result = run(waves(tmp_path), skip_dry_run=False)
     timings = json.loads((result.folder / "orchestrate/timings.json").read_text())
@@ -167,48 +238,6 @@ def test_the_estimate_stands_beside_what_was_measured(tmp_path: Path) -> None:
     assert set(timings["estimate"]["stages"]) == {"autoencoder", "operator"}
     assert timings["measured"]["seconds"]["train"] > 0
     assert not any("second" in key for line in result.summary["steps"] for key in line)
-
-
-STEPS = ["train", "full evaluation"]
-SLOW = ["validate config", "validate data", "dry run", "small evaluation", "small gate", "full gate", "finish_board"]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A config whose run was never killed; `whole` is the text of its summary."""
-    path = waves(tmp_path_factory.mktemp("killed"))
-    result = run(path, skip_dry_run=False)
-    (path.parent / "whole").write_text((result.folder / "summary.json").read_text())
-    return path
-
-
-def killed(path: Path, step: str, **flags: Any) -> None:
-    """Starts the orchestration in a process that is killed in `step`."""
-    command = [sys.executable, "-m", "tests.orchestrate.waves", str(path), step, json.dumps(flags)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment(path.parent))
-    assert done.returncode == -9, done.stderr
-
-
-@pytest.mark.parametrize("step", [*STEPS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
-def test_a_run_that_was_killed_ends_with_the_same_summary(whole: Path, step: str) -> None:
-    shutil.rmtree(whole.parent / "runs")
-    killed(whole, step, skip_dry_run=False)
-    assert not (whole.parent / "runs/waves/summary.json").exists()
-    result = run(whole, skip_dry_run=False)
-    assert (result.folder / "summary.json").read_text() == (whole.parent / "whole").read_text()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("step", ["set_aside_checkpoints", "train"])
-def test_forced_training_that_was_killed_is_not_started_over_twice(whole: Path, step: str) -> None:
-    shutil.rmtree(whole.parent / "runs")
-    run(whole, skip_dry_run=False)
-    killed(whole, step, skip_dry_run=False, force_train=True)
-    trained = whole.parent / "runs/waves/checkpoints/operator_ema.pt"
-    before = trained.stat().st_mtime_ns if trained.exists() else None
-    result = run(whole, skip_dry_run=False, force_train=True)
-    assert before in (None, trained.stat().st_mtime_ns) and not (result.folder / "checkpoints.2").exists()
-    assert (result.folder / "summary.json").read_text() == (whole.parent / "whole").read_text()
 
 
 def test_a_folder_that_another_orchestration_works_in_is_left_alone(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Flags and files become configs: what overrides what, and what is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,6 +82,44 @@ def test_what_only_places_or_scores_a_run_is_no_input_of_training(path: Path) ->
 def test_a_run_id_that_no_folder_can_have_is_refused(path: Path, name: str) -> None:
     with pytest.raises(UserError, match="--run-id"):
         resolve(Options(path, run_id=name))
+
+
+SAMPLED = ("stages.diff_residual.epochs=1",)
+
+
+def nfe_file(folder: Path, *nfe: int) -> Path:
+    """A file for an evaluation with so many sampling steps."""
+    file = folder / f"nfe_{'_'.join(map(str, nfe))}.yaml"
+    file.write_text(f"evaluation:\n  nfe: {list(nfe)}\n")
+    return file
+
+
+def test_a_row_that_only_the_small_evaluation_has_is_refused_at_once(path: Path, tmp_path: Path) -> None:
+    small, full = nfe_file(tmp_path, 4, 8, 16), nfe_file(tmp_path, 8)
+    files = {"small_eval_config": small, "full_eval_config": full, "overrides": SAMPLED}
+    told = r"\[4, 8, 16\] in the small evaluation and \[8\] in the full one.*: add 4, 16 to"
+    with pytest.raises(UserError, match=told):
+        resolve(Options(path, **files))
+    with pytest.raises(UserError, match=r"evaluation.nfe is \[4, 8, 16\]"):
+        resolve(Options(path, small_eval_config=small, overrides=SAMPLED))
+    resolve(Options(path, small_eval_config=full, full_eval_config=small, overrides=SAMPLED))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"overrides": ()},
+        {"overrides": (*SAMPLED, "diffusion.objective=regression")},
+        {"overrides": (*SAMPLED, "evaluation.enabled=false")},
+        {"overrides": SAMPLED, "skip_small_eval": True},
+        {"overrides": SAMPLED, "skip_full_eval": True},
+        {"overrides": (*SAMPLED, "evaluation.nfe=[4, 8]")},
+    ],
+)
+def test_sampling_steps_may_differ_where_no_row_is_chosen_among_them(
+    path: Path, tmp_path: Path, flags: dict[str, Any]
+) -> None:
+    resolve(Options(path, small_eval_config=nfe_file(tmp_path, 4), **flags))
 
 
 def test_a_stage_that_does_not_exist_is_refused(path: Path) -> None:

@@ -21,7 +21,7 @@ from ups.evaluation.plot_scores import LARGEST_NRMSE, line_style
 from ups.evaluation.plots import LEAD, figure, legend_below
 
 SAME = ("data_hash", "split", "split_hash", "stride", "channels", "shape", "frames", "dt", "trajectories", "context")
-SAME += ("members", "correlation_threshold")
+SAME += ("members", "one_step_members", "correlation_threshold")
 """Fields of the protocol that must agree; seeds, settings of the models and hardware may differ."""
 
 
@@ -88,9 +88,12 @@ def models_of(runs: Sequence[ScoredRun]) -> list[str]:
 
 
 def gain_over_first(runs: Sequence[ScoredRun], run: ScoredRun, model: str) -> Gain | None:
-    """Gain in CRPS of a row over the same row of the first run; None for that run itself and without scores."""
+    """Gain in CRPS of a row over the same row of the first run; None for that run itself, without scores, and for rows
+    of the steady state that were scored on other trajectories."""
     old, new = runs[0].rows.get(model), run.rows.get(model)
     if run is runs[0] or old is None or new is None or old["error"] or new["error"]:
+        return None
+    if old.get("steady") != new.get("steady"):
         return None
     resamples = int(run.protocol["bootstrap"])
     return paired_gain(old["per_trajectory"]["crps"], new["per_trajectory"]["crps"], resamples)

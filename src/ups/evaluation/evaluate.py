@@ -235,6 +235,7 @@ def _protocol(job: Job, protocol: Mapping[str, Any]) -> dict[str, Any]:
     return plain(dict(protocol)) | {
         "context": settings.context,
         "members": settings.members,
+        "one_step_members": settings.one_step_members or settings.members,
         "trajectories": job.trajectories,
         "frames": job.split.frames,
         "dt": job.system.dt,

@@ -22,14 +22,15 @@ STEADY = "steady_prior"
 
 
 def steady_score_rows(
-    surrogate: Surrogate, split: Split, rows: np.ndarray, settings: EvaluationSettings, seed: int
+    surrogate: Surrogate, split: Split, rows: np.ndarray, tolerance: float, settings: EvaluationSettings, seed: int
 ) -> list[dict[str, Any]]:
     """Rows of `metrics.json` for the operator rolled out to the last frame and for the steady prior.
 
     Args:
         surrogate: A surrogate with a steady prior.
         split: The held-out trajectories.
-        rows: Those of them that reach a steady state, (n,).
+        rows: Those of them that reach a steady state within `tolerance`, (n,).
+        tolerance: Recorded in the rows, since it decides which trajectories they are of.
         settings: Batch size and threshold.
         seed: Breaks ties of ranks.
     """
@@ -62,7 +63,7 @@ def steady_score_rows(
             "ms_per_step": 1e3 * seconds / len(rows),
             "train_seconds": trained + (surrogate.train_seconds[STEADY] if name == STEADY else 0.0),
             "parameters": surrogate.parameters + weights,
-            "steady": {"trajectories": len(rows), "of": split.n},
+            "steady": {"trajectories": len(rows), "of": split.n, "tolerance": tolerance},
         }
         found.append(score_row(name, errors, errors.mean, lead, (), settings.correlation_threshold) | plain(costs))
     return found

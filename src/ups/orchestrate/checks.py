@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from ups.data.locate import locate
 from ups.data.settings import DataSettings
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome
+
+TOLD = 3
+"""Warnings that are told in words."""
 
 
 def data_files(settings: DataSettings) -> list[tuple[str, int, int]]:
@@ -46,13 +50,22 @@ def check_data(plan: Plan, data: Dataset) -> Outcome:
     if errors:
         more = f" (and {len(errors) - 1} more, see `ups data check`)" if len(errors) > 1 else ""
         raise UserError(f"{errors[0]}{more}; mend the data, or go on with --skip-validation".removeprefix("error: "))
-    warnings = [str(finding) for finding in findings]
+    warnings = [str(finding).removeprefix("warning: ") for finding in findings]
     described: dict[str, Any] = {
         key: data.describe()[key] for key in ("task", "data_hash", "splits", "frames", "shape")
     }
     sizes = ", ".join(f"{part['trajectories']} {name}" for name, part in described["splits"].items())
     words = f"the data are sound: {sizes} trajectories of {data.train.frames} frames"
-    return Outcome(f"{words}; {len(warnings)} warnings" if warnings else words, {**described, "warnings": warnings})
+    return Outcome(words + _told(warnings), {**described, "warnings": warnings})
+
+
+def _told(warnings: Sequence[str]) -> str:
+    """The number of warnings and the first of them, to be added to a sentence."""
+    if not warnings:
+        return ""
+    count = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+    more = "" if len(warnings) <= TOLD else f"; and {len(warnings) - TOLD} more, all in summary.json"
+    return f"; {count}: {'; '.join(warnings[:TOLD])}{more}"
 
 
 def _check_frames(plan: Plan, data: Dataset) -> None:

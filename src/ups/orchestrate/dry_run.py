@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ups.config import Config
 from ups.data.dataset import Dataset
 from ups.orchestrate.evaluation_timing import EvaluationEstimate, evaluation_time, first_calls
 from ups.orchestrate.plan import Plan
@@ -79,21 +80,24 @@ def estimate(plan: Plan, opened: Callable[[], Dataset], scratch: Path) -> Estima
 
 def _baselines(plan: Plan, stages: Mapping[str, StageEstimate]) -> float:
     """Seconds that baselines are trained for."""
-    configs = [config for config in (plan.small, plan.full) if config.evaluation.enabled]
-    names = {name for config in configs for name in config.evaluation.baselines}
+    names = {name for config in _wanted(plan).values() for name in config.evaluation.baselines}
     return len(names) * sum(stages[name].seconds for name in ("autoencoder", "operator") if name in stages)
 
 
 def _evaluations(plan: Plan, data: Dataset, folder: Path) -> dict[str, EvaluationEstimate]:
     """Both evaluations, as far as they are wanted and there is an operator to score."""
-    options, checkpoints = plan.options, folder / "checkpoints"
-    if not plan.config.evaluation.enabled or not (checkpoints / "operator.pt").exists():
+    checkpoints, wanted = folder / "checkpoints", _wanted(plan)
+    if not (checkpoints / "operator.pt").exists():
         return {}
-    skipped = {"validation": options.skip_small_eval, "test": options.skip_full_eval}
-    configs = {"validation": plan.small, "test": plan.full}
-    wanted = {split: config for split, config in configs.items() if not skipped[split]}
     for steady in checkpoints.glob("steady_prior*"):
         steady.unlink()  # short trajectories reach no steady state that it could be scored on
     for split, config in list(wanted.items())[:1]:
         first_calls(folder, split, config, data)
     return {split: evaluation_time(folder, split, config, data) for split, config in wanted.items()}
+
+
+def _wanted(plan: Plan) -> dict[str, Config]:
+    """Splits that are to be scored, with the settings."""
+    skipped = {"validation": plan.options.skip_small_eval, "test": plan.options.skip_full_eval}
+    configs = {"validation": plan.small, "test": plan.full}
+    return {split: config for split, config in configs.items() if config.evaluation.enabled and not skipped[split]}

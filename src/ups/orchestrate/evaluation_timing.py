@@ -26,8 +26,10 @@ ENOUGH = 16
 
 @dataclass(frozen=True)
 class EvaluationEstimate:
-    """What an evaluation will take."""
+    """What an evaluation will take, of so many trajectories of so many frames."""
 
+    trajectories: int
+    frames: int
     seconds: float
     host_bytes: int
     device_bytes: int | None
@@ -75,7 +77,7 @@ def evaluation_time(folder: Path, split: str, config: Config, data: Dataset) -> 
     whole = short_run(folder, split, config, data, n, frames)
     growing = min(whole, short_run(folder, split, without_pictures(config), data, n, frames))
     seconds = whole - growing + growing * (part.frames / frames) * (every / n)
-    return EvaluationEstimate(seconds, host_peak(), device_peak())
+    return EvaluationEstimate(every, part.frames, seconds, host_peak(), device_peak())
 
 
 def without_pictures(config: Config) -> Config:

@@ -27,6 +27,7 @@ PROTOCOL = (
     "dt",
     "context",
     "members",
+    "one_step_members",
     "trajectories",
 )
 """Fields of a metrics file's protocol that must be equal for two scores to be comparable."""
@@ -168,7 +169,7 @@ def _check(
     delta: float | None,
     missing: str,
 ) -> Check:
-    name = "the distance of spread_skill from 1" if metric == "spread_skill" else metric
+    name = "|spread_skill - 1|" if metric == "spread_skill" else metric
     value = cost(metric, scores)
     theirs = cost(metric, champion.scores) if champion else None
     if value is None:
@@ -180,9 +181,16 @@ def _check(
     limit = ratio * theirs if ratio is not None else theirs - (delta or 0.0)
     whose = f"that of the champion {champion.run}, {theirs:.4g}"
     if limit != theirs:
-        whose = f"{limit:.4g}, {f'{ratio:g} times' if ratio is not None else f'{delta:g} below'} {whose}"
+        whose = f"{limit:.4g}, {_distance(ratio, delta or 0.0)} {whose}"
     relation = "at most" if value <= limit else "above"
     return Check(metric, value, theirs, limit, value <= limit, f"{name} {value:.4g} is {relation} {whose}")
+
+
+def _distance(ratio: float | None, delta: float) -> str:
+    """How a limit lies to the champion's score, in words."""
+    if ratio is not None:
+        return f"{ratio:g} times"
+    return f"{abs(delta):g} {'below' if delta > 0 else 'above'}"
 
 
 def _number(row: Mapping[str, Any], path: Sequence[str]) -> float | None:

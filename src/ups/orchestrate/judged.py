@@ -11,7 +11,7 @@ from typing import Any
 
 from ups.config import Config
 from ups.data.dataset import Dataset
-from ups.orchestrate.gates import best_model, cost, judge
+from ups.orchestrate.gates import PROTOCOL, best_model, cost, judge
 from ups.orchestrate.leaderboard import Entry, champion, entry_of, read_entries, update
 from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Plan
@@ -69,7 +69,8 @@ def score(
         peaks = {"host_bytes": host_peak(), "device_bytes": device_peak()}
         return Outcome(sentence, found, {"metrics": file_hash(path), **peaks})
 
-    inputs = [split, config.evaluation, config.ttc, config.run.seed, config.run.threads, weights(folder), files]
+    settings = [config.evaluation, config.ttc, config.run.seed, config.run.threads]
+    inputs = [PROTOCOL, split, *settings, weights(folder), files]
     return Scored(path, inputs, work)
 
 
@@ -143,7 +144,7 @@ def finish_board(plan: Plan, judged: Sequence[Judged]) -> list[Outcome]:
     if not judged:
         return []
     metric = plan.options.gate.metric
-    order = update(plan.runs, judged[0].entry.folder, [j.entry for j in judged], metric)
+    order = update(plan.runs, [j.entry for j in judged], metric)
     places = []
     for entry in (j.entry for j in judged):
         group = [e for e in order if e.protocol == entry.protocol]

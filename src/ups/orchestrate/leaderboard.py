@@ -87,9 +87,14 @@ def entry_of(metrics: dict[str, Any], model: str, **about: Any) -> Entry:
 
 def champion(entries: Sequence[Entry], protocol: str, metric: str, folder: str) -> Champion | None:
     """The best entry of a protocol that is another run's and did not fail its gate."""
-    others = [e for e in entries if e.protocol == protocol and e.folder != folder and e.gate != "failed"]
-    known = [e for e in ranked(others, metric) if cost(metric, e.scores()) is not None]
-    return Champion(known[0].run, known[0].model, known[0].scores()) if known else None
+    best = standing([e for e in entries if e.protocol == protocol and e.folder != folder], metric)
+    return Champion(best.run, best.model, best.scores()) if best else None
+
+
+def standing(entries: Sequence[Entry], metric: str) -> Entry | None:
+    """The best of the entries of one protocol that have a score and did not fail their gate."""
+    scored = (e for e in ranked(entries, metric) if e.gate != "failed" and cost(metric, e.scores()) is not None)
+    return next(scored, None)
 
 
 def ranked(entries: Sequence[Entry], metric: str) -> list[Entry]:
@@ -118,13 +123,19 @@ def read_entries(path: Path) -> list[Entry]:
         ) from error
 
 
-def update(runs: Path, folder: str, entries: Sequence[Entry], metric: str) -> list[Entry]:
-    """Puts the entries of one run in the place of those it had, writes both files, and returns all in their order."""
+def update(runs: Path, entries: Sequence[Entry], metric: str) -> list[Entry]:
+    """Enters scores, writes both files, and returns all entries in their order.
+
+    An entry takes the place of the one that its run folder had on the same protocol. Every other stays: what was not
+    scored this time still stands.
+    """
+    new = {(entry.folder, entry.protocol) for entry in entries}
     with claimed(runs, "the leaderboard belongs there", wait=True, name=".leaderboard.lock"):
-        others = [entry for entry in read_entries(runs / "leaderboard.csv") if entry.folder != folder]
+        known = read_entries(runs / "leaderboard.csv")
+        others = [entry for entry in known if (entry.folder, entry.protocol) not in new]
         order = ranked([*others, *entries], metric)
         write_text(runs / "leaderboard.csv", _csv(order))
-        write_text(runs / "leaderboard.html", page(_tables(order), metric))
+        write_text(runs / "leaderboard.html", page(_tables(order, metric), metric))
     return order
 
 
@@ -155,7 +166,7 @@ def _cell(value: Any) -> Any:
     return "" if value is None else repr(value) if isinstance(value, float) else value
 
 
-def _tables(order: Sequence[Entry]) -> list[Table]:
+def _tables(order: Sequence[Entry], metric: str) -> list[Table]:
     tables = []
     for group in _groups(order):
         first = group[0]
@@ -164,5 +175,6 @@ def _tables(order: Sequence[Entry]) -> list[Table]:
             f"{first.trajectories} trajectories of {first.frames} frames at {first.shape} points, the first "
             f"{first.context} given, {first.members} members; protocol {first.protocol}, data {first.data_hash[:12]}"
         )
-        tables.append(Table(what, details, [asdict(entry) for entry in group]))
+        best = standing(group, metric)
+        tables.append(Table(what, details, [asdict(entry) for entry in group], group.index(best) if best else None))
     return tables

@@ -54,18 +54,21 @@ class Table:
         title: What was scored.
         details: The protocol in words.
         entries: Fields of the entries by name.
+        champion: Index of the entry to beat, the best that did not fail its gate; None if all failed.
     """
 
     title: str
     details: str
     entries: Sequence[Mapping[str, Any]]
+    champion: int | None
 
 
 def page(tables: Sequence[Table], metric: str) -> str:
     """The whole file; `metric` is the score that the entries are ordered by."""
     parts = [_section(table, metric) for table in tables] or ["<p>No run has been scored yet.</p>"]
     intro = (
-        f"Best {escape(metric)} first. Scores are comparable within a table and not between tables. "
+        f"Best {escape(metric)} first; the champion, the best run that did not fail its gate, is set off. "
+        "Scores are comparable within a table and not between tables. "
         "Physical units; lower is better, for spread/skill nearer to 1. All scores: leaderboard.csv."
     )
     return (
@@ -80,7 +83,7 @@ def _section(table: Table, metric: str) -> str:
     known = COLUMNS | OTHERS
     names = [metric, *(name for name in COLUMNS if name != metric)]
     heads = "".join(f'<th scope="col" title="{known[n][1]}">{known[n][0]}</th>' for n in names)
-    rows = "".join(_row(rank, entry, names) for rank, entry in enumerate(table.entries, start=1))
+    rows = "".join(_row(i + 1, entry, names, i == table.champion) for i, entry in enumerate(table.entries))
     return (
         f'<h2>{escape(table.title)}</h2>\n<p>{escape(table.details)}</p>\n<div class="scroll"><table>\n'
         '<thead><tr><th scope="col">#</th><th scope="col" class="text">run</th><th scope="col" class="text">gate</th>'
@@ -89,11 +92,11 @@ def _section(table: Table, metric: str) -> str:
     )
 
 
-def _row(rank: int, entry: Mapping[str, Any], names: Sequence[str]) -> str:
+def _row(rank: int, entry: Mapping[str, Any], names: Sequence[str], champion: bool) -> str:
     numbers = "".join(f"<td>{_number(entry[name])}</td>" for name in names)
     training = "–" if entry["train_seconds"] is None else duration(entry["train_seconds"])
     return (
-        f'<tr{" class=best" if rank == 1 else ""}><td>{rank}</td><td class="text run">{escape(entry["run"])}</td>'
+        f'<tr{" class=best" if champion else ""}><td>{rank}</td><td class="text run">{escape(entry["run"])}</td>'
         f'<td class="text {entry["gate"]}">{entry["gate"]}</td>{numbers}<td>{training}</td>'
         f'<td class="text">{escape(entry["model"])}</td></tr>\n'
     )

@@ -31,7 +31,8 @@ class Options:
         run_id: Name of the run and, without `run_dir`, of its folder beside that of the config.
         run_dir: The run folder.
         skip_validation, skip_dry_run, skip_training, skip_small_eval, skip_full_eval: Steps that are left out.
-        force_train: Trains from scratch; the checkpoints that are there are kept under another name.
+        force_train: Trains `train_stage` from scratch. Its checkpoints and those of stages that build on it are kept in
+            another folder.
         redo_small_eval, redo_full_eval: Scores and judges again.
         gate: What a run must reach.
         tags, notes: Shown in the leaderboard; the tags also in Weights & Biases.
@@ -116,7 +117,9 @@ class Plan:
 
 
 def resolve(options: Options) -> Plan:
-    """Reads the config files and applies the flags. Raises UserError with every problem and its line."""
+    """Reads the config files and applies the flags. Raises UserError with every problem and its line, and where flags
+    contradict each other or the two evaluations."""
+    _require_consistent(options)
     if options.train_stage not in ("all", *STAGES):
         raise UserError(f"--train-stage: expected all, {', '.join(STAGES)}, found {options.train_stage!r}")
     overrides = [*options.overrides, *_tracking(options)]
@@ -126,7 +129,33 @@ def resolve(options: Options) -> Plan:
     full = [] if options.full_eval_config is None else _overlay(options.full_eval_config)
     configs = [config, *(load_config(options.train_config, [*overrides, *extra]) for extra in (small, full))]
     placed = [c.model_copy(update={"run": c.run.model_copy(update={"dir": folder})}) for c in configs]
-    return Plan(options, options.run_id or folder.resolve().name, *placed)
+    plan = Plan(options, options.run_id or folder.resolve().name, *placed)
+    _require_same_rows(plan)
+    return plan
+
+
+def _require_consistent(options: Options) -> None:
+    for skip, insist in (
+        ("skip_training", "force_train"),
+        ("skip_small_eval", "redo_small_eval"),
+        ("skip_full_eval", "redo_full_eval"),
+    ):
+        if getattr(options, skip) and getattr(options, insist):
+            flags = " and ".join(f"--{name.replace('_', '-')}" for name in (skip, insist))
+            raise UserError(f"{flags} contradict each other: leave one of them out")
+
+
+def _require_same_rows(plan: Plan) -> None:
+    """The row that the small evaluation chooses stands for the run in the full one, so the full one must hold it."""
+    options, config, small, full = plan.options, plan.config, plan.small.evaluation, plan.full.evaluation
+    sampled = config.stages.diff_residual.epochs and config.diffusion.objective == "flow"
+    both = small.enabled and full.enabled and not (options.skip_small_eval or options.skip_full_eval)
+    missing = [n for n in small.nfe if n not in full.nfe]
+    if sampled and both and missing:
+        raise UserError(
+            f"evaluation.nfe is {list(small.nfe)} in the small evaluation and {list(full.nfe)} in the full one, which "
+            f"must hold every row that the small one may choose: add {', '.join(map(str, missing))} to it"
+        )
 
 
 def _folder(options: Options, default: Path) -> Path:

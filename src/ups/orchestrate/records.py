@@ -22,5 +22,6 @@ def set_aside_records(plan: Plan, target: Path) -> None:
     folder, log = plan.folder, plan.folder / plan.config.training.log_path
     for path in (log, folder / "tensorboard", remembered(folder)):
         if path.exists():
+            target.mkdir(exist_ok=True)
             shutil.move(path, target / path.name)
     (folder / "orchestrate" / HANDED).unlink(missing_ok=True)

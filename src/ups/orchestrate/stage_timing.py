@@ -23,7 +23,12 @@ from ups.training.timing import clock, step_seconds, steps_from
 class StageEstimate:
     """What a stage will take; bytes are peaks of the whole process."""
 
+    epochs: int
     steps: int
+    scores: int
+    """Scores on the validation split."""
+    copies: int
+    """Copies of the weights that are kept (`checkpoint_interval`)."""
     step_seconds: float
     once_seconds: float
     """Building the stage, and first steps (compilation)."""
@@ -64,7 +69,8 @@ def stage_time(context: Context, name: str, measured: bool = True) -> StageEstim
     saves = settings.epochs - scores + step * steps / training.checkpoint_seconds
     epochs = scores * scored + copies * copied + saves * saved
     total = once + (settings.seconds or first + steps * step + epochs)
-    return StageEstimate(steps, step, once + first, epochs, total, host_peak(), device_peak())
+    counts = (settings.epochs, steps, scores, copies)
+    return StageEstimate(*counts, step, once + first, epochs, total, host_peak(), device_peak())
 
 
 def new_trainer(context: Context, name: str) -> Trainer:

@@ -71,12 +71,13 @@ class State:
 
     @property
     def forced(self) -> dict[str, Any] | None:
-        """A training from scratch that was begun and has not come to its summary: its `inputs`, and if it `moved`."""
+        """A training from scratch that was begun and has not come to its summary: its `inputs`, the folder `kept` for
+        earlier checkpoints, and whether they were `moved` there."""
         return self.content["forced"]
 
-    def force(self, inputs: str, moved: bool) -> None:
+    def force(self, inputs: str, kept: str, moved: bool) -> None:
         """Notes how far a training from scratch is prepared."""
-        self.content["forced"] = {"inputs": inputs, "moved": moved}
+        self.content["forced"] = {"inputs": inputs, "kept": kept, "moved": moved}
         self.save()
 
     def finish(self) -> None:
@@ -92,8 +93,10 @@ class State:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
-        if content["format"] != FORMAT or not isinstance(content["steps"], dict) or "forced" not in content:
+        if content["format"] != FORMAT or not isinstance(content["steps"], dict):
             raise ValueError(f"expected format {FORMAT}")
+        if content["forced"] is not None and set(content["forced"]) != {"inputs", "kept", "moved"}:
+            raise ValueError("a training from scratch without inputs, kept or moved")
         for step in content["steps"].values():
             Outcome(**step["outcome"])
             if not {"inputs", "seconds"} <= set(step):

@@ -31,7 +31,7 @@ from ups.orchestrate.plan import Options, Plan, resolve
 from ups.orchestrate.records import set_aside_records
 from ups.orchestrate.report import estimate_table, measured
 from ups.orchestrate.state import Outcome, State, digest, write_json
-from ups.orchestrate.trained import set_aside_checkpoints, training_record, weights
+from ups.orchestrate.trained import free_folder, set_aside_checkpoints, training_record, weights
 from ups.pipeline import claim, context_of, train_stages
 from ups.scoring import tracker_of
 from ups.tracking.sinks import Tracker
@@ -160,15 +160,18 @@ class Orchestration:
 
     def _force(self, inputs: str) -> None:
         """Sets the checkpoints aside, once for each command that comes to its end."""
-        forced = self.state.forced
-        if forced is not None and forced == {"inputs": inputs, "moved": True}:
+        forced, folder = self.state.forced, self.plan.folder
+        if forced is None or forced["inputs"] != inputs:
+            forced = {"inputs": inputs, "kept": free_folder(folder), "moved": False}
+        if forced["moved"]:
             return
-        self.state.force(inputs, moved=False)
+        kept = forced["kept"]
+        self.state.force(inputs, kept, moved=False)
         self.state.forget(["train", *EVALUATIONS.values(), *GATES.values()])
-        kept = set_aside_checkpoints(self.plan.folder)
-        if kept is not None and self.options.train_stage == "all":
-            set_aside_records(self.plan, kept)
-        self.state.force(inputs, moved=True)
+        if self.options.train_stage == "all":
+            set_aside_records(self.plan, folder / kept)
+        set_aside_checkpoints(folder, self.options.train_stage, kept)
+        self.state.force(inputs, kept, moved=True)
 
     def evaluate(self, split: str, skip: bool, redo: bool, model: str | None) -> str | None:
         """Scores on a split and judges the scores; returns the model's best row, or None if nothing was scored.
@@ -198,7 +201,7 @@ class Orchestration:
     def _why_not(self, split: str, skip: bool) -> str | None:
         if skip:
             return "--skip-small-eval" if split == "validation" else "--skip-full-eval"
-        if not self.plan.config.evaluation.enabled:
+        if not (self.plan.small if split == "validation" else self.plan.full).evaluation.enabled:
             return "evaluation.enabled is false"
         if split == "test" and "validation" in self.judged and not self.judged["validation"].passed:
             return "the small gate failed"

@@ -76,7 +76,7 @@ def check_fingerprint(payload: Mapping[str, Any], fingerprint: Mapping[str, Any]
         if theirs.get(key) != fingerprint.get(key):
             raise UserError(
                 f"{path} belongs to another config: {key} was {theirs.get(key)!r} and is now {fingerprint.get(key)!r}; "
-                "choose another run.dir, or start afresh with --fresh"
+                "choose another run.dir, or start afresh with --fresh (ups orchestrate: --force-train)"
             )
 
 
