@@ -43,6 +43,7 @@ class Cell:
         settings: All that decides its result, as plain values.
         work: What it does.
         seconds: About how long it takes.
+        product: A file that it leaves for other cells and that no result can replace, or None.
     """
 
     bench: str
@@ -51,6 +52,7 @@ class Cell:
     settings: dict[str, Any]
     work: Work
     seconds: float = 30.0
+    product: Callable[[Place], Path] | None = None
 
     @property
     def title(self) -> str:
@@ -67,8 +69,10 @@ class Cell:
         return place.runs / self.bench / f"{self.name}-{key}"
 
     def finished(self, place: Place) -> bool:
-        """Whether there is a result of these settings."""
+        """Whether there is a result of these settings, and the product that others need."""
         path = self.result(place)
+        if self.product is not None and not self.product(place).exists():
+            return False
         return path.exists() and json.loads(path.read_text())["settings"] == json.loads(json.dumps(self.settings))
 
 

@@ -76,6 +76,7 @@ def cells(scale: Scale) -> list[Cell]:
             {"problem": problem, "split": split, **generation(problem, split, trajectories).model_dump(mode="json")},
             partial(_generate, problem, split, trajectories),
             15 + PROBLEMS[problem].seconds * trajectories,
+            partial(split_file, problem=problem, split=split, trajectories=trajectories),
         )
         for problem in scale.problems
         for split, trajectories in sizes(problem, scale)

@@ -33,6 +33,15 @@ def test_a_finished_cell_is_not_run_again(place: Place) -> None:
     assert pending(cells, place) == cells
 
 
+def test_data_are_generated_again_where_only_their_result_is_left(place: Place) -> None:
+    made = Cell("toy", "data", Phase.DATA, {}, half, product=lambda place: place.data / "train.hdf5")
+    run_cell(made, place)
+    assert pending([made], place) == [made]
+    place.data.mkdir()
+    (place.data / "train.hdf5").touch()
+    assert pending([made], place) == []
+
+
 def test_a_cell_whose_settings_changed_is_run_again_in_another_folder(place: Place) -> None:
     run_cell(cell("a"), place)
     changed = cell("a", minutes=3)
