@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ups.core.errors import Stopped, UserError
 from ups.training import checkpoint
 from ups.training.clipping import clip_gradients
+from ups.training.compilation import Compilation
 from ups.training.ema import Average
 from ups.training.optim import build_optimizers, learning_rate
 from ups.training.precision import Precision
@@ -50,6 +51,7 @@ class Trainer:
         self.average = Average(self.model, training.ema_decay) if training.ema_decay else None
         self.optimizers = build_optimizers(self.model, settings.optimizer)
         self.precision = Precision(training.amp, device)
+        self.compilation = Compilation(self.model, None)
         self.tally = Tally()
         self.accum = training.accum_steps
         self.epoch_steps = math.ceil(stage.steps_per_epoch / self.accum)
@@ -138,20 +140,7 @@ class Trainer:
 
     def optimizer_step(self, group: list[Any], sums: dict[str, Tensor]) -> None:
         """Accumulates the gradients of a group of micro-batches, weighted by their sizes, and steps."""
-        torch.manual_seed((self.seed * 1_000_003 + self.tally.step) % 2**63)
-        self.tally.rate = self.set_rate()
-        progress, total = self.progress, sum(b.size for b in group)
-        for batch in group:
-            with self.precision.autocast():
-                pieces = list(self.stage.chunks(batch.to(self.device), progress))
-            for chunk, share in pieces:
-                weight = share * batch.size / total
-                with self.precision.autocast():
-                    losses = self.stage.loss(self.model, chunk, progress)
-                self.precision.scaler.scale(losses["loss"] * weight).backward()
-                for name, value in losses.items():
-                    sums[name] = sums.get(name, 0) + value.detach().double() * weight * total
-                    self.tally.counts[name] = self.tally.counts.get(name, 0.0) + weight * total
+        self.compilation.attempt(lambda: self.accumulate(group, sums), sums, self.tally.counts)
         for optimizer in self.optimizers:
             self.precision.scaler.unscale_(optimizer)
         norm = clip_gradients(self.model.parameters(), self.training.grad_clip or math.inf)
@@ -167,6 +156,23 @@ class Trainer:
         self.tally.counts["grad_norm"] = self.tally.counts.get("grad_norm", 0.0) + 1
         self.tally.step += 1
 
+    def accumulate(self, group: list[Any], sums: dict[str, Tensor]) -> None:
+        """Adds the gradients of a step's micro-batches, and their losses to `sums`."""
+        torch.manual_seed((self.seed * 1_000_003 + self.tally.step) % 2**63)
+        self.tally.rate = self.set_rate()
+        progress, total = self.progress, sum(b.size for b in group)
+        for batch in group:
+            with self.precision.autocast():
+                pieces = list(self.stage.chunks(batch.to(self.device), progress))
+            for chunk, share in pieces:
+                weight = share * batch.size / total
+                with self.precision.autocast():
+                    losses = self.stage.loss(self.model, chunk, progress)
+                self.precision.scaler.scale(losses["loss"] * weight).backward()
+                for name, value in losses.items():
+                    sums[name] = sums.get(name, 0) + value.detach().double() * weight * total
+                    self.tally.counts[name] = self.tally.counts.get(name, 0.0) + weight * total
+
     def run_epoch(self, batches: Iterator[Any], bar: ProgressBar) -> None:
         """The rest of the current epoch, then its evaluation, log line and checkpoints."""
         t = self.tally
@@ -179,6 +185,7 @@ class Trainer:
             group = list(itertools.islice(batches, min(self.accum, self.stage.steps_per_epoch - micro)))
             self.optimizer_step(group, sums)
             bar.reach(self.done)
+            bar.note(self.compilation.told())
             due = time.perf_counter() - since_save > self.training.checkpoint_seconds
             if self.stop or due:
                 t.sums = {k: float(v) for k, v in sums.items()}
@@ -257,7 +264,7 @@ class Trainer:
         self.restore()
         if not self.tally.done and self.settings.epochs:
             if self.training.compiles(self.settings):
-                self.model.compile(mode=self.training.compile_mode)
+                self.compilation = Compilation(self.model, self.training.compile_mode)
             batches = self.stage.batches(self.next_batch)
             with (
                 ProgressBar(self.stage.name, self.settings.epochs, self.total, self.done) as bar,
