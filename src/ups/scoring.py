@@ -159,7 +159,8 @@ class ScoredRun:
     def scored(self, with_ttc: bool) -> dict[str, Any]:
         """All rows of the ledger."""
         settings, seed = self.config.evaluation, self.config.run.seed
-        stages = emulators(self.surrogate, settings.nfe, settings.batch)
+        batch = min(settings.batch, self.part.n, settings.trajectories or self.part.n)
+        stages = emulators(self.surrogate, settings.nfe, batch)
         physics = physics_emulators(self.data.system, self.config.data)
         peers = self.peers(stages["operator"].train_seconds)
         rows: dict[str, Emulator] = {FLOOR: stages.pop(FLOOR), **physics, **peers, **stages}

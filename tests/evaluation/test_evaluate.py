@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -139,6 +140,26 @@ def test_the_batch_size_does_not_change_deterministic_scores(split, system, tmp_
         metrics = evaluate({"mean": Process(False)}, split, system, settings, tmp_path / str(batch))
         scores.append(metrics["rows"][1]["rollout"]["nrmse"])
     assert scores[0] == pytest.approx(scores[1], rel=1e-12)
+
+
+class Compiling(Process):
+    """Waits whenever it meets a batch or a number of steps for the first time, as a compiler does."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+        self.known: set[tuple[str, int]] = set()
+
+    def rollout(self, truth, start, steps, params, members, seed):
+        for new in {("batch", len(truth)), ("steps", steps)} - self.known:
+            self.known.add(new)
+            time.sleep(0.3)
+        return super().rollout(truth, start, steps, params, members, seed)
+
+
+def test_compilation_is_not_timed(split, system, tmp_path):
+    settings = EvaluationSettings(batch=30, store=0, lead_times=(1,), pictures=False)
+    metrics = evaluate({"compiling": Compiling()}, split, system, settings, tmp_path)
+    assert metrics["rows"][1]["ms_per_step"] * split.n * (FRAMES - 1) < 200
 
 
 def test_trajectories_shorter_than_the_context_are_refused(split, system, tmp_path):

@@ -25,7 +25,7 @@ NEEDS = {
 
 @dataclass(frozen=True)
 class SurrogateEmulator:
-    """A `Surrogate` rolled out in one space with one sampler."""
+    """A `Surrogate` rolled out in one space with one sampler; `batch` states, members included, go into a call."""
 
     surrogate: Surrogate
     space: str
@@ -63,7 +63,7 @@ class SurrogateEmulator:
             nfe=self.nfe,
             space=self.space,
             seed=seed,
-            batch=self.batch * many,
+            batch=self.batch,
         )
         return forecast.values
 

@@ -272,11 +272,13 @@ def _spectra(name: str, rollout: ForecastErrors, settings: EvaluationSettings) -
 
 
 def _warm_up(emulator: Emulator, job: Job) -> None:
-    """One step of the first batch, so that compilation and first allocations are not timed."""
+    """One step of the first batch and the whole way of its first trajectory, so that compilation and first allocations
+    are not timed: some programs are compiled for a batch, others for a number of steps."""
     first, stop = job.batches()[0]
     start, settings = job.settings.context - 1, job.settings
-    truth = job.split.trajectories(first, stop)[:, : start + 2]
-    forecast(emulator, truth, start, job.split.params[first:stop], settings.members, job.seed)
+    truth, params = job.split.trajectories(first, stop), job.split.params[first:stop]
+    forecast(emulator, truth[:, : start + 2], start, params, settings.members, job.seed)
+    forecast(emulator, truth[:1], start, params[:1], 1, job.seed)
 
 
 def _now() -> float:

@@ -28,7 +28,8 @@ class EvaluationSettings(Settings):
     one_step_members: int | None = Field(default=None, ge=1)
     """Ensemble members of the one-step forecasts, which cost as much as the rollout; `members` unless given."""
     batch: int = Field(default=64, ge=1)
-    """Trajectories rolled out at once; the time per step is measured at this size."""
+    """Trajectories scored at once, and states in a network call, members counted: the time per step of every row is
+    measured at this size."""
     trajectories: int | None = Field(default=None, ge=1)
     """Scored trajectories, the first of the split; all unless given."""
     store: int | None = Field(default=16, ge=0)
