@@ -90,6 +90,12 @@ def test_the_energy_of_members_is_averaged_over_them_and_not_that_of_their_mean(
     assert metrics.band_ratio(errors)[1].item() == pytest.approx(1)
 
 
+def test_round_off_is_no_energy_to_compare_with():
+    errors = compare_members(waves((1, 1.0)), waves((1, 2.0), (6, 1e-3)).unsqueeze(1))
+    low, mid, high = metrics.band_ratio(errors).tolist()
+    assert low == pytest.approx(4) and math.isnan(mid) and math.isnan(high)
+
+
 def test_a_band_that_the_grid_is_too_coarse_for_has_no_energy():
     low, mid, high = metrics.band_energy(metrics.power_spectrum(waves((1, 1.0), points=16), 1)).flatten().tolist()
     assert low == pytest.approx(0.5) and mid == pytest.approx(0, abs=1e-12) and math.isnan(high)

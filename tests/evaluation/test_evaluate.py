@@ -126,11 +126,11 @@ class Independent(Process):
     """Draws of its own, `stretch` times as far from their mean."""
 
     def __init__(self, stretch: float = 1.0) -> None:
-        super().__init__(True)
+        super().__init__(True, stream=1)
         self.stretch = stretch
 
     def rollout(self, truth, start, steps, params, members, seed):
-        drawn = super().rollout(truth, start, steps, params, members, seed + 5000)
+        drawn = super().rollout(truth, start, steps, params, members, seed)
         mean = Process(False).rollout(truth, start, steps, params, 1, 0)
         return mean + self.stretch * (drawn - mean)
 

@@ -105,8 +105,9 @@ def physics_emulators(system: System, data: DataSettings) -> dict[str, Emulator]
     if system.task not in TASKS or not solver_available():
         return {}
     if PDES[TASKS[system.task].pde].forced:
-        possible = generated is not None and without_true_ensemble(system, data) is None
-        return {TRUTH: TrueEnsemble(generated, data.subsample.time)} if possible else {}
+        if generated is None or without_true_ensemble(system, data) is not None:
+            return {}
+        return {TRUTH: TrueEnsemble(generated, data.subsample.time)}
     if generated is not None and generated.observe_every > 1:
         return {}
     points = [system.shape[0] // n for n in (4, 2, 1) if system.shape[0] // n >= 8]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ups.metrics.spectra import band_energy, power_spectrum, spectrum_error
+from ups.metrics.spectra import SPECTRUM_FLOOR, band_energy, power_spectrum, spectrum_error
 from ups.metrics.statistics import FrameStatistics, mean_over_grid
 
 LEVELS = (0.5, 0.9)
@@ -160,10 +160,12 @@ def log_spectrum_error(errors: EnsembleErrors) -> Tensor:
 def band_ratio(errors: EnsembleErrors) -> Tensor:
     """Energy of a member over that of the truth in each of `BANDS`, `(len(BANDS),)`; 1 is perfect.
 
-    Energies are averaged over trajectories, frames and members before the ratio, which is averaged over channels.
+    Energies are averaged over trajectories, frames and members before the ratio, which is averaged over channels. NaN
+    in a band with less than `SPECTRUM_FLOOR` of the truth's energy, which is round-off.
     """
     member, truth = (band_energy(power.mean(dim=(0, 1))) for power in (errors.power, errors.truth_power))
-    return (member / truth).mean(dim=0)
+    held = truth > SPECTRUM_FLOOR * truth.nansum(dim=-1, keepdim=True)
+    return (member / truth).where(held, torch.nan).mean(dim=0)
 
 
 def band_share(errors: EnsembleErrors) -> Tensor:
