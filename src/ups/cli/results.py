@@ -104,7 +104,13 @@ def predict(
         SamplerName, typer.Option(help="Where members differ; `auto`: the cheapest there is if members > 1, else none.")
     ] = SamplerName.AUTO,
     nfe: Annotated[
-        int | None, typer.Option(min=1, help="Network evaluations per sample and step.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1,
+            help="Sampling steps K per forecast step: 2K - 1 network calls by Heun's method (diffusion), K of the "
+            "consistency student; as the run is set unless given.",
+            show_default=False,
+        ),
     ] = None,
     space: Annotated[
         SpaceName | None,

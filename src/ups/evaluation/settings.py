@@ -36,8 +36,8 @@ class EvaluationSettings(Settings):
     """Trajectories whose forecasts are kept in `predictions.h5`; null keeps all that are scored."""
     pictures: bool = True
     """Draws `report/*.png`."""
-    nfe: tuple[Annotated[int, Field(ge=1)], ...] = (8,)
-    """Sampling steps of the diffusion residual, one row of the ledger each."""
+    nfe: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Sampling steps K of the diffusion residual, one row of the ledger each; empty: `diffusion.steps` alone."""
     lead_times: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 20)
     """Lead times, in steps, at which probabilistic scores and spectra are given."""
     bootstrap: int = Field(default=1000, ge=100)
