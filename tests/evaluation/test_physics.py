@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.small import config
+from ups.config import load_config
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.generate import GenerateSettings, ensemble
 from ups.data.settings import DataSettings
 from ups.evaluation.physics import TRUTH, TrueEnsemble, physics_emulators, without_true_ensemble
+from ups.pipeline import train
+from ups.scoring import evaluate_run
 
 SMALL = {"pde": "forced_burgers1d", "resolution": 32, "points": 32, "substeps": 4, "frames": 9, "trajectories": 12}
 
@@ -60,3 +64,33 @@ def test_no_word_is_lost_where_there_is_a_true_ensemble_or_never_could_be(tmp_pa
     certain = {"pde": "burgers1d", "resolution": 32, "frames": 3, "trajectories": 4, "params": {"Nu": 0.1}}
     settings = DataSettings.model_validate({"root": str(tmp_path / "other"), "generate": certain})
     assert without_true_ensemble(open_dataset(settings).system, settings) is None
+
+
+RESIDUAL = {"hidden_dim": 16, "depths": [1], "num_heads": 2, "group_size": 8, "reserve": 0.25}
+
+
+def scored(folder, **subsample: int) -> dict:
+    """The scores of a small run with an ensemble, on random data that were thinned out."""
+    data = {"task": "forced_burgers1d", "generate": SMALL, "subsample": subsample}
+    stages = {name: {"epochs": 1} for name in ("autoencoder", "operator", "crps_ensemble")}
+    evaluation = {"bootstrap": 100, "pictures": False, "members": 6, "lead_times": [1]}
+    path = config(folder, data=data, stages=stages, diffusion=RESIDUAL, evaluation=evaluation)
+    return evaluate_run(train(load_config(path)), "validation")
+
+
+def test_a_run_with_every_second_frame_is_compared_with_the_true_ensemble(tmp_path):
+    metrics = scored(tmp_path, time=2)
+    rows = {row["model"]: row for row in metrics["rows"]}
+    assert metrics["errors"] == [] and rows[TRUTH]["reference"] and rows[TRUTH]["members"] == 6
+    found = {name for name, row in rows.items() if row["true_ensemble"] is not None}
+    assert found == {"crps"} and rows["crps"]["true_ensemble"]["overall"]["deviation_ratio"] > 0
+    assert "beside the true ensemble" in (tmp_path / "run/validation/report.html").read_text()
+
+
+def test_a_run_with_every_second_point_says_why_there_is_no_true_ensemble(tmp_path):
+    metrics = scored(tmp_path, space=2)
+    assert TRUTH not in {row["model"] for row in metrics["rows"]}
+    assert metrics["errors"] == [
+        "there is no row `true ensemble`: it starts from fully observed states, found data.subsample.space = 2"
+    ]
+    assert "data.subsample.space = 2" in (tmp_path / "run/validation/report.html").read_text()
