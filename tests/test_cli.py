@@ -22,7 +22,7 @@ from ups.data.fields import System
 
 UPS = Path(sys.executable).parent / "ups"
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-COMMANDS = ["run", "train", "check", "evaluate", "predict", "data generate", "data info", "data check"]
+COMMANDS = ["run", "train", "check", "evaluate", "predict", "steady", "data generate", "data info", "data check"]
 SYSTEM = System(("u",), (8,), (tuple(i / 8 for i in range(8)),), ("periodic",), ("Nu",), 0.1)
 
 

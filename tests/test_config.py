@@ -59,6 +59,12 @@ def test_of_the_two_token_widths_one_that_is_not_given_follows_the_other(write: 
     assert config.latent.dim == config.operator.pdet.input_dim == 48
 
 
+def test_sampling_steps_that_are_scored_are_those_of_the_residual_unless_given(write: Any) -> None:
+    assert load_config(write(MINIMAL)).evaluation.nfe == (8,)
+    assert load_config(write(MINIMAL), ["diffusion.steps=16"]).evaluation.nfe == (16,)
+    assert load_config(write(MINIMAL), ["diffusion.steps=16", "evaluation.nfe=[4, 8]"]).evaluation.nfe == (4, 8)
+
+
 def test_numbers_without_a_dot_are_numbers(write: Any) -> None:
     text = MINIMAL + "stages:\n  operator:\n    optimizer:\n      lr: 1e-3\n"
     assert load_config(write(text)).stages.operator.optimizer.lr == 1e-3

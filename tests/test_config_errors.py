@@ -177,6 +177,12 @@ BROKEN = {
         "demo.yaml:5: stages.diff_residual.epochs: diff_residual needs stage operator .* epochs = 0 "
         "\\(`stages.operator.epochs`: line 4\\)",
     ),
+    "two stages for one row": (
+        "stages:\n  operator: {epochs: 1}\n  diff_residual: {epochs: 1}\n  crps_ensemble: {epochs: 1}\n"
+        "diffusion: {objective: crps}\n",
+        "demo.yaml:6: stages.crps_ensemble.epochs: crps_ensemble and diff_residual would both train the ensemble "
+        "`crps`; skip one of them \\(`diffusion.objective`: line 7\\)",
+    ),
     "fp16 on a CPU": (
         "training:\n  amp: fp16\nrun:\n  device: cpu\n",
         "demo.yaml:4: training.amp: fp16 needs a CUDA device, use bf16 on a CPU \\(`run.device`: line 6\\)",

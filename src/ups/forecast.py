@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,6 +14,11 @@ from torch import Tensor
 from ups.core.errors import UserError
 from ups.core.files import replacing
 from ups.data.fields import System
+
+NUMBERS = (".h5", ".hdf5")
+"""Endings of files of numbers."""
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
+"""Endings of pictures."""
 
 
 @dataclass(frozen=True)
@@ -59,38 +65,50 @@ class Forecast:
         return path
 
     def plot(self, path: str | Path, trajectory: int = 0, channel: int = 0) -> Path:
-        """Draws mean and spread of one trajectory over space and time (1D), or its last frame (2D)."""
+        """Draws mean and spread of one trajectory, atomically: over space and time, over space if there is a single
+        frame (1D), or the last frame (2D).
+
+        Raises:
+            UserError: The field has more than 2 axes, or the name ends in none of `PICTURES`.
+        """
         import matplotlib
 
         matplotlib.use("Agg")
         import matplotlib.pyplot as plt
 
-        dims = len(self.system.shape)
+        path, dims = Path(path), len(self.system.shape)
         if dims > 2:
             raise UserError(f"forecasts are drawn on 1 or 2 axes, found {dims}; save them and take a slice")
+        if path.suffix.lower() not in PICTURES:
+            raise UserError(f"a picture has a name that ends in {', '.join(PICTURES)}, found {path.name}")
         pictures = {"mean": self.mean()[trajectory, :, channel].cpu()}
         if self.values.shape[1] > 1:
             pictures["standard deviation"] = self.std()[trajectory, :, channel].cpu()
-        figure, axes = plt.subplots(
-            1, len(pictures), figsize=(5.2 * len(pictures), 4), squeeze=False, layout="constrained"
-        )
-        x = self.system.coords
-        for ax, (title, values) in zip(axes[0], pictures.items(), strict=True):
-            limit = float(values.abs().max()) or 1.0
-            style = (
-                {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if title == "mean" else {"cmap": "cividis", "vmin": 0}
-            )
-            if dims == 1:
-                image = ax.pcolormesh(x[0], self.times.cpu(), values, shading="nearest", **style)
-                ax.set(xlabel="x", ylabel="time", title=f"{self.system.channels[channel]}: {title}")
-            else:
-                image = ax.pcolormesh(x[0], x[1], values[-1].T, shading="nearest", **style)
-                ax.set(
-                    xlabel="x",
-                    ylabel="y",
-                    title=f"{self.system.channels[channel]} at t = {float(self.times[-1]):.3g}: {title}",
-                )
-            figure.colorbar(image, ax=ax)
-        figure.savefig(path, dpi=150)
+        size = (5.2 * len(pictures), 4)
+        figure, axes = plt.subplots(1, len(pictures), figsize=size, squeeze=False, layout="constrained")
+        name = self.system.channels[channel]
+        for ax, (what, values) in zip(axes[0], pictures.items(), strict=True):
+            self._draw(ax, values, f"{name}: {what}" if len(pictures) > 1 else name, signed=what == "mean")
+        with replacing(path, "picture") as part:
+            figure.savefig(part, dpi=150, format=path.suffix[1:].lower())
         plt.close(figure)
-        return Path(path)
+        return path
+
+    def _draw(self, ax: Any, values: Tensor, title: str, signed: bool) -> None:
+        """Draws fields (T, *S) on axes of matplotlib; colours are centred on 0 if they have a sign."""
+        x, last = self.system.coords, float(self.times[-1])
+        when = f"at t = {last:.3g}" if np.isfinite(last) else "in the steady state"
+        limit = float(values.abs().max()) or 1.0
+        colours: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+        style = colours if signed else {"cmap": "cividis", "vmin": 0}
+        if len(x) == 1 and len(values) == 1:
+            ax.plot(x[0], values[0])
+            ax.set(xlabel="x", title=f"{title} {when}")
+            return
+        if len(x) == 1:
+            image = ax.pcolormesh(x[0], self.times.cpu(), values, shading="nearest", **style)
+            ax.set(xlabel="x", ylabel="time", title=title)
+        else:
+            image = ax.pcolormesh(x[0], x[1], values[-1].T, shading="nearest", **style)
+            ax.set(xlabel="x", ylabel="y", title=f"{title} {when}")
+        ax.figure.colorbar(image, ax=ax)

@@ -30,7 +30,7 @@ from ups.evaluation.evaluate import evaluate, write_metrics
 from ups.evaluation.hardware import hardware
 from ups.evaluation.html.report import write_report
 from ups.evaluation.ledger import TTC, ledger_table
-from ups.evaluation.physics import TRUTH, break_even_of, physics_emulators
+from ups.evaluation.physics import break_even_of, physics_emulators, without_true_ensemble
 from ups.evaluation.plot_scores import training_curves
 from ups.evaluation.steady import steady_score_rows
 from ups.evaluation.ttc import evaluate_ttc
@@ -159,19 +159,20 @@ class ScoredRun:
     def scored(self, with_ttc: bool) -> dict[str, Any]:
         """All rows of the ledger."""
         settings, seed = self.config.evaluation, self.config.run.seed
-        stages = emulators(self.surrogate, settings.nfe, settings.batch)
-        physics = physics_emulators(self.data.system, self.config.data.generate)
-        solvers = {name: row for name, row in physics.items() if name != TRUTH}
+        batch = min(settings.batch, self.part.n, settings.trajectories or self.part.n)
+        stages = emulators(self.surrogate, settings.nfe, batch)
+        physics = physics_emulators(self.data.system, self.config.data)
         peers = self.peers(stages["operator"].train_seconds)
-        rows: dict[str, Emulator] = {FLOOR: stages.pop(FLOOR), **solvers, **peers, **stages}
+        rows: dict[str, Emulator] = {FLOOR: stages.pop(FLOOR), **physics, **peers, **stages}
         if with_ttc:
             rows[TTC] = TTCEmulator(self.surrogate, self.config.ttc, self.reward, settings.batch)
-        rows |= {name: row for name, row in physics.items() if name == TRUTH}
         options = {"seed": seed, "device": self.surrogate.device, "further": self.settled()}
         metrics = evaluate(rows, self.part, self.data.system, settings, self.target, self.protocol(), **options)
         for row in metrics["rows"]:
             if row["model"] == TTC:
                 row["settings"] = self.config.ttc.model_dump(mode="json")
+        if missing := without_true_ensemble(self.data.system, self.config.data):
+            metrics["errors"].append(missing)
         metrics["break_even"] = break_even_of(metrics, rows, "operator", self.part.frames - settings.context)
         return metrics
 

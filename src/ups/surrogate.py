@@ -23,7 +23,13 @@ from ups.restore import restore
 
 Params = Tensor | np.ndarray | Sequence[float] | Mapping[str, float]
 AUTO = ("consistency", "crps", "diffusion")
-"""What `sampler="auto"` takes, the first that is there."""
+"""What `sampler="auto"` takes, the first that is there and random."""
+STAGES = {
+    "diffusion": "stages.diff_residual",
+    "consistency": "stages.consistency_distill",
+    "crps": "stages.crps_ensemble",
+}
+"""Samplers and the stages that train them."""
 
 
 class Surrogate:
@@ -117,7 +123,8 @@ class Surrogate:
                 unless given.
             members: Members M of the ensemble.
             sampler: `diffusion`, `consistency`, `crps`, or `none` for the operator alone; `auto` is `none` for one
-                member and otherwise the cheapest sampler that the run has.
+                member and otherwise the cheapest sampler that the run has. A residual trained with objective
+                `regression` has no members that differ and takes `members=1` alone.
             nfe: Sampling steps per forecast step; the run's setting for `diffusion` and 1 for `consistency` unless
                 given.
             space: `field` decodes and encodes between steps, `latent` does not; the run's setting unless given.
@@ -170,21 +177,38 @@ class Surrogate:
         return roll_out(self.model.codec, advance, u, steps, space)
 
     def _head(self, sampler: str, members: int) -> ResidualHead | None:
-        available = [name for name in AUTO if name in self.heads]
-        if sampler == "none" or (sampler == "auto" and members == 1):
+        """The head called `sampler`, None for the operator alone; raises UserError where members would not differ."""
+        if sampler == "auto" and members > 1:
+            return self._cheapest(members)
+        if sampler in ("auto", "none"):
             if members > 1:
                 raise UserError(
                     f"{members} members of a forecast without a sampler would all be the same; use members=1"
                 )
             return None
-        if sampler == "auto" and available:
-            return self.heads[available[0]]
+        if sampler not in STAGES:
+            raise UserError(f"sampler must be auto, none, {', '.join(STAGES)}, found {sampler!r}")
         if sampler not in self.heads:
+            found = ", ".join(name for name in AUTO if name in self.heads) or "none"
+            raise UserError(f"this run has no sampler {sampler!r}: it has {found}; train {STAGES[sampler]}")
+        head = self.heads[sampler]
+        if members > 1 and head.objective == "regression":
             raise UserError(
-                f"this run has no sampler {sampler!r}: it has {', '.join(available) or 'none'}; "
-                "train stages.diff_residual, stages.crps_ensemble or stages.consistency_distill"
+                f"{members} members of sampler {sampler!r} would all be the same, because it learnt the mean of the "
+                "residual alone (diffusion.objective: regression); use members=1"
             )
-        return self.heads[sampler]
+        return head
+
+    def _cheapest(self, members: int) -> ResidualHead:
+        """The cheapest sampler whose members differ; raises UserError if the run has none."""
+        random = [head for name in AUTO if (head := self.heads.get(name)) and head.objective != "regression"]
+        if not random:
+            found = "diffusion with objective regression, whose members would all be the same" if self.heads else "none"
+            raise UserError(
+                f"{members} members need a sampler, but this run has {found}: train {STAGES['diffusion']} with "
+                f"diffusion.objective flow, or {STAGES['crps']}"
+            )
+        return random[0]
 
     @torch.no_grad()
     def steady(self, u0: Tensor | np.ndarray, *, params: Params | None = None, batch: int = 64) -> Tensor:

@@ -82,6 +82,14 @@ def test_a_file_generated_with_other_settings_is_not_taken_for_the_wanted(tmp_pa
         locate(data(root=str(tmp_path), generate=GENERATE | {"trajectories": 8}))
 
 
+def test_a_file_with_an_ensemble_beside_it_holds_the_same_trajectories(tmp_path, generator):
+    forced = {"pde": "forced_burgers1d", "trajectories": 6, "resolution": 16, "frames": 4}
+    (path,) = locate(data(root=str(tmp_path), generate=forced | {"members": 5})).train
+    assert locate(data(root=str(tmp_path), generate=forced)).train == (path,) and len(generator) == 1
+    with pytest.raises(UserError, match="was generated with members = 5, not 3"):
+        locate(data(root=str(tmp_path), generate=forced | {"members": 3}))
+
+
 def test_a_file_generated_by_another_rule_for_the_solver_grid_is_still_the_wanted(tmp_path, generator):
     settings = data(root=str(tmp_path), generate=GENERATE)
     (path,) = locate(settings).train

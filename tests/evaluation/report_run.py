@@ -12,6 +12,7 @@ from ups.data.fields import System
 from ups.evaluation.baselines import FLOOR, AutoencoderFloor
 from ups.evaluation.evaluate import evaluate
 from ups.evaluation.html.report import write_report
+from ups.evaluation.physics import TRUTH
 from ups.evaluation.settings import EvaluationSettings
 
 EVIL = "</script><script>alert(1)</script>"
@@ -44,6 +45,7 @@ TTC: dict[str, Any] = {
         for name, calls, gain in (("best-of-n", 9.0, 0.25), ("random pick", 9.0, -0.3), ("oracle-best", 9.0, 0.5))
     ],
     "strategy": "best-of-n",
+    "settings": {"candidates": 4},
     "sentence": "Test-time conditioning pays & more.",
     "correlation": 0.5,
     "device": "cpu",
@@ -84,7 +86,8 @@ def flat_run(folder: Path, split: ToySplit, system: System) -> ReportRun:
 
 def report_run(folder: Path, split: ToySplit, system: System) -> ReportRun:
     """Evaluate the toy process into `folder`, log four epochs, and write the report."""
-    emulators = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "operator": Process(False), "crps": Process(True)}
+    emulators = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "operator": Process(False)}
+    emulators |= {TRUTH: Process(True, stream=1), "crps": Process(True)}
     emulators[f"mean {EVIL}"] = Process(False)
     protocol = {"data_hash": "ab" * 32, "task": "toy", "split": "test", "config_hash": "cd" * 8}
     run = ReportRun(folder, evaluate(emulators, split, system, SETTINGS, folder, protocol))

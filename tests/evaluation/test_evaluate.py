@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from toy_process import DECAY, FRAMES, KICK, Process, ToySplit, step
 from ups.core.errors import UserError
 from ups.evaluation.baselines import FLOOR, AutoencoderFloor, Persistence
 from ups.evaluation.evaluate import evaluate, one_step, rescore
+from ups.evaluation.physics import TRUTH
 from ups.evaluation.predictions import read_predictions
 from ups.evaluation.settings import EvaluationSettings
 
@@ -120,6 +122,40 @@ def test_scoring_the_stored_forecasts_again_gives_the_same_scores(split, system,
         assert new["probabilistic"]["crps"] == old["probabilistic"]["crps"]
 
 
+class Independent(Process):
+    """Draws of its own, `stretch` times as far from their mean."""
+
+    def __init__(self, stretch: float = 1.0) -> None:
+        super().__init__(True, stream=1)
+        self.stretch = stretch
+
+    def rollout(self, truth, start, steps, params, members, seed):
+        drawn = super().rollout(truth, start, steps, params, members, seed)
+        mean = Process(False).rollout(truth, start, steps, params, 1, 0)
+        return mean + self.stretch * (drawn - mean)
+
+
+def test_ensembles_are_compared_with_the_true_one_beside_what_perfect_members_would_score(split, system, tmp_path):
+    settings = EvaluationSettings(lead_times=(1, 5), batch=25, store=None, pictures=False)
+    emulators = {"before": Independent(), TRUTH: Process(True), "mean": Process(False)}
+    metrics = evaluate(
+        emulators | {"perfect": Independent(), "wide": Independent(1.5)}, split, system, settings, tmp_path
+    )
+    scores = {row["model"]: row["true_ensemble"] for row in metrics["rows"]}
+    assert [name for name, found in scores.items() if found is not None] == ["perfect", "wide"]
+    perfect, wide = scores["perfect"], scores["wide"]
+    assert perfect["lead_times"] == [1, 5]
+    for at in (0, 1):
+        assert perfect["mean_nrmse"][at] == pytest.approx(perfect["perfect_mean_nrmse"][at], rel=0.15)
+        assert perfect["deviation_nrmse"][at] == pytest.approx(perfect["perfect_deviation_nrmse"][at], rel=0.2)
+        assert perfect["deviation_ratio"][at] == pytest.approx(1, abs=0.06)
+    assert wide["overall"]["deviation_ratio"] == pytest.approx(1.5, abs=0.06)
+    assert wide["overall"]["deviation_nrmse"] > 2 * wide["overall"]["perfect_deviation_nrmse"]
+    again = {row["model"]: row["true_ensemble"] for row in rescore(tmp_path / "predictions.h5", settings)}
+    assert again["before"] is not None and again["mean"] is again[TRUTH] is None
+    assert again["wide"]["overall"] == pytest.approx(wide["overall"])
+
+
 @pytest.mark.parametrize(("given", "recorded"), [(None, 4), (2, 2)])
 def test_members_of_one_step_forecasts_change_a_score_and_are_part_of_the_protocol(
     split, system, tmp_path, given, recorded
@@ -139,6 +175,26 @@ def test_the_batch_size_does_not_change_deterministic_scores(split, system, tmp_
         metrics = evaluate({"mean": Process(False)}, split, system, settings, tmp_path / str(batch))
         scores.append(metrics["rows"][1]["rollout"]["nrmse"])
     assert scores[0] == pytest.approx(scores[1], rel=1e-12)
+
+
+class Compiling(Process):
+    """Waits whenever it meets a batch or a number of steps for the first time, as a compiler does."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+        self.known: set[tuple[str, int]] = set()
+
+    def rollout(self, truth, start, steps, params, members, seed):
+        for new in {("batch", len(truth)), ("steps", steps)} - self.known:
+            self.known.add(new)
+            time.sleep(0.3)
+        return super().rollout(truth, start, steps, params, members, seed)
+
+
+def test_compilation_is_not_timed(split, system, tmp_path):
+    settings = EvaluationSettings(batch=30, store=0, lead_times=(1,), pictures=False)
+    metrics = evaluate({"compiling": Compiling()}, split, system, settings, tmp_path)
+    assert metrics["rows"][1]["ms_per_step"] * split.n * (FRAMES - 1) < 200
 
 
 def test_trajectories_shorter_than_the_context_are_refused(split, system, tmp_path):

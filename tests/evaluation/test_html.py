@@ -156,6 +156,56 @@ def test_test_time_conditioning_is_shown_where_it_was_scored(run):
     assert ["oracle-best", "9", "1", "0.200", "0.100 to 0.300", "+25\u00a0% [+20\u00a0%, +30\u00a0%]"] in shown
 
 
+def section(page: str, name: str) -> str:
+    """The part of the page under an anchor."""
+    text = page[page.index(f'<section id="{name}"') :]
+    return text[: text.index("</section>")]
+
+
+def tables(page: str) -> list[dict[str, list[str]]]:
+    """The tables of the section on calibration, each a row's name to its other cells."""
+    found: list[dict[str, list[str]]] = []
+    for name, *cells in Elements(section(page, "calibration")).rows:
+        if name == "row":
+            found.append({})
+        found[-1][name] = cells
+    return found
+
+
+def test_mean_and_deviation_stand_beside_the_true_ensemble_s(run, page):
+    shown = tables(page)[0]
+    scores = next(row for row in run.metrics["rows"] if row["model"] == "crps")["true_ensemble"]
+    assert list(shown) == ["row", "8 perfect members", "crps"]
+    assert shown["crps"][1] == " / ".join(f"{ratio:.2f}" for ratio in scores["deviation_ratio"])
+    assert shown["8 perfect members"][2].startswith(f"{scores['perfect_deviation_nrmse'][0]:.2f} / ")
+    bare = [{**row, "true_ensemble": None} for row in run.metrics["rows"]]
+    assert "beside the true ensemble" not in run.write(rows=bare)
+    run.write()
+
+
+def test_energies_of_bands_are_shown_for_every_row_with_and_without_members(run, page):
+    shown = tables(page)[1]
+    assert [name for name in shown][2:] == [row["model"] for row in run.metrics["rows"]]
+    for row in run.metrics["rows"]:
+        low = row["bands"]["ratio"]["low"]
+        assert shown[row["model"]] == [" / ".join(f"{ratio:.2f}" for ratio in low), "– / –", "– / –"]
+    single = run.write(rows=[row for row in run.metrics["rows"] if row["members"] == 1])
+    run.write()
+    assert "Energy of one member" in section(single, "spectra")
+    assert "Energy of one member" not in section(page, "spectra")
+
+
+def test_scores_of_earlier_versions_are_shown_without_what_they_lack(run):
+    new = ("bands", "true_ensemble")
+    old = [{key: value for key, value in row.items() if key not in new} for row in run.metrics["rows"]]
+    for row in old:
+        row["probabilistic"] = {k: v for k, v in row["probabilistic"].items() if k != "rank_histograms"}
+    page = run.write(rows=old)
+    run.write()
+    assert "Energy of one member" not in page and 'id="calibration"' in page
+    assert [len(row["ranks"]) for row in payload(page)["rows"] if row["ranks"]] == [1, 1]
+
+
 def test_rows_that_jump_to_the_steady_state_stay_out_of_the_curves(run):
     jump = {**run.metrics["rows"][2], "model": "steady_prior", "steady": {"trajectories": 7, "of": 9}}
     page = run.write(rows=[*run.metrics["rows"], jump])
@@ -167,9 +217,8 @@ def test_what_times_were_measured_on_stands_beside_them(run):
     place = {"device": "NVIDIA H200", "threads": 8}
     page = run.write(protocol=run.metrics["protocol"] | place)
     run.write()
-    for section in ("ledger", "costs", "reproduce"):
-        text = page[page.index(f'<section id="{section}"') :]
-        assert "NVIDIA H200" in text[: text.index("</section>")]
+    for name in ("ledger", "costs", "reproduce"):
+        assert "NVIDIA H200" in section(page, name)
     assert hardware(run.metrics["protocol"] | {"threads": 1}) == "cpu, 1 thread"
     assert hardware({"threads": 2}) == "unknown device, 2 threads"
 

@@ -1,6 +1,7 @@
 """The report in a real browser: it draws the truth, answers keys, fits a phone, and is silent."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -82,6 +83,22 @@ def test_arrow_keys_move_the_slider_and_the_picture(page, stored):
     np.testing.assert_allclose(drawn(page, "truth"), drawn(page, "mean of 8"), atol=0.11)
 
 
+def test_the_histograms_of_ranks_are_those_of_the_chosen_step(page, run):
+    heights = (
+        "const figure = [...document.querySelectorAll('#calibration-curves .small figure')].at(-1);"
+        "return [...figure.querySelectorAll('rect')].map((bar) => Number(bar.getAttribute('height')))"
+    )
+    scores = next(row for row in run.metrics["rows"] if row["model"] == "crps")["probabilistic"]
+    for place, shares in enumerate([scores["rank_histogram"], *scores["rank_histograms"]]):
+        page.run(
+            "const choice = document.querySelector('#calibration-curves select');"
+            f"choice.value = {place}; choice.dispatchEvent(new Event('change'))"
+        )
+        time.sleep(0.2)
+        bars = np.array(page.run(heights))
+        np.testing.assert_allclose(bars / bars.sum(), shares, atol=1e-3)
+
+
 def test_the_space_time_picture_is_the_truth_the_right_way_up(page, stored):
     assert agreement(luminances(page)[0][::-1].T, stored.truth[2, :, 0]) > 0.99
 
@@ -121,7 +138,7 @@ def test_two_dimensions_and_conditioning_do_not_scroll_sideways(plane, flat, wid
     plane.open(flat.page.as_uri())
     assert plane.run("return document.documentElement.scrollWidth") <= width
     wide = "return [...document.querySelectorAll('.wide')].filter((e) => e.scrollWidth > e.clientWidth).length"
-    assert plane.run("return document.querySelectorAll('.wide').length") == 3 and plane.run(wide) == 0
+    assert plane.run("return document.querySelectorAll('.wide').length") == 4 and plane.run(wide) == 0
     assert plane.log("browser") == []
 
 
@@ -186,7 +203,7 @@ def test_neither_the_page_nor_a_table_scrolls_sideways(page, run, width):
     page.open(run.page.as_uri())
     assert page.run("return document.documentElement.scrollWidth") <= width
     wide = "return [...document.querySelectorAll('.wide')].filter((e) => e.scrollWidth > e.clientWidth).length"
-    assert page.run("return document.querySelectorAll('.wide').length") == 2 and page.run(wide) == 0
+    assert page.run("return document.querySelectorAll('.wide').length") == 4 and page.run(wide) == 0
 
 
 @pytest.mark.parametrize("dark", [False, True])

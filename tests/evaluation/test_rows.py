@@ -43,6 +43,33 @@ def test_lead_times_are_steps_of_the_rollout_and_those_beyond_it_are_left_out():
     assert len(scores["spread_skill_per_channel"]) == 2
 
 
+def test_rank_histograms_at_lead_times_are_those_of_their_frames_and_average_to_the_whole():
+    truth, members = fields(4, 3, 1, 16), fields(4, 8, 3, 1, 16, seed=1)
+    members[:, :, 2] += 10
+    scores = row_of(truth, members, (1, 2, 3))["probabilistic"]
+    assert scores["rank_histograms"][2] == [1.0] + 8 * [0.0]
+    first = metrics.rank_histogram(metrics.compare_members(truth[:, :1], members[:, :, :1])).tolist()
+    assert scores["rank_histograms"][0] == pytest.approx(first)
+    mean = torch.tensor(scores["rank_histograms"]).mean(dim=0).tolist()
+    assert scores["rank_histogram"] == pytest.approx(mean)
+    assert row_of(truth, members[:, :1])["probabilistic"]["rank_histograms"] is None
+
+
+def test_energies_of_bands_stand_at_lead_times_and_over_all_frames():
+    truth, members = fields(4, 3, 2, 64), fields(4, 8, 3, 2, 64, seed=1)
+    members[:, :, 1] *= 3
+    bands = row_of(truth, members, (1, 2, 9))["bands"]
+    assert bands["lead_times"] == [1, 2] and set(bands["ratio"]) == {"low", "mid", "high"}
+    assert bands["ratio"]["high"][1] == pytest.approx(9, rel=0.2)
+    assert bands["ratio"]["high"][0] == pytest.approx(1, rel=0.2)
+    assert sum(share[0] for share in bands["share"].values()) == pytest.approx(1)
+    second = metrics.compare_members(truth[:, 1:2], members[:, :, 1:2])
+    assert [bands["ratio"][name][1] for name in bands["ratio"]] == pytest.approx(metrics.band_ratio(second).tolist())
+    assert set(bands["overall"]) == {"ratio", "share"} and bands["overall"]["ratio"]["high"] > 2
+    coarse = row_of(fields(4, 3, 1, 16), fields(4, 2, 3, 1, 16, seed=1))["bands"]
+    assert coarse["ratio"]["high"] == [None, None] and coarse["overall"]["share"]["high"] is None
+
+
 def test_trajectory_scores_average_to_the_score():
     row = row_of(fields(4, 5, 1, 16), fields(4, 3, 5, 1, 16, seed=1))
     assert sum(row["per_trajectory"]["nrmse"]) / 4 == pytest.approx(row["rollout"]["nrmse"])

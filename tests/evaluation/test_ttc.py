@@ -17,7 +17,8 @@ from tests.small import config
 from ups.config import load_config
 from ups.core.errors import UserError
 from ups.data.dataset import open_dataset
-from ups.evaluation.evaluate import HeldOut, evaluate
+from ups.evaluation.evaluate import evaluate
+from ups.evaluation.job import HeldOut
 from ups.evaluation.ledger import TTC
 from ups.evaluation.settings import EvaluationSettings
 from ups.evaluation.ttc import evaluate_ttc

@@ -24,15 +24,17 @@ def step(u: Tensor, generator: torch.Generator | None) -> Tensor:
 
 @dataclass
 class Process:
-    """The true process as a forecaster: perfect members with `noise`, else the conditional mean."""
+    """The true process as a forecaster: perfect members with `noise`, else the conditional mean; other streams give
+    independent members."""
 
     noise: bool
+    stream: int = 0
     parameters: int = 10
     train_seconds: float = 3.0
     evaluations: float = 1.0
 
     def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed + 1) if self.noise else None
+        generator = torch.Generator().manual_seed(seed + 1 + 5000 * self.stream) if self.noise else None
         u = truth[:, start].unsqueeze(1).repeat(1, members if self.noise else 1, 1, 1)
         frames = []
         for _ in range(steps):

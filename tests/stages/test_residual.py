@@ -177,7 +177,7 @@ def test_members_are_reproducible_and_differ(trained: Path) -> None:
 @pytest.mark.parametrize(
     "options,sentence",
     [
-        ({"sampler": "magic"}, "no sampler 'magic': it has consistency, crps, diffusion"),
+        ({"sampler": "magic"}, "sampler must be auto, none, diffusion, consistency, crps, found 'magic'"),
         ({"sampler": "none", "members": 2}, "would all be the same"),
         ({"nfe": 0}, "at least 1"),
     ],

@@ -30,6 +30,10 @@ def generate(
     frames: Annotated[int | None, typer.Option(min=2, help="Frames per trajectory.", show_default="the task's")] = None,
     dt: Annotated[float | None, typer.Option(help="Time between frames.", show_default="the task's")] = None,
     length: Annotated[float | None, typer.Option(help="Extent of each axis.", show_default="the task's")] = None,
+    observe_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Store every n-th point per axis: the rest stays hidden.", show_default="1"),
+    ] = None,
     members: Annotated[
         int | None, typer.Option(min=0, help="Of random systems: truths per initial state.", show_default="0")
     ] = None,
@@ -46,12 +50,13 @@ def generate(
       ups data generate burgers1d --root data/pdebench
       ups data generate burgers1d --param Nu=0.001 --trajectories 1200 --frames 41
       ups data generate ks1d --param Nu=0.5:1.5 --seed 1
+      ups data generate ks1d --observe-every 4
     """
     from ups.data.generate import GenerateSettings, published_path
     from ups.data.locate import generate_with_bar
 
     given = {"trajectories": trajectories, "resolution": resolution, "frames": frames, "dt": dt, "length": length}
-    given |= {"members": members, "seed": seed, "params": _params(param)}
+    given |= {"observe_every": observe_every, "members": members, "seed": seed, "params": _params(param)}
     settings = _validated(GenerateSettings, {"pde": task, **{k: v for k, v in given.items() if v is not None}})
     path = published_path(root, settings)
     if path.exists() and not force:

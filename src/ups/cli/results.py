@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ups.data.fields import System
+    from ups.forecast import Forecast
 
 
 class SplitName(StrEnum):
@@ -56,7 +57,14 @@ Input = Annotated[
     ),
 ]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", help="File to write; a picture if it ends in .png.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="File to write: numbers if it ends in .h5 or .hdf5, a picture of the first state if it ends in .png, "
+        ".pdf, .svg or .jpg.",
+        show_default="INPUT_forecast.h5 or INPUT_steady.h5, here",
+    ),
 ]
 Frame = Annotated[int, typer.Option(min=0, help="Of a data file: the frame to start from.")]
 
@@ -97,14 +105,20 @@ def evaluate(
 def predict(
     run: Run,
     input: Input,
-    output: Output,
+    output: Output = None,
     steps: Annotated[int, typer.Option(min=1, help="Time steps to go.")] = 40,
     members: Annotated[int, typer.Option(min=1, help="Members of the ensemble.")] = 1,
     sampler: Annotated[
         SamplerName, typer.Option(help="Where members differ; `auto`: the cheapest there is if members > 1, else none.")
     ] = SamplerName.AUTO,
     nfe: Annotated[
-        int | None, typer.Option(min=1, help="Network evaluations per sample and step.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1,
+            help="Sampling steps K per forecast step: 2K - 1 network calls by Heun's method (diffusion), K of the "
+            "consistency student; as the run is set unless given.",
+            show_default=False,
+        ),
     ] = None,
     space: Annotated[
         SpaceName | None,
@@ -118,47 +132,67 @@ def predict(
 
     \b
     [bold]Examples[/bold]
-      ups predict runs/burgers1d states.npy -o forecast.h5 --steps 40
+      ups predict runs/burgers1d states.npy --steps 40 -o forecast.png
       ups predict runs/burgers1d states.npy -o out.h5 --members 16 --param Nu=0.01
     """
     import ups
 
-    model = ups.load(run)
+    target, model = _target(output, input, "forecast"), ups.load(run)
     states, params = conditions_of(model.system, input, frame, param)
     sampling = {"members": members, "sampler": sampler.value, "nfe": nfe, "seed": seed}
-    output.parent.mkdir(parents=True, exist_ok=True)
     forecast = model.rollout(states, steps, params=params, space=space.value if space else None, **sampling)
-    if output.suffix == ".png":
-        forecast.plot(output)
-    else:
-        forecast.save(output)
-    typer.echo(f"wrote {output}: {len(states)} states, {members} members, {steps} steps")
+    _write(forecast, target)
+    typer.echo(f"wrote {target}: {len(states)} states, {members} members, {steps} steps")
 
 
 def steady(
     run: Run,
     input: Input,
-    output: Output,
+    output: Output = None,
     frame: Frame = 0,
     param: Param = None,
 ) -> None:
     """Jump from initial states to the steady states that they go to.
 
     \b
-    [bold]Example[/bold]
-      ups steady runs/steady states.npy -o steady.h5
+    [bold]Examples[/bold]
+      ups steady runs/steady states.npy
+      ups steady runs/steady states.npy -o steady.png
     """
     import torch
 
     import ups
 
-    model = ups.load(run)
+    target, model = _target(output, input, "steady"), ups.load(run)
     states, params = conditions_of(model.system, input, frame, param)
     values = model.steady(states, params=params)
     assert model.steady_prior is not None
     found = ups.Forecast(values[:, None, None], torch.tensor([torch.inf]), model.system, model.steady_prior.num_steps)
-    found.save(output)
-    typer.echo(f"wrote {output}: {len(states)} steady states")
+    _write(found, target)
+    typer.echo(f"wrote {target}: {len(states)} steady states")
+
+
+def _target(output: Path | None, input: Path, what: str) -> Path:
+    """The file to write, in a folder that is made if need be; in the current one and named after the input unless
+    given. Raises UserError for an ending that says neither numbers nor a picture."""
+    from ups.forecast import NUMBERS, PICTURES
+
+    target = output or Path(f"{input.stem}_{what}{NUMBERS[0]}")
+    if target.suffix.lower() not in (*NUMBERS, *PICTURES):
+        endings = f"{', '.join(NUMBERS)} (numbers) or {', '.join(PICTURES)} (a picture)"
+        raise UserError(f"--output: expected a name that ends in {endings}, found {target}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _write(forecast: "Forecast", target: Path) -> None:
+    """Numbers or a picture, as the name says."""
+    from ups.forecast import PICTURES
+
+    if target.suffix.lower() in PICTURES:
+        forecast.plot(target)
+    else:
+        forecast.save(target)
 
 
 def conditions_of(

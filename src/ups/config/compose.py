@@ -65,7 +65,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """The config in a YAML file, with `a.b=value` overrides.
 
     Without `run.dir` the run folder is `runs/<name of the file>`; of `latent.dim` and `operator.pdet.input_dim`, one
-    that is not given follows the other.
+    that is not given follows the other; `evaluation.nfe` that is not given is `diffusion.steps`.
     Raises `UserError` with one line `FILE:LINE: key: sentence` for each problem.
     """
     path = Path(path)
@@ -73,7 +73,9 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     def derived(values: dict[str, Any]) -> list[tuple[Key, Any]]:
         widths = [(key, value_at(values, other)) for key, other in (WIDTHS, WIDTHS[::-1])]
         paths = [(("run", "dir"), f"runs/{path.stem}"), (("run", "source"), str(path))]
-        return [*paths, *((key, width) for key, width in widths if width is not None)]
+        steps = value_at(values, ("diffusion", "steps")) or DiffusionSettings.model_fields["steps"].default
+        sampled = [(("evaluation", "nfe"), [steps])] if isinstance(steps, int) else []
+        return [*paths, *sampled, *((key, width) for key, width in widths if width is not None)]
 
     return load.load_settings(path, overrides, Config, defaults=derived, contradictions=_contradictions)
 
@@ -100,6 +102,13 @@ def _contradictions(config: Config) -> list[tuple[tuple[Key, ...], str]]:
     if config.stages.consistency_distill.epochs and config.diffusion.objective != "flow":
         both: tuple[Key, ...] = (("stages", "consistency_distill", "epochs"), ("diffusion", "objective"))
         found.append((both, f"only objective flow can be distilled, found {config.diffusion.objective}"))
+    if (
+        config.stages.diff_residual.epochs
+        and config.stages.crps_ensemble.epochs
+        and config.diffusion.objective == "crps"
+    ):
+        twice: tuple[Key, ...] = (("stages", "crps_ensemble", "epochs"), ("diffusion", "objective"))
+        found.append((twice, "crps_ensemble and diff_residual would both train the ensemble `crps`; skip one of them"))
     if config.training.amp == "fp16" and config.run.device == "cpu":
         found.append(((("training", "amp"), ("run", "device")), "fp16 needs a CUDA device, use bf16 on a CPU"))
     return found + _conditioning(config)

@@ -25,7 +25,7 @@ NEEDS = {
 
 @dataclass(frozen=True)
 class SurrogateEmulator:
-    """A `Surrogate` rolled out in one space with one sampler."""
+    """A `Surrogate` rolled out in one space with one sampler; `batch` states, members included, go into a call."""
 
     surrogate: Surrogate
     space: str
@@ -63,14 +63,14 @@ class SurrogateEmulator:
             nfe=self.nfe,
             space=self.space,
             seed=seed,
-            batch=self.batch * many,
+            batch=self.batch,
         )
         return forecast.values
 
 
 def emulators(surrogate: Surrogate, nfe: Sequence[int], batch: int) -> dict[str, Emulator]:
     """The rows of an evaluation: the autoencoder's floor, the operator in the other space and in the run's, and each
-    sampler."""
+    sampler, the diffusion residual with each number of steps in `nfe` (its own if that is empty)."""
     codec, space = surrogate.model.codec, surrogate.space
     other = "latent" if space == "field" else "field"
 
@@ -89,9 +89,10 @@ def emulators(surrogate: Surrogate, nfe: Sequence[int], batch: int) -> dict[str,
     if "crps" in surrogate.heads:
         rows["crps"] = SurrogateEmulator(surrogate, space, "crps", batch=batch)
     if "diffusion" in surrogate.heads:
-        flow = surrogate.heads["diffusion"].objective == "flow"
-        for k in nfe if flow else (1,):
-            name = f"diffusion@{k}" if flow else surrogate.heads["diffusion"].objective
+        head = surrogate.heads["diffusion"]
+        flow = head.objective == "flow"
+        for k in (nfe or (head.steps,)) if flow else (1,):
+            name = f"diffusion@{k}" if flow else head.objective
             rows[name] = SurrogateEmulator(surrogate, space, "diffusion", k, batch)
     if "consistency" in surrogate.heads:
         for k in STUDENT_STEPS:

@@ -2,12 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,64 +15,19 @@ from ups.core.files import write_text
 from ups.data.fields import System
 from ups.evaluation.baselines import FLOOR, PERSISTENCE, Persistence
 from ups.evaluation.emulator import Emulator
+from ups.evaluation.job import HeldOut, Job, Progress
 from ups.evaluation.ledger import ledger_entries
 from ups.evaluation.physics import SOLVER, TRUTH, CoarseSolver
 from ups.evaluation.predictions import PredictionWriter, read_predictions
 from ups.evaluation.report_figures import draw_report
 from ups.evaluation.rows import ForecastErrors, plain, rollout_scores, score_row, spectra
 from ups.evaluation.settings import EvaluationSettings
-from ups.metrics import FieldErrors, compare
+from ups.metrics import FieldErrors, TrueMoments, compare, true_moments
 from ups.peers.settings import PEERS
 
 CPU = torch.device("cpu")
-Progress = Callable[[str, int, int], None]
-"""Called with the model's name, the trajectories done and their number."""
-
-
-class HeldOut(Protocol):
-    """What an evaluation reads: trajectories in physical units, one batch at a time."""
-
-    @property
-    def n(self) -> int: ...
-    @property
-    def frames(self) -> int: ...
-    @property
-    def times(self) -> np.ndarray: ...
-    @property
-    def params(self) -> Tensor: ...
-    def trajectories(self, start: int, stop: int) -> Tensor:
-        """`(stop - start, T, C, *S)` float32."""
-        ...
-
-
-@dataclass(frozen=True)
-class Job:
-    """One evaluation: the data, the settings and the seed that every forecaster shares."""
-
-    split: HeldOut
-    system: System
-    settings: EvaluationSettings
-    seed: int
-
-    @property
-    def trajectories(self) -> int:
-        """Number of scored trajectories."""
-        return min(self.split.n, self.settings.trajectories or self.split.n)
-
-    @property
-    def stored(self) -> int:
-        """Number of trajectories whose forecasts are kept."""
-        return self.trajectories if self.settings.store is None else min(self.settings.store, self.trajectories)
-
-    def batches(self) -> list[tuple[int, int]]:
-        """First, and one past the last, trajectory of every batch."""
-        size = self.settings.batch
-        return [(i, min(i + size, self.trajectories)) for i in range(0, self.trajectories, size)]
-
-    def leads(self, context: int) -> Tensor:
-        """Physical lead times `(T - context,)` of a rollout from the last given frame."""
-        times = torch.from_numpy(np.asarray(self.split.times, dtype=np.float64))
-        return times[context:] - times[context - 1]
+Truths = dict[int, TrueMoments]
+"""Moments of the true ensemble of every batch, by its first trajectory."""
 
 
 def evaluate(
@@ -92,6 +45,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score forecasters on `split` in their order, after persistence, and return what `metrics.json` holds.
 
+    Ensembles that come after the true one in `emulators` are compared with it.
     Writes `predictions.h5`, `metrics.json` and the pictures `report/*.png` into `folder`. A forecast that is not
     finite does not stop the others: its row has a sentence under `error`, repeated under `errors` of the whole, and
     None for the scores that it lacks. The protocol names the `device` that the forecasters run on, which is what their
@@ -104,12 +58,13 @@ def evaluate(
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     spectrum: dict[str, Any] = {}
+    truths: Truths = {}
     with PredictionWriter(folder / "predictions.h5", job.stored, protocol) as store:
         store.axes(system.coords, split.times)
         for first, stop in job.batches():
             store.truth(first, split.trajectories(first, stop).numpy(), split.params[first:stop].numpy())
         for name, emulator in {PERSISTENCE: Persistence(), **emulators}.items():
-            row, powers = evaluate_row(name, emulator, job, store, progress)
+            row, powers = evaluate_row(name, emulator, job, store, truths, progress)
             rows.append(row)
             spectrum |= powers
     rows += further
@@ -132,9 +87,12 @@ def evaluate(
 
 
 def evaluate_row(
-    name: str, emulator: Emulator, job: Job, store: PredictionWriter, progress: Progress | None = None
+    name: str, emulator: Emulator, job: Job, store: PredictionWriter, truths: Truths, progress: Progress | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The row of `metrics.json` of one forecaster and its spectra, with its forecasts written to `store`."""
+    """The row of `metrics.json` of one forecaster and its spectra, with its forecasts written to `store`.
+
+    An ensemble is compared with `truths`, which the row of the true ensemble fills.
+    """
     settings, start = job.settings, job.settings.context - 1
     _warm_up(emulator, job)
     rollouts, one_steps, further = [], [], {c: [] for c in settings.also_context}
@@ -149,7 +107,9 @@ def evaluate_row(
             steps + members.shape[0] * members.shape[1] * members.shape[2],
         )
         calls += emulator.evaluations * (stop - first)
-        rollouts.append(ForecastErrors.of(truth[:, start + 1 :], members, seed))
+        rollouts.append(ForecastErrors.of(truth[:, start + 1 :], members, seed, truths.get(first)))
+        if name == TRUTH and members.shape[1] > 1:
+            truths[first] = true_moments(members)
         store.forecast(name, "rollout", first, members.numpy())
         for context, errors in further.items():
             again = forecast(emulator, truth, context - 1, params, settings.members, seed)
@@ -203,10 +163,13 @@ def rescore(path: Path, settings: EvaluationSettings, seed: int = 0) -> list[dic
     stored = read_predictions(path)
     context = int(stored.protocol["context"])
     truth, times = torch.from_numpy(stored.truth), torch.from_numpy(stored.times)
+    members = {name: torch.from_numpy(row.rollout) for name, row in stored.rows.items()}
+    several = TRUTH in members and members[TRUTH].shape[1] > 1
+    truths = true_moments(members[TRUTH]) if several else None
     return [
         score_row(
             name,
-            ForecastErrors.of(truth[:, context:], torch.from_numpy(row.rollout), seed),
+            ForecastErrors.of(truth[:, context:], members[name], seed, truths if name != TRUTH else None),
             compare(truth[:, 1:], torch.from_numpy(row.one_step).mean(dim=1)),
             times[context:] - times[context - 1],
             settings.lead_times,
@@ -272,11 +235,13 @@ def _spectra(name: str, rollout: ForecastErrors, settings: EvaluationSettings) -
 
 
 def _warm_up(emulator: Emulator, job: Job) -> None:
-    """One step of the first batch, so that compilation and first allocations are not timed."""
+    """One step of the first batch and the whole way of its first trajectory, so that compilation and first allocations
+    are not timed: some programs are compiled for a batch, others for a number of steps."""
     first, stop = job.batches()[0]
     start, settings = job.settings.context - 1, job.settings
-    truth = job.split.trajectories(first, stop)[:, : start + 2]
-    forecast(emulator, truth, start, job.split.params[first:stop], settings.members, job.seed)
+    truth, params = job.split.trajectories(first, stop), job.split.params[first:stop]
+    forecast(emulator, truth[:, : start + 2], start, params, settings.members, job.seed)
+    forecast(emulator, truth[:1], start, params[:1], 1, job.seed)
 
 
 def _now() -> float:

@@ -19,6 +19,7 @@ from ups.data.coarse import coarse_solution
 from ups.data.fields import System
 from ups.data.generate import GenerateSettings, ensemble
 from ups.data.pdes import PDES
+from ups.data.settings import DataSettings
 from ups.data.solver import require_jax
 from ups.data.tasks import TASKS
 from ups.evaluation.breakeven import SolverRun, break_even
@@ -69,17 +70,24 @@ class CoarseSolver:
 
 @dataclass(frozen=True)
 class TrueEnsemble:
-    """Independent truths of a random system from the same state, by its generator."""
+    """Independent truths of a random system from the same state, by its generator.
+
+    Attributes:
+        settings: What the data were generated with.
+        time: Frames of the generator per frame of the data (`data.subsample.time`).
+    """
 
     settings: GenerateSettings
+    time: int = 1
     parameters: int = 0
     train_seconds: float = 0.0
     evaluations: float = 0.0
 
     def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
         """Frames after `start` of truth (b, T, 1, X): (b, M, steps, 1, X)."""
-        runs = ensemble(self.settings, truth[:, start, 0].numpy(), members, steps + 1, 1_000_003 + seed)
-        return torch.from_numpy(runs[:, :, 1:, None])
+        frames = steps * self.time + 1
+        runs = ensemble(self.settings, truth[:, start, 0].numpy(), members, frames, 1_000_003 + seed)
+        return torch.from_numpy(runs[:, :, self.time :: self.time, None])
 
 
 def solver_available() -> bool:
@@ -91,21 +99,35 @@ def solver_available() -> bool:
     return True
 
 
-def physics_emulators(system: System, generated: GenerateSettings | None) -> dict[str, Emulator]:
+def physics_emulators(system: System, data: DataSettings) -> dict[str, Emulator]:
     """The rows that the equations of a data set give; none where they are not known or the solver is not installed."""
+    generated = data.generate
     if system.task not in TASKS or not solver_available():
         return {}
     if PDES[TASKS[system.task].pde].forced:
-        complete = generated is not None and generated.observe_every == 1 and not _ranges(generated)
-        return {TRUTH: TrueEnsemble(generated)} if complete and generated else {}
+        if generated is None or without_true_ensemble(system, data) is not None:
+            return {}
+        return {TRUTH: TrueEnsemble(generated, data.subsample.time)}
     if generated is not None and generated.observe_every > 1:
         return {}
     points = [system.shape[0] // n for n in (4, 2, 1) if system.shape[0] // n >= 8]
     return {f"{SOLVER}{n}": CoarseSolver(system, n) for n in points}
 
 
-def _ranges(generated: GenerateSettings) -> bool:
-    return any(isinstance(value, tuple) for value in generated.params.values())
+def without_true_ensemble(system: System, data: DataSettings) -> str | None:
+    """Why a random system that was generated has no true ensemble, in a sentence; None if it has one or cannot."""
+    generated = data.generate
+    if generated is None or system.task not in TASKS or not PDES[TASKS[system.task].pde].forced:
+        return None
+    needs = f"there is no row `{TRUTH}`: it starts from fully observed states, found "
+    if generated.observe_every > 1:
+        return f"{needs}data.generate.observe_every = {generated.observe_every}"
+    if data.subsample.space > 1:
+        return f"{needs}data.subsample.space = {data.subsample.space}"
+    ranges = [name for name, value in generated.params.items() if isinstance(value, tuple)]
+    if ranges:
+        return f"there is no row `{TRUTH}`: its parameters must be constant, found a range for {', '.join(ranges)}"
+    return None
 
 
 def break_even_of(metrics: Mapping[str, Any], emulators: Mapping[str, Emulator], model: str, steps: int) -> str | None:

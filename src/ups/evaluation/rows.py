@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ups import metrics
-from ups.metrics import EnsembleErrors, FieldErrors
+from ups.metrics import BANDS, EnsembleErrors, FieldErrors, MomentErrors, TrueMoments
 
 VRMSE_WINDOWS = ((6, 12), (13, 30))
 """Windows of scored frames over which The Well prints the VRMSE of a rollout."""
@@ -22,21 +22,27 @@ class ForecastErrors:
     mean: FieldErrors
     member: FieldErrors
     ensemble: EnsembleErrors
+    moments: MomentErrors | None = None
+    """Beside independent truths, where M > 1 and there are some."""
 
     @classmethod
-    def of(cls, truth: Tensor, members: Tensor, seed: int) -> Self:
+    def of(cls, truth: Tensor, members: Tensor, seed: int, truths: TrueMoments | None = None) -> Self:
         """Compare truth `(n, T, C, *S)` with members `(n, M, T, C, *S)`; for M = 1 mean and member are the same."""
-        member = metrics.compare(truth, members[:, 0])
-        mean = metrics.compare(truth, members.mean(dim=1)) if members.shape[1] > 1 else member
-        return cls(mean, member, metrics.compare_members(truth, members, seed))
+        member, ensemble = metrics.compare(truth, members[:, 0]), metrics.compare_members(truth, members, seed)
+        if members.shape[1] == 1:
+            return cls(member, member, ensemble)
+        moments = metrics.compare_moments(truths, members) if truths is not None else None
+        return cls(metrics.compare(truth, members.mean(dim=1)), member, ensemble, moments)
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
         """The statistics of the trajectories of all batches."""
+        moments = [part.moments for part in parts if part.moments is not None]
         return cls(
             FieldErrors.join([part.mean for part in parts]),
             FieldErrors.join([part.member for part in parts]),
             EnsembleErrors.join([part.ensemble for part in parts]),
+            MomentErrors.join(moments) if moments else None,
         )
 
 
@@ -52,7 +58,7 @@ def score_row(
 
     `one_step` holds the statistics of the mean of the one-step forecasts, `leads (T,)` the physical lead times of the
     rollout's frames, `lead_times` the steps at which probabilistic scores are given. Values that are not finite become
-    None; `error` says in a sentence why, or is None.
+    None; `error` says in a sentence why, or is None, and `true_ensemble` is None where there is none to compare with.
     """
     return plain(
         {
@@ -62,6 +68,8 @@ def score_row(
             "member": rollout_scores(rollout.member, leads, threshold),
             "one_step": point_scores(one_step),
             "probabilistic": probabilistic_scores(rollout.ensemble, lead_times),
+            "bands": band_scores(rollout.ensemble, lead_times),
+            "true_ensemble": moment_scores(rollout.moments, lead_times) if rollout.moments is not None else None,
             "per_trajectory": {
                 "nrmse": metrics.nrmse_per_trajectory(rollout.mean),
                 "crps": metrics.crps_per_trajectory(rollout.ensemble),
@@ -129,7 +137,7 @@ SINGLE_SCORES = ("crps", "spread_skill", "energy_score", "spectrum_error")
 def probabilistic_scores(errors: EnsembleErrors, lead_times: Sequence[int]) -> dict[str, Any]:
     """Every ensemble score as a list over `lead_times` (steps within the rollout), over all frames, and per frame.
 
-    `nominal` is what M perfect members would score.
+    `rank_histograms` are those at `lead_times`; `nominal` is what M perfect members would score.
     """
     frames, m = errors.crps.shape[1], errors.members
     leads = [step for step in lead_times if step <= frames]
@@ -146,6 +154,7 @@ def probabilistic_scores(errors: EnsembleErrors, lead_times: Sequence[int]) -> d
         "overall": overall,
         "spread_skill_per_channel": metrics.spread_skill(errors),
         "rank_histogram": metrics.rank_histogram(errors) if m > 1 else None,
+        "rank_histograms": [metrics.rank_histogram(per_frame[step - 1]) for step in leads] if m > 1 else None,
         "nominal": {
             "spread_skill": 1.0,
             "coverage_50": metrics.nominal_coverage(m, 0.5),
@@ -155,6 +164,42 @@ def probabilistic_scores(errors: EnsembleErrors, lead_times: Sequence[int]) -> d
         },
         "per_frame": curves,
     }
+
+
+MOMENT_SCORES: dict[str, Callable[[MomentErrors], Tensor]] = {
+    "mean_nrmse": metrics.mean_nrmse,
+    "perfect_mean_nrmse": metrics.perfect_mean_nrmse,
+    "deviation_ratio": lambda errors: metrics.deviation_ratio(errors).mean(),
+    "deviation_nrmse": metrics.deviation_nrmse,
+    "perfect_deviation_nrmse": metrics.perfect_deviation_nrmse,
+}
+"""Scores of mean and deviation beside the true ensemble's; `perfect` is what perfect members would score."""
+
+
+def moment_scores(errors: MomentErrors, lead_times: Sequence[int]) -> dict[str, Any]:
+    """Every score of `MOMENT_SCORES` as a list over `lead_times` (steps within the rollout) and over all frames."""
+    leads = [step for step in lead_times if step <= errors.mean.shape[1]]
+    at = [errors.frames(slice(step - 1, step)) for step in leads]
+    return {
+        "lead_times": leads,
+        **{name: [score(frame) for frame in at] for name, score in MOMENT_SCORES.items()},
+        "overall": {name: score(errors) for name, score in MOMENT_SCORES.items()},
+    }
+
+
+def band_scores(errors: EnsembleErrors, lead_times: Sequence[int]) -> dict[str, Any]:
+    """Energy of a member over that of the truth, and the share of the truth's energy, in each of `metrics.BANDS`: as a
+    list over `lead_times` (steps within the rollout) and over all frames."""
+    leads = [step for step in lead_times if step <= errors.crps.shape[1]]
+    at = [errors.frames(slice(step - 1, step)) for step in leads]
+
+    def by_band(of: Callable[[EnsembleErrors], Tensor], parts: Sequence[EnsembleErrors]) -> dict[str, list[float]]:
+        found = [of(part).tolist() for part in parts]
+        return {name: [values[i] for values in found] for i, name in enumerate(BANDS)}
+
+    scores = {"ratio": metrics.band_ratio, "share": metrics.band_share}
+    overall = {name: {band: one for band, (one,) in by_band(of, [errors]).items()} for name, of in scores.items()}
+    return {"lead_times": leads, **{name: by_band(of, at) for name, of in scores.items()}, "overall": overall}
 
 
 def _means(score: str, members: int) -> bool:

@@ -28,15 +28,16 @@ class EvaluationSettings(Settings):
     one_step_members: int | None = Field(default=None, ge=1)
     """Ensemble members of the one-step forecasts, which cost as much as the rollout; `members` unless given."""
     batch: int = Field(default=64, ge=1)
-    """Trajectories rolled out at once; the time per step is measured at this size."""
+    """Trajectories scored at once, and states in a network call, members counted: the time per step of every row is
+    measured at this size."""
     trajectories: int | None = Field(default=None, ge=1)
     """Scored trajectories, the first of the split; all unless given."""
     store: int | None = Field(default=16, ge=0)
     """Trajectories whose forecasts are kept in `predictions.h5`; null keeps all that are scored."""
     pictures: bool = True
     """Draws `report/*.png`."""
-    nfe: tuple[Annotated[int, Field(ge=1)], ...] = (8,)
-    """Sampling steps of the diffusion residual, one row of the ledger each."""
+    nfe: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Sampling steps K of the diffusion residual, one row of the ledger each; empty: `diffusion.steps` alone."""
     lead_times: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 20)
     """Lead times, in steps, at which probabilistic scores and spectra are given."""
     bootstrap: int = Field(default=1000, ge=100)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ups.evaluation.evaluate import HeldOut, Progress
+from ups.evaluation.job import HeldOut, Progress
 from ups.evaluation.ledger import paired_gain
 from ups.evaluation.rows import plain
 from ups.evaluation.ttc_ranks import Ranks, truth_judge

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ups.evaluation.emulators import NEEDS
-from ups.evaluation.evaluate import HeldOut
+from ups.evaluation.job import HeldOut
 from ups.surrogate import Surrogate
 from ups.ttc.candidates import condition, head_of, judge_of
 from ups.ttc.rewards import Bounds, Reward

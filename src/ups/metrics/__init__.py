@@ -5,7 +5,8 @@ T *scored* frames (given frames are cut off by the caller), C channels, a grid S
 
     errors = compare(truth, prediction)                     # statistics per trajectory, frame and channel
     ensemble = compare_members(truth, members, seed=0)
-    nrmse(errors), nrmse(errors.frames(slice(0, 1))), crps(ensemble), ...
+    moments = compare_moments(true_moments(truths), members)  # beside independent truths, where there are any
+    nrmse(errors), nrmse(errors.frames(slice(0, 1))), crps(ensemble), mean_nrmse(moments), ...
 
 Statistics of batches are joined by `.join` before any root is taken, so no score is a mean of batch scores. A forecast
 that is not finite gives statistics, and therefore scores, that are not finite.
@@ -28,8 +29,21 @@ from ups.metrics.deterministic import (
     rmse,
     vrmse,
 )
+from ups.metrics.moments import (
+    MomentErrors,
+    TrueMoments,
+    compare_moments,
+    deviation_nrmse,
+    deviation_ratio,
+    mean_nrmse,
+    perfect_deviation_nrmse,
+    perfect_mean_nrmse,
+    true_moments,
+)
 from ups.metrics.probabilistic import (
     EnsembleErrors,
+    band_ratio,
+    band_share,
     compare_members,
     coverage,
     crps,
@@ -45,20 +59,29 @@ from ups.metrics.probabilistic import (
     reliability_distance,
     spread_skill,
 )
-from ups.metrics.spectra import power_spectrum, shells, spectrum_error
+from ups.metrics.spectra import BANDS, band_energy, power_spectrum, shells, spectrum_error
 
 __all__ = [
+    "BANDS",
     "EnsembleErrors",
     "FieldErrors",
+    "MomentErrors",
+    "TrueMoments",
+    "band_energy",
+    "band_ratio",
+    "band_share",
     "brmse",
     "compare",
     "compare_members",
+    "compare_moments",
     "correlation_curve",
     "correlation_time",
     "coverage",
     "crmse",
     "crps",
     "crps_per_trajectory",
+    "deviation_nrmse",
+    "deviation_ratio",
     "energy_score",
     "fair_crps",
     "fair_energy_score",
@@ -67,12 +90,15 @@ __all__ = [
     "log_spectrum_error",
     "mae",
     "max_error",
+    "mean_nrmse",
     "nominal_coverage",
     "nominal_interval_coverage",
     "nrmse",
     "nrmse_per_frame",
     "nrmse_per_trajectory",
     "nrmse_pooled",
+    "perfect_deviation_nrmse",
+    "perfect_mean_nrmse",
     "power_spectrum",
     "rank_histogram",
     "reliability_distance",
@@ -80,5 +106,6 @@ __all__ = [
     "shells",
     "spectrum_error",
     "spread_skill",
+    "true_moments",
     "vrmse",
 ]

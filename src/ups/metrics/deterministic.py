@@ -8,11 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ups.metrics.spectra import power_spectrum, shells
+from ups.metrics.spectra import BANDS, power_spectrum, shells
 from ups.metrics.statistics import FrameStatistics, mean_over_grid
-
-BANDS = {"low": (0, 4), "mid": (4, 12), "high": (12, None)}
-"""Wavenumber bands of fRMSE: first, and one past the last, shell."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ups.metrics.spectra import power_spectrum, spectrum_error
+from ups.metrics.spectra import SPECTRUM_FLOOR, band_energy, power_spectrum, spectrum_error
 from ups.metrics.statistics import FrameStatistics, mean_over_grid
 
 LEVELS = (0.5, 0.9)
@@ -155,6 +155,23 @@ def nominal_interval_coverage(members: int, level: float) -> float:
 def log_spectrum_error(errors: EnsembleErrors) -> Tensor:
     """`spectrum_error` of a member, powers averaged over trajectories and members, mean over frames and channels."""
     return spectrum_error(errors.truth_power.mean(dim=0), errors.power.mean(dim=0)).mean()
+
+
+def band_ratio(errors: EnsembleErrors) -> Tensor:
+    """Energy of a member over that of the truth in each of `BANDS`, `(len(BANDS),)`; 1 is perfect.
+
+    Energies are averaged over trajectories, frames and members before the ratio, which is averaged over channels. NaN
+    in a band with less than `SPECTRUM_FLOOR` of the truth's energy, which is round-off.
+    """
+    member, truth = (band_energy(power.mean(dim=(0, 1))) for power in (errors.power, errors.truth_power))
+    held = truth > SPECTRUM_FLOOR * truth.nansum(dim=-1, keepdim=True)
+    return (member / truth).where(held, torch.nan).mean(dim=0)
+
+
+def band_share(errors: EnsembleErrors) -> Tensor:
+    """Share of the truth's energy in each of `BANDS`, `(len(BANDS),)`, mean over channels."""
+    energy = band_energy(errors.truth_power.mean(dim=(0, 1)))
+    return (energy / energy.nansum(dim=-1, keepdim=True)).mean(dim=0)
 
 
 def _ordered(truth: Tensor, members: Tensor) -> Tensor:

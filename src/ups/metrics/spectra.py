@@ -8,6 +8,9 @@ from torch import Tensor
 SPECTRUM_FLOOR = 1e-10
 """Share of the truth's total power added to both spectra before the logarithm: float32 round-off lies below it."""
 
+BANDS = {"low": (0, 4), "mid": (4, 12), "high": (12, None)}
+"""Wavenumber bands of fRMSE and of energies: first, and one past the last, shell."""
+
 
 @lru_cache(maxsize=16)
 def shells(shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
@@ -49,3 +52,9 @@ def spectrum_error(truth_power: Tensor, power: Tensor) -> Tensor:
     """
     floor = SPECTRUM_FLOOR * truth_power.sum(dim=-1, keepdim=True)
     return ((power + floor) / (truth_power + floor)).log10().square().mean(dim=-1).sqrt()
+
+
+def band_energy(power: Tensor) -> Tensor:
+    """Energy in each of `BANDS`, `(..., K) -> (..., len(BANDS))`; NaN in a band that the grid is too coarse to hold."""
+    bands = [power[..., first:stop] for first, stop in BANDS.values()]
+    return torch.stack([b.sum(dim=-1) if b.shape[-1] else b.sum(dim=-1) + torch.nan for b in bands], dim=-1)

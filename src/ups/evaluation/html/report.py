@@ -16,6 +16,7 @@ import yaml
 from ups.core.files import write_text
 from ups.evaluation.hardware import hardware
 from ups.evaluation.health import findings
+from ups.evaluation.html.calibration import band_table, moment_table
 from ups.evaluation.html.curves import curves, is_model, training
 from ups.evaluation.html.embedded_fields import embedded_fields
 from ups.evaluation.html.ledger import ledger_section
@@ -86,14 +87,17 @@ def _sections(
 ) -> dict[str, tuple[str, Markup]]:
     """Anchor of every section to its title and content, in the order of the page; those without content are left
     out."""
-    ensembles = any(row["members"] > 1 and row["error"] is None for row in metrics["rows"])
+    rows, leads = metrics["rows"], metrics["spectra"]["lead_times"]
+    ensembles = any(row["members"] > 1 and row["error"] is None for row in rows)
+    bands = band_table(rows) if leads else Markup("")
+    calibration = join(_slot("calibration-curves"), moment_table(rows), bands) if ensembles else None
     checked = health_list(findings(entries, _grad_clip(config_text)))
     found = {
         "ledger": ("What each stage bought", ledger_section(metrics)),
         "forecasts": ("Forecasts", _slot("viewer") if viewer else None),
         "errors": ("Error against lead time", _slot("error-curves")),
-        "calibration": ("Calibration", _slot("calibration-curves") if ensembles else None),
-        "spectra": ("Spectra", _slot("spectrum-curves") if metrics["spectra"]["lead_times"] else None),
+        "calibration": ("Calibration", calibration),
+        "spectra": ("Spectra", join(_slot("spectrum-curves"), "" if ensembles else bands) if leads else None),
         "ttc": ("Test-time conditioning", _conditioning(metrics["ttc"]) if metrics.get("ttc") else None),
         "training": ("Training", Markup(checked + _slot("training-curves")) if entries else None),
         "costs": ("Costs", Markup(_slot("cost-picture") + cost_table(metrics))),

@@ -26,6 +26,8 @@ function drawErrors(place) {
   );
 }
 
+const fromFlat = (shares) => shares.reduce((sum, share) => sum + Math.abs(share - 1 / shares.length), 0);
+
 function drawCalibration(place) {
   const rows = report.rows.filter((row) => row.spread_skill);
   const chart = (key, title, yName, note) => {
@@ -36,10 +38,16 @@ function drawCalibration(place) {
       curves: rowCurves(rows, report.leads, (row) => row[key]),
     });
   };
-  const bars = rows.filter((row) => row.ranks).map((row) => histogram({
-    title: row.name, note: `distance from flat ${format(row.distance, 2)}`, values: row.ranks,
-    even: 1 / row.ranks.length, colour: styles.get(row.name).colour, xName: "members below the truth",
-  }));
+  const ranked = rows.filter((row) => row.ranks && row.error !== null);
+  const bars = element("div", { class: "charts small" });
+  const draw = (at) => bars.replaceChildren(...ranked.map((row) => histogram({
+    title: row.name, note: `distance from flat ${format(fromFlat(row.ranks[at]), 2)}`, values: row.ranks[at],
+    even: 1 / row.ranks[at].length, colour: styles.get(row.name).colour, xName: "members below the truth",
+  })));
+  const choice = element("select", { "aria-label": "lead time of the ranks", onchange: () => draw(Number(choice.value)) });
+  ["all steps", ...report.spectra.steps.map((step) => `step ${step}, lead time ${format(report.leads[step - 1])}`)]
+    .slice(0, Math.max(...ranked.map((row) => row.ranks.length)))
+    .forEach((name, i) => choice.append(element("option", { value: i }, name)));
   place.replaceChildren(
     rowLegend(rows),
     grid([
@@ -49,10 +57,12 @@ function drawCalibration(place) {
     ]),
     element("p", { class: "note" }, "Dotted: what perfect members, as many as these, would score."),
     element("h3", {}, "Rank of the truth among the members"),
-    grid(bars, "small"),
+    element("p", {}, choice),
+    bars,
     element("p", { class: "note" }, "A flat histogram is calibrated; a cup is too narrow, a hill too wide, a slope biased."),
   );
-  place.lastElementChild.previousElementSibling.style.setProperty("--least", "240px");
+  bars.style.setProperty("--least", "240px");
+  draw(0);
 }
 
 function drawSpectra(place) {
