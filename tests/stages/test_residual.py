@@ -10,6 +10,7 @@ from tests.models.systems import latent_model, system
 from tests.small import config
 from ups.config import load_config
 from ups.core.errors import UserError
+from ups.data.latent_pairs import Windows
 from ups.models.consistency import jumps
 from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
 from ups.models.residual_head import Given, ResidualHead
@@ -65,15 +66,46 @@ def test_regression_returns_the_mean_and_no_spread() -> None:
 
 
 def test_crps_prefers_the_right_spread() -> None:
+    class Noise(DiffusionResidual):
+        """Members that are nothing but their noise."""
+
+        def forward(self, x: torch.Tensor, *given: object) -> torch.Tensor:
+            return x
+
     torch.manual_seed(0)
-    model, made, truth = latent_model(system()), network(), batch(64)
-    for p in made.parameters():
-        torch.nn.init.zeros_(p)
+    model, truth = latent_model(system()), batch(64)
+    made = Noise(8, DiffusionSettings.model_validate(SMALL), (8,), ("periodic",), 1)
     losses = []
     for scale in (0.3, 1.0, 3.0):
         sized = ResidualBatch(scale * truth.r, truth.given)
         losses.append(residual.crps_loss(TrainingSettings(), model, 4, made, sized, START)["L_crps"].item() / scale)
     assert losses[1] == min(losses)
+
+
+def test_members_of_an_untrained_crps_ensemble_are_the_operators_forecast() -> None:
+    made = DiffusionResidual(8, DiffusionSettings.model_validate(SMALL), (8,), ("periodic",), 1)
+    given = batch().given
+    assert torch.equal(ResidualHead(made, "crps").step(given), given.base)
+
+
+def test_residuals_are_taken_in_float32_under_mixed_precision() -> None:
+    model = latent_model(system())
+    torch.nn.init.normal_(model.operator.transformer.output.weight)
+    windows = Windows(torch.randn(4, 2, 8, 8), torch.rand(4, 1), torch.full((4,), 0.1))
+    plain = residual.with_operator(model, torch.ones(8), windows)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not torch.equal(model.step(windows.frames[:, 0], windows.params, windows.dt), plain.given.base)
+        mixed = residual.with_operator(model, torch.ones(8), windows)
+    assert torch.equal(plain.r, mixed.r)
+
+
+def test_the_relative_error_joins_the_flow_loss_with_its_weight() -> None:
+    made, one, losses = network(), batch(), []
+    for weight in (0.0, 0.5):
+        torch.manual_seed(0)
+        losses.append(residual.flow_loss(TrainingSettings(lambda_relative=weight), made, one, START))
+    assert losses[1]["loss"].item() == pytest.approx((losses[0]["loss"] + 0.5 * losses[0]["L_rel"]).item())
+    assert losses[0]["L_rel"] > 0
 
 
 @pytest.mark.parametrize("micro", [1, 2, 3, 5])

@@ -186,7 +186,7 @@ def _crps_of_ordered(ordered: Tensor) -> Tensor:
     if m == 1:
         return skill
     weight = (2 * torch.arange(1, m + 1, device=ordered.device) - m - 1).to(ordered.dtype) / (m * (m - 1))
-    return skill - ordered @ weight
+    return skill - (ordered * weight).sum(dim=-1)  # a matrix product would be rounded under autocast
 
 
 def _rank_shares(ordered: Tensor, seed: int) -> Tensor:

@@ -76,10 +76,9 @@ class ResidualHead:
             return samplers.sample(velocity, noise, steps or self.steps, self.solver, generator)
         if self.objective == "consistency":
             return student_sample(velocity, noise, steps or self.steps, generator)
-        one = torch.ones(len(noise), device=noise.device)
-        return (
-            noise + velocity(noise, one) if self.objective == "crps" else velocity(torch.zeros_like(noise), 0.5 * one)
-        )
+        if self.objective == "crps":
+            return velocity(noise, torch.ones(len(noise), device=noise.device))
+        return velocity(torch.zeros_like(noise), torch.full((len(noise),), 0.5, device=noise.device))
 
     def step(self, given: Given, steps: int | None = None, generator: torch.Generator | None = None) -> Tensor:
         """A draw of the next latents, z~ + s r, (B, N, D)."""

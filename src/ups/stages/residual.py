@@ -19,7 +19,7 @@ from ups.data.latent_cache import cached_latents
 from ups.data.latent_pairs import WindowBatches, Windows, build_latent_pair_loader
 from ups.data.splits import evenly
 from ups.metrics import fair_crps
-from ups.models.diffusion_residual import DiffusionResidual
+from ups.models.diffusion_residual import DiffusionResidual, denoised
 from ups.models.latent_operator import LatentModel
 from ups.models.residual_head import Given, Objective, ResidualHead
 from ups.stages import operator
@@ -54,12 +54,13 @@ def draw_tau(distribution: TauDistribution, n: int, device: torch.device | str =
 def flow_loss(
     training: TrainingSettings, network: DiffusionResidual, batch: ResidualBatch, progress: Progress
 ) -> dict[str, Tensor]:
-    """|| v(x_tau, tau) - (eps - r) ||^2."""
+    """|| v(x_tau, tau) - (eps - r) ||^2, and the relative error of the denoised residual."""
     eps, tau = torch.randn_like(batch.r), draw_tau(training.tau_distribution, len(batch.r), batch.r.device)
     t = tau.view(-1, 1, 1)
-    v = batch.given.velocity(network, (1 - t) * batch.r + t * eps, tau)
-    loss = (v - (eps - batch.r)).square().mean()
-    return {"loss": loss, "L_base": loss}
+    x = (1 - t) * batch.r + t * eps
+    v = batch.given.velocity(network, x, tau)
+    base, relative = (v - (eps - batch.r)).square().mean(), nrmse(denoised(x, tau, v), batch.r)
+    return {"loss": base + training.lambda_relative * relative, "L_base": base, "L_rel": relative}
 
 
 def regression_loss(
@@ -103,8 +104,11 @@ def losses_of(context: Context, model: LatentModel, objective: Objective) -> Any
 
 
 def with_operator(model: LatentModel, scale: Tensor, batch: Windows) -> ResidualBatch:
-    """Lets the frozen operator predict, and returns what it misses."""
-    with torch.no_grad():
+    """Lets the frozen operator predict, and returns what it misses.
+
+    In float32 whatever `training.amp` says: a rounded prediction would be learnt as a residual.
+    """
+    with torch.no_grad(), torch.autocast(batch.frames.device.type, enabled=False):
         z = batch.frames[:, 0]
         base = model.step(z, batch.params, batch.dt)
         return ResidualBatch((batch.frames[:, 1] - base) / scale, Given(z, base, batch.params, batch.dt))

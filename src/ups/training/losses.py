@@ -32,9 +32,11 @@ class LossWeights(Settings):
     lambda_rollout: float = Field(default=0.0, ge=0)
     """Steps 2 to `rollout_horizon` through the model's own predictions."""
     lambda_spectral: float = Field(default=0.0, ge=0)
-    """Relative error of the energy in each frequency."""
+    """Relative error of the energy in each frequency: of the operator's prediction, and in stage 2 of single members
+    (`crps`). Not of a mean, which is right to have less energy than its members."""
     lambda_relative: float = Field(default=0.0, ge=0)
-    """NRMSE beside the mean squared error (diffusion residual, regression objective)."""
+    """NRMSE of the residual beside the mean squared error in stage 2: of the denoised one (`flow`) or of the mean
+    (`regression`)."""
     lambda_reconstruction: float = Field(default=0.25, ge=0)
     """Reconstruction of the input while the codec is trained with the operator; no curriculum."""
     lambda_latent: float = Field(default=0.1, ge=0)
