@@ -13,7 +13,7 @@ from ups.core.errors import UserError
 from ups.models.consistency import jumps
 from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
 from ups.models.residual_head import Given, ResidualHead
-from ups.pipeline import prepare, run, train
+from ups.pipeline import prepare, run
 from ups.stages import distill, operator, residual
 from ups.stages.distill import DistillBatch, levels_per_sample, pieces, student_loss
 from ups.stages.residual import ResidualBatch, draw_tau
@@ -202,11 +202,3 @@ def test_a_head_of_another_operator_is_refused(trained: Path, tmp_path: Path) ->
     checkpoint.save(payload, path)
     with pytest.raises(UserError, match="belongs to another operator"):
         ups.load(folder)
-
-
-def test_a_stage_alone_needs_its_predecessor(tmp_path: Path) -> None:
-    path = config(
-        tmp_path, stages={"autoencoder": {"epochs": 1}, "operator": {"epochs": 1}, "diff_residual": {"epochs": 1}}
-    )
-    with pytest.raises(UserError, match=rf"of stage operator: run `ups train --config {path} --stage operator` first"):
-        train(load_config(path), "diff_residual")

@@ -118,7 +118,8 @@ def build(context: Context) -> Stage:
         partial(steady_loss, model),
         steady_score(context, model, held_out),
         fingerprint=context.fingerprint(name, {"operator": digest(model)}),
-        payload={**payload, "share": share},
+        payload=payload,
+        command=partial(context.command, name, True),
         notes=(
             f"{len(rows)} of {data.train.n} training trajectories reach a steady state within {share['tolerance']}",
         ),
