@@ -100,7 +100,10 @@ def write_config(config: Config) -> None:
 
 
 def chosen_stages(context: Context, stage: str) -> list[str]:
-    """The one stage, or with `all` every stage that has epochs, in order; raises UserError where there are none."""
+    """The one stage, or with `all` every stage that has epochs, in order.
+
+    Raises UserError where there are none, or where the data cannot train one of them.
+    """
     names = [name for name in STAGES if context.settings(name).epochs] if stage == "all" else [stage]
     if not names:
         raise UserError("every stage has epochs: 0, so there is nothing to train; set stages.operator.epochs")
@@ -109,6 +112,8 @@ def chosen_stages(context: Context, stage: str) -> list[str]:
             raise UserError(
                 f"stages.{name}.epochs is 0, so there is nothing to train; set it with --set stages.{name}.epochs=N"
             )
+    if "steady_prior" in names:
+        steady.require_steady(context)
     return names
 
 
