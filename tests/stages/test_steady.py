@@ -116,7 +116,8 @@ def test_the_prior_learns_where_a_parameter_sends_a_state() -> None:
     """z -> c w in every token: a start ends elsewhere for another parameter, also for one between those seen."""
     torch.manual_seed(0)
     prior = SteadyPrior(8, latent_model(system()).operator.cfg.pdet, (8,), ("periodic",), 1, 2)
-    prior.param_mean.fill_(10.0), prior.param_std.fill_(2.0)
+    prior.param_mean.fill_(10.0)
+    prior.param_std.fill_(2.0)
     w, optimizer = torch.randn(8), torch.optim.Adam(prior.parameters(), 1e-2)
 
     def error(c: torch.Tensor) -> torch.Tensor:
@@ -138,7 +139,8 @@ def test_parameters_count_in_deviations_from_their_mean() -> None:
     refined = lambda c: prior(LatentState(z, cond={"params": torch.full((3, 1), c)})).z  # noqa: E731
     standard, other = refined(1.5), refined(-1.5)
     assert (standard - other).abs().max() > 1e-2
-    prior.param_mean.fill_(10.0), prior.param_std.fill_(2.0)
+    prior.param_mean.fill_(10.0)
+    prior.param_std.fill_(2.0)
     torch.testing.assert_close(refined(13.0), standard)
 
 
