@@ -132,8 +132,10 @@ def test_fresh_does_not_move_the_folder_it_is_called_from(
 
 def test_train_hands_the_stage_to_the_pipeline(config: Path, pipeline: SimpleNamespace) -> None:
     assert ups("train", "--config", config, "--stage", "operator").exit_code == 0
+    assert ups("train", "--config", config, "--stage", "operator", "--fresh").exit_code == 0
     assert ups("train", "--config", config).exit_code == 0
-    assert [options for _, _, options in pipeline.calls] == [{"stage": "operator"}, {"stage": "all"}]
+    given = [(options["stage"], options["fresh"]) for _, _, options in pipeline.calls]
+    assert given == [("operator", False), ("operator", True), ("all", False)]
 
 
 def test_a_stage_that_does_not_exist_exits_with_2(config: Path, pipeline: SimpleNamespace) -> None:

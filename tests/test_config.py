@@ -1,5 +1,6 @@
 """The config: what is accepted, and what is written back."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ups.config import Config, TTCSettings, changed_keys, dump_config, load_config, reference
+from ups.config.command import training_command
 from ups.config.source import read_source, to_yaml
 
 TEMPLATE = Path(__file__).parent / "data" / "seed_template.yaml"
@@ -51,6 +53,28 @@ def test_a_config_remembers_the_file_it_came_from(write: Any, tmp_path: Path) ->
     config = load_config(write(MINIMAL))
     assert config.run.source == str(tmp_path / "demo.yaml")
     assert load_config(write(dump_config(config), "copy.yaml")).run == config.run
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_command_that_trains_a_stage_repeats_the_config_also_where_its_file_is_gone(
+    write: Any, tmp_path: Path, kept: bool
+) -> None:
+    path, place = write(MINIMAL), tmp_path / "a run"
+    given = load_config(path, [f"run.dir={place}", "stages.operator.epochs=3", "evaluation.nfe=[1, 3]", "data.limit=9"])
+    if not kept:
+        place.mkdir()
+        (place / "config.yaml").write_text(dump_config(load_config(path, [f"run.dir={place}"])))
+        path.unlink()
+    words = shlex.split(training_command(given, "operator", True))
+    found = path if kept else place / "config.yaml"
+    assert words[:7] == ["ups", "train", "--config", str(found), "--stage", "operator", "--fresh"]
+    assert words[7::2] == ["--set"] * (4 if kept else 3) and load_config(found, words[8::2]) == given
+
+
+def test_the_command_that_trains_a_stage_without_epochs_asks_for_them(write: Any) -> None:
+    path = write(MINIMAL + "stages:\n  operator:\n    epochs: 3\n")
+    command = training_command(load_config(path, ["stages.operator.epochs=0"]), "operator", False)
+    assert command == f"ups train --config {path} --stage operator --set stages.operator.epochs=N"
 
 
 @pytest.mark.parametrize("override", ["latent.dim=48", "operator.pdet.input_dim=48"])

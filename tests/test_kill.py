@@ -20,6 +20,7 @@ STEMS = {
     "autoencoder": "autoencoder",
     "operator": "operator",
     "diff_residual": "diffusion_residual",
+    "crps_ensemble": "crps_ensemble",
     "consistency_distill": "consistency_distill",
     "steady_prior": "steady_prior",
 }

@@ -112,6 +112,8 @@ def test_five_lines_of_python(finished: Path, tmp_path: Path) -> None:
         (torch.zeros(1, 1, 31), {}, r"must have shape \(B, 1, 32\), found \(1, 1, 31\)"),
         (torch.full((1, 1, 32), float("nan")), {}, "must be finite"),
         (torch.zeros(1, 1, 32), {"space": "fourier"}, "space must be"),
+        (torch.zeros(1, 1, 32), {"dt": 0}, "dt must be positive, found 0"),
+        (torch.zeros(1, 1, 32), {"dt": float("nan")}, "dt must be positive, found nan"),
         (torch.zeros(1, 1, 32), {"params": {"nu": 1.0}}, "params must name beta, found nu"),
         (torch.zeros(2, 1, 32), {"params": torch.zeros(3, 1)}, r"params must have shape \(2, 1\)"),
     ],

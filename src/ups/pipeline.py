@@ -6,6 +6,7 @@ RUN/predictions.h5  metrics.json  report.html  report/*.png
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,13 +17,17 @@ from typing import Any
 import torch
 
 from ups.config import Config, dump_config
+from ups.config.command import training_command
 from ups.core.device import device_of
 from ups.core.errors import UserError
 from ups.core.files import claimed, write_text
 from ups.data.dataset import Dataset, open_dataset
 from ups.scoring import evaluate_run, tracker_of
 from ups.stages import autoencoder, distill, operator, residual, steady
-from ups.stages.context import FILES, Context
+from ups.stages.context import Context
+from ups.stages.order import FILES
+from ups.stages.predecessors import require
+from ups.stages.set_aside import free_folder, set_aside_checkpoints
 from ups.surrogate import Surrogate
 from ups.tracking.sinks import Tracker
 from ups.tracking.training_logger import TrainingLogger
@@ -39,15 +44,6 @@ STAGES: dict[str, Callable[[Context], Stage]] = {
     "steady_prior": steady.build,
 }
 """The stages in their order."""
-PREDECESSORS = {
-    "autoencoder": (),
-    "operator": ("autoencoder",),
-    "diff_residual": ("operator",),
-    "crps_ensemble": ("operator",),
-    "consistency_distill": ("operator", "diff_residual"),
-    "steady_prior": ("operator",),
-}
-"""The stages whose weights a stage loads."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ def context_of(config: Config, data: Dataset) -> Context:
         rollout_space=config.rollout.space,
         seed=config.run.seed,
         device=device_of(config.run.device),
-        source=config.run.source or str(config.run.dir / "config.yaml"),
+        command=partial(training_command, config),
     )
 
 
@@ -103,9 +99,11 @@ def write_config(config: Config) -> None:
     write_text(config.run.dir / "config.yaml", dump_config(config), "config")
 
 
-def train_stages(config: Config, context: Context, stage: str, tracker: Tracker) -> None:
-    """Trains one stage, or with `all` every stage that has epochs, in order."""
-    log = TrainingLogger(config.run.dir / config.training.log_path, (tracker.epoch,))
+def chosen_stages(context: Context, stage: str) -> list[str]:
+    """The one stage, or with `all` every stage that has epochs, in order.
+
+    Raises UserError where there are none, or where the data cannot train one of them.
+    """
     names = [name for name in STAGES if context.settings(name).epochs] if stage == "all" else [stage]
     if not names:
         raise UserError("every stage has epochs: 0, so there is nothing to train; set stages.operator.epochs")
@@ -114,6 +112,26 @@ def train_stages(config: Config, context: Context, stage: str, tracker: Tracker)
             raise UserError(
                 f"stages.{name}.epochs is 0, so there is nothing to train; set it with --set stages.{name}.epochs=N"
             )
+    if "steady_prior" in names:
+        steady.require_steady(context)
+    return names
+
+
+def start_over(context: Context, stage: str) -> None:
+    """Sets aside the files of a stage and of those that build on it, if all is there that it needs to train again."""
+    chosen_stages(context, stage)
+    for before in context.predecessors(stage):
+        require(context, before)
+    kept = free_folder(context.folder)
+    set_aside_checkpoints(context.folder, stage, kept)
+    if (context.folder / kept).exists():
+        print(f"kept the earlier weights in {context.folder / kept}", file=sys.stderr)
+
+
+def train_stages(config: Config, context: Context, stage: str, tracker: Tracker) -> None:
+    """Trains one stage, or with `all` every stage that has epochs, in order."""
+    log = TrainingLogger(config.run.dir / config.training.log_path, (tracker.epoch,))
+    names = chosen_stages(context, stage)
     for name in names:
         if (context.checkpoints / f"{FILES.get(name, name)}_resume.pt").exists():
             StageFiles(STAGES[name](context), context.checkpoints).read_resume()
@@ -134,17 +152,21 @@ def train_stages(config: Config, context: Context, stage: str, tracker: Tracker)
                 tracker.file(weights)
 
 
-def train(config: Config, stage: str = "all") -> Path:
+def train(config: Config, stage: str = "all", fresh: bool = False) -> Path:
     """Trains and returns the run folder; what is finished already is not trained again.
 
     Args:
         config: A loaded config.
         stage: `all`, or the name of one stage, whose predecessors must be there.
+        fresh: Trains from scratch. Earlier files of the stage, and of those that build on it, are kept in
+            `checkpoints.1` or the next that is free.
     """
     if stage not in ("all", *STAGES):
         raise UserError(f"no stage {stage!r}: expected all, {', '.join(STAGES)}")
     with claim(config.run.dir):
         context = prepare(config)
+        if fresh:
+            start_over(context, stage)
         with tracker_of(config) as tracker:
             train_stages(config, context, stage, tracker)
     return config.run.dir

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ups.core.command import train_command
 from ups.core.errors import UserError
 from ups.data.fields import System
 from ups.models.autoencoder import LatentSettings
@@ -57,7 +58,8 @@ def restore(folder: Path, device: torch.device | str = "cpu") -> Restored:
     stored = {name: checkpoint.load(file, device) for name, file in files.items()}
     for name, content in stored.items():
         if content.get("operator_digest") != known:
-            raise UserError(f"{files[name]} belongs to another operator than {path}; train its stage again")
+            again = again_command(folder.parent, str(content.get("kind")))
+            raise UserError(f"{files[name]} belongs to another operator than {path}: run `{again}` first")
     heads = {name: build_head(model, stored[name], files[name], device) for name in HEADS if name in stored}
     steady = None
     if "steady_prior" in stored:
@@ -68,6 +70,12 @@ def restore(folder: Path, device: torch.device | str = "cpu") -> Restored:
         seconds["autoencoder"] = checkpoint.load(first)["train_seconds"]
     space, data_hash = payload["rollout_space"], payload["fingerprint"]["data"]
     return Restored(model, heads, steady, space, data_hash, seconds)
+
+
+def again_command(run: Path, stage: str) -> str:
+    """The command that trains a stage of a run folder from scratch, by the config in it, wherever it was moved to."""
+    config = run / "config.yaml"
+    return train_command(config if config.exists() else "CONFIG", stage, True, [f"run.dir={run}"])
 
 
 def build_model(payload: Mapping[str, Any], path: Path) -> LatentModel:

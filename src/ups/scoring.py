@@ -38,7 +38,7 @@ from ups.evaluation.ttc_emulator import TTCEmulator, bounds_of
 from ups.evaluation.ttc_verdict import ttc_table
 from ups.peers.settings import PeerSettings
 from ups.peers.stage import PeerRun, trained
-from ups.stages.steady import steady_rows
+from ups.stages.steady import none_steady, steady_rows
 from ups.surrogate import Surrogate
 from ups.tracking.jsonl import read_lines
 from ups.tracking.sinks import Tracker, open_sinks
@@ -166,8 +166,10 @@ class ScoredRun:
         rows: dict[str, Emulator] = {FLOOR: stages.pop(FLOOR), **physics, **peers, **stages}
         if with_ttc:
             rows[TTC] = TTCEmulator(self.surrogate, self.config.ttc, self.reward, settings.batch)
-        options = {"seed": seed, "device": self.surrogate.device, "further": self.settled()}
+        further, unsettled = self.settled()
+        options = {"seed": seed, "device": self.surrogate.device, "further": further}
         metrics = evaluate(rows, self.part, self.data.system, settings, self.target, self.protocol(), **options)
+        metrics["errors"] += unsettled
         for row in metrics["rows"]:
             if row["model"] == TTC:
                 row["settings"] = self.config.ttc.model_dump(mode="json")
@@ -198,15 +200,15 @@ class ScoredRun:
             for name in config.evaluation.baselines
         }
 
-    def settled(self) -> list[dict[str, Any]]:
-        """Rows of the steady prior, where the run has one and the data settle."""
+    def settled(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """Rows of the steady prior, where the run has one; where no trajectory settles, a sentence instead."""
         if self.surrogate.steady_prior is None:
-            return []
+            return [], []
         tolerance, seed = self.config.stages.steady_prior.tolerance, self.config.run.seed
         rows = steady_rows(self.part, self.data.system.dt, tolerance)
         if not len(rows):
-            return []
-        return steady_score_rows(self.surrogate, self.part, rows, tolerance, self.config.evaluation, seed)
+            return [], [f"{none_steady(self.part, self.split, tolerance)}, so the steady prior has no row"]
+        return steady_score_rows(self.surrogate, self.part, rows, tolerance, self.config.evaluation, seed), []
 
     def already_scored(self) -> dict[str, Any]:
         """The scores that are there; raises UserError if there are none of these data and settings.

@@ -145,8 +145,8 @@ class Surrogate:
             raise UserError(f"space must be `field` or `latent`, found {space!r}")
         if steps < 1 or members < 1 or (nfe is not None and nfe < 1):
             raise UserError(f"steps, members and nfe must be at least 1, found {steps}, {members} and {nfe}")
-        step, parts = dt or self.system.dt, []
-        if step <= 0:
+        step, parts = self.system.dt if dt is None else dt, []
+        if not step > 0:
             raise UserError(f"dt must be positive, found {step}")
         fields, conditions = (x.repeat_interleave(members, 0) for x in (fields, conditions))
         generator = torch.Generator(self.device).manual_seed(seed)

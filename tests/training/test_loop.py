@@ -3,6 +3,7 @@
 import copy
 import math
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from ups.training import checkpoint
 from ups.training.loop import Trainer, fit
 from ups.training.optim import OptimizerSettings, SchedulerSettings
 from ups.training.settings import StageSettings, TrainingSettings
+from ups.training.stage_files import StageFiles
+from ups.training.tally import Tally
 
 
 def settings(epochs: int = 3, **options: Any) -> StageSettings:
@@ -152,6 +155,36 @@ def test_a_finished_stage_trains_no_step(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Trainer, "optimizer_step", lambda *_: pytest.fail("a finished stage trained again"))
     again = fit(stage(), settings(), TrainingSettings(), tmp_path, Memory())
     assert torch.equal(weights(first), weights(again))
+
+
+@pytest.mark.parametrize("file", ["operator.pt", "operator_ema.pt"])
+def test_a_kill_after_the_last_save_leaves_the_right_training_time_to_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    def strike(*_: Any) -> None:
+        raise Killed
+
+    scores = [1.0, *range(2, 21)]  # the weights are those of the first epoch, the time is that of all
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(StageFiles, "finish", strike)
+        fit(stage(scores=scores), settings(20), TrainingSettings(), tmp_path, Memory())
+    seconds = checkpoint.load(tmp_path / "operator_resume.pt")["tally"]["seconds"]
+    early = checkpoint.load(tmp_path / file)
+    assert early["train_seconds"] < seconds and "finished" not in early
+    fit(stage(), settings(20), TrainingSettings(), tmp_path, Memory())
+    late = checkpoint.load(tmp_path / file)
+    assert late["train_seconds"] == seconds and late["finished"] is True
+
+
+@pytest.mark.parametrize("seconds", [None, 1.0])
+def test_the_first_step_of_every_epoch_is_told_its_whole_number(tmp_path: Path, seconds: float | None) -> None:
+    for epochs, samples in ((49, 49), (93, 8)):  # the share of the steps, times the epochs, falls short of some of them
+        chosen = settings(epochs, seconds=seconds)
+        trainer = Trainer(stage(8, samples), chosen, TrainingSettings(), tmp_path, Memory(), 0, torch.device("cpu"))
+        for epoch in range(epochs):
+            trainer.tally = Tally(step=epoch * trainer.epoch_steps, epoch=epoch, seconds=epoch / epochs)
+            trainer.epoch_began = time.perf_counter()
+            assert int(trainer.progress.epoch) == epoch
 
 
 def test_patience_counts_evaluations_without_improvement_exactly(tmp_path: Path) -> None:

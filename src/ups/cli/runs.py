@@ -10,6 +10,14 @@ from ups.cli.options import Config, Overrides
 from ups.core.errors import UserError
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over; an earlier run folder is kept under another name.")]
+FreshStage = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Start over. With all stages, an earlier run folder is kept under another name; with one, its files and "
+        "those of stages that build on it are kept in checkpoints.1 or the next that is free.",
+    ),
+]
 
 
 class StageName(StrEnum):
@@ -59,7 +67,7 @@ def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="YAML file of settings.", show_default=False)],
     stage: Annotated[StageName, typer.Option("--stage", "-s", help="The stage to train.")] = StageName.ALL,
     overrides: Overrides = None,
-    fresh: Fresh = False,
+    fresh: FreshStage = False,
 ) -> None:
     """Train one stage, or all of them in their order, without evaluating.
 
@@ -68,16 +76,16 @@ def train(
     \b
     [bold]Examples[/bold]
       ups train --config configs/burgers1d.yaml --stage operator
-      ups train --config configs/burgers1d.yaml --set stages.operator.epochs=5
+      ups train --config configs/burgers1d.yaml --stage operator --fresh --set stages.operator.epochs=5
     """
     from ups.config import load_config
 
-    settings = load_config(config, overrides or ())
-    if fresh:
+    settings, whole = load_config(config, overrides or ()), stage is StageName.ALL
+    if fresh and whole:
         set_aside(settings.run.dir)
     from ups.pipeline import train as train_pipeline
 
-    train_pipeline(settings, stage=stage.value)
+    train_pipeline(settings, stage=stage.value, fresh=fresh and not whole)
 
 
 def check(

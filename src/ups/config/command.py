@@ -1,4 +1,4 @@
-"""The command that makes the scores of a run again."""
+"""Commands that repeat a config: one that trains a stage, and one that makes the scores of a run again."""
 
 from __future__ import annotations
 
@@ -7,12 +7,38 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from ups.config.compose import Config
+from ups.config.compose import Config, load_config
 from ups.config.load import changed_keys
 from ups.config.problems import value_at
+from ups.core.command import train_command
+from ups.core.errors import UserError
 
-ELSEWHERE = ("run.dir", "run.source", "tracking.")
+UNNAMED = ("run.source", "tracking.")
+"""Starts of keys that a command need not name."""
+ELSEWHERE = (*UNNAMED, "run.dir")
 """Starts of keys that change nothing in the scores."""
+
+
+def training_command(config: Config, stage: str, fresh: bool) -> str:
+    """A line for the shell that trains a stage with this config, `fresh` from scratch.
+
+    It names the file that the config came from and every setting that differs from it; where a stage is switched off,
+    it asks for epochs.
+    """
+    files = [config.run.source, config.run.dir / "config.yaml"]
+    source, stored = next(((f, c) for f in files if (c := _readable(f))), ("CONFIG", config))
+    settings = _changes(stored, config, UNNAMED)
+    if not getattr(config.stages, stage).epochs:
+        settings = [s for s in settings if not s.startswith(f"stages.{stage}.epochs=")] + [f"stages.{stage}.epochs=N"]
+    return train_command(source, stage, fresh, settings)
+
+
+def _readable(path: Path | str) -> Config | None:
+    """The config in a file; None without a file that holds one."""
+    try:
+        return load_config(path)
+    except UserError:
+        return None
 
 
 def command_of(trained: Config, scored: Config, folder: Path, split: str, with_ttc: bool) -> str:
@@ -30,7 +56,7 @@ def command_of(trained: Config, scored: Config, folder: Path, split: str, with_t
     further = ["--split", split] if split != "test" else []
     if with_ttc != scored.ttc.enabled:
         further += ["--mode", "both" if with_ttc else "baseline"]
-    for setting in _changes(trained, scored):
+    for setting in _changes(trained, scored, ELSEWHERE):
         further += ["--set", setting]
     if not further and scored.evaluation.enabled:
         return shlex.join(["ups", "run", config, *place])
@@ -38,13 +64,13 @@ def command_of(trained: Config, scored: Config, folder: Path, split: str, with_t
     return f"{shlex.join(train)} && {shlex.join(['ups', 'evaluate', str(again), *further])}"
 
 
-def _changes(trained: Config, scored: Config) -> list[str]:
-    """`key=value` of every setting of `scored` that `trained` has otherwise."""
+def _changes(trained: Config, scored: Config, apart: tuple[str, ...]) -> list[str]:
+    """`key=value` of every setting of `scored` that `trained` has otherwise, but for keys that start with `apart`."""
     values = scored.model_dump(mode="json")
     found: dict[str, Any] = {}
     for key in changed_keys(trained, scored):
         within = any(key.startswith(f"{other}.") for other in found)
-        if not key.startswith(ELSEWHERE) and not within:
+        if not key.startswith(apart) and not within:
             *path, name = key.split(".")
             section = value_at(values, tuple(path))
             if isinstance(section, dict) and name in section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -29,19 +30,17 @@ def cached_latents(
     """
     path = folder / f"{key}.npy"
     if not path.exists():
-        with replacing(path, "latent cache") as part:
-            _write(part, split, rows, encode)
+        with replacing(path, "latent cache") as part, part.open("wb") as file:
+            _write(file, split, rows, encode)
     return np.load(path, mmap_mode="r")
 
 
-def _write(path: Path, split: Split, rows: np.ndarray, encode: Callable[[Tensor], Tensor]) -> None:
-    file: np.memmap | None = None
+def _write(file: BinaryIO, split: Split, rows: np.ndarray, encode: Callable[[Tensor], Tensor]) -> None:
+    """Writes header and trajectories one after another: a full disk is then an error, which in a map would be fatal."""
     for i, row in enumerate(rows):
         with torch.no_grad():
             latents = encode(split.trajectories(int(row), int(row) + 1)[0]).cpu().numpy()
-        if file is None:
-            shape = (len(rows), *latents.shape)
-            file = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        file[i] = latents
-    if file is not None:
-        file.flush()
+        if i == 0:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (len(rows), *latents.shape)}
+            np.lib.format.write_array_header_1_0(file, header)
+        file.write(np.ascontiguousarray(latents, "<f4").tobytes())

@@ -1,8 +1,8 @@
 """Training batches whose content is a function of the step.
 
 Epoch e visits all (trajectory, first frame) windows in an order drawn from (seed, e), and shifts along periodic axes
-are drawn
-from (seed, step), so that starting at any step gives the batches that an uninterrupted run would have seen there.
+are drawn from (seed, step), so that starting at any step gives the batches that an uninterrupted run would have seen
+there.
 """
 
 from __future__ import annotations

@@ -60,10 +60,10 @@ class SteadyPrior(nn.Module):
 
 
 def is_steady(change: Tensor, size: Tensor, dt: float, duration: float, tolerance: float) -> Tensor:
-    """Whether a trajectory would stay within `tolerance` of itself for as long again as it lasted, (n,) bool.
+    """Whether a field would stay within `tolerance` of itself for as long again as its trajectory lasted, (n,) bool.
 
     Args:
-        change: ||u(T) - u(T - dt)|| of each trajectory, (n,).
+        change: ||u(T) - u(T - dt)|| of each field, (n,).
         size: ||u(T)||, (n,).
         dt: Time between frames.
         duration: Length T of the trajectories.

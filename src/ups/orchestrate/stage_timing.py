@@ -52,6 +52,7 @@ def stage_time(context: Context, name: str, measured: bool = True) -> StageEstim
     trainer = new_trainer(context, name)
     once = clock() - began
     scored = end_epoch(trainer)
+    trainer.files.finish(0.0)  # the stages that build on it ask for that
     if not measured:
         return None
     scored = end_epoch(trainer) if scored < WORTH_REPEATING else scored

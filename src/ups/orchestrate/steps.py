@@ -31,9 +31,10 @@ from ups.orchestrate.plan import Options, Plan, resolve
 from ups.orchestrate.records import set_aside_records
 from ups.orchestrate.report import estimate_table, measured
 from ups.orchestrate.state import Outcome, State, digest, write_json
-from ups.orchestrate.trained import free_folder, set_aside_checkpoints, training_record, weights
+from ups.orchestrate.trained import training_record, weights
 from ups.pipeline import claim, context_of, train_stages
 from ups.scoring import tracker_of
+from ups.stages.set_aside import free_folder, set_aside_checkpoints
 from ups.tracking.sinks import Tracker
 
 Say = Callable[[str], None]

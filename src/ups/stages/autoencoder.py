@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -70,4 +72,5 @@ def build(context: Context) -> Stage:
         score,
         fingerprint=context.fingerprint(name, {}),
         payload=payload,
+        command=partial(context.command, name, True),
     )

@@ -1,7 +1,8 @@
-"""What every stage is built from: the data, the settings and the files of its predecessors."""
+"""What every stage is built from: the data, the settings and the run folder."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,11 @@ from ups.data.latent_pairs import shiftable_axes
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionSettings
 from ups.models.latent_operator import OperatorSettings
-from ups.training import checkpoint
+from ups.stages.order import PREDECESSORS, RESIDUAL
 from ups.training.fingerprint import fingerprint_of
 from ups.training.settings import StageSettings, StagesSettings, TrainingSettings
 
 CPU = torch.device("cpu")
-RESIDUAL = ("diff_residual", "crps_ensemble", "consistency_distill")
-"""Stages that learn the operator's residual."""
-FILES = {"diff_residual": "diffusion_residual"}
-"""Stems of the checkpoints of stages whose files are not called like them."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,11 @@ class Context:
         data: The open data set.
         latent, operator, diffusion, training, stages: Settings.
         folder: The run folder.
+        command: (stage, whether from scratch) -> the command that trains a stage as set here, for errors.
         validation_trajectories: Trajectories of the validation split that scores during training use.
         rollout_space: Where these scores roll out.
         seed: Fixes all randomness.
         device: Where training runs.
-        source: The config file, for commands named in errors.
     """
 
     data: Dataset
@@ -51,11 +48,11 @@ class Context:
     training: TrainingSettings
     stages: StagesSettings
     folder: Path
+    command: Callable[[str, bool], str]
     validation_trajectories: int = 32
     rollout_space: str = "field"
     seed: int = 0
     device: torch.device = CPU
-    source: str = "CONFIG"
 
     @property
     def checkpoints(self) -> Path:
@@ -114,6 +111,12 @@ class Context:
             )
         return every[chosen] if reserved else every[~chosen]
 
+    def predecessors(self, stage: str) -> tuple[str, ...]:
+        """The stages whose weights a stage loads; an operator that trains its codec can do without stage 0."""
+        if stage == "operator" and self.training.train_codec and not self.stages.autoencoder.epochs:
+            return ()
+        return PREDECESSORS[stage]
+
     def fingerprint(self, stage: str, predecessors: dict[str, str]) -> dict[str, Any]:
         """Everything that decides what a stage learns, as dotted names and plain values."""
         residual = {"diffusion": self.diffusion} if stage in RESIDUAL else {}
@@ -133,31 +136,3 @@ class Context:
             **fingerprint_of(sections),
             **{f"{name} checkpoint": digest for name, digest in predecessors.items()},
         }
-
-    def require_same_models(self, path: Path, payload: dict[str, Any]) -> None:
-        """Raises where a predecessor was built with other settings: its weights might fit and mean nothing."""
-        own = {"latent": self.latent, "operator": self.operator, "diffusion": self.diffusion}
-        for name, value in fingerprint_of(own).items():
-            theirs = payload["fingerprint"].get(name, value)
-            if theirs != value:
-                raise UserError(f"{path} was trained with {name} = {theirs!r}, and the config now says {value!r}")
-
-    def require(self, stage: str) -> tuple[Path, dict[str, Any]]:
-        """The best weights of a predecessor, the average where there is one; missing ones name the command that makes
-        them."""
-        averaged, plain = (self.checkpoints / f"{FILES.get(stage, stage)}{suffix}.pt" for suffix in ("_ema", ""))
-        path = averaged if self.training.ema_decay and averaged.exists() else plain
-        if not path.exists():
-            raise UserError(
-                f"no checkpoint {plain} of stage {stage}: run `ups train --config {self.source} --stage {stage}` first"
-            )
-        payload = checkpoint.load(path, self.device)
-        if payload.get("kind") != stage:
-            raise UserError(f"{path} should hold stage {stage} and holds {payload.get('kind')!r}")
-        self.require_same_models(path, payload)
-        if payload["fingerprint"].get("data") != self.data.hash:
-            raise UserError(
-                f"{path} was trained on other data; train it again in another run.dir: "
-                f"`ups train --config {self.source} --stage {stage} --set run.dir=FOLDER`"
-            )
-        return path, payload

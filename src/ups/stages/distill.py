@@ -1,9 +1,8 @@
 """Stage 3: distils the residual model into a student that samples in one to four evaluations.
 
 The teacher is the frozen model of stage 2, which stays as it is in its own file. For each batch the operator and the
-teacher
-work once, for all noise levels; the student then learns from pieces of `distill_micro_batch` samples with exact
-weights.
+teacher work once, for all noise levels; the student then learns from pieces of `distill_micro_batch` samples with
+exact weights.
 """
 
 from __future__ import annotations
@@ -13,15 +12,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from torch import Tensor
 
 from ups.core.errors import UserError
 from ups.data.latent_pairs import Windows
 from ups.models.consistency import Jumps, consistency_loss, jumps
 from ups.models.diffusion_residual import DiffusionResidual
+from ups.models.latent_operator import LatentModel
 from ups.models.residual_head import Given
 from ups.stages import operator
 from ups.stages.context import Context
+from ups.stages.predecessors import require
 from ups.stages.residual import (
     draw_tau,
     head_payload,
@@ -66,21 +68,29 @@ def student_loss(student: DiffusionResidual, batch: DistillBatch, progress: Prog
     return {"loss": loss, "L_distill": loss}
 
 
+def load_teacher(context: Context, model: LatentModel, latents: np.ndarray) -> DiffusionResidual:
+    """The frozen model that stage 2 left; raises UserError where it is no flow model of this operator."""
+    path, payload = require(context, "diff_residual")
+    again = context.command("diff_residual", True)
+    if payload["operator_digest"] != digest(model):
+        raise UserError(f"{path} belongs to another operator than the one in this run: run `{again}` first")
+    if payload["objective"] != "flow":
+        raise UserError(
+            f"{path} learnt objective {payload['objective']}, and only a `flow` model can be distilled: "
+            f"set diffusion.objective to flow and run `{again}` first"
+        )
+    teacher = new_network(context, model, latents)
+    load_state(teacher, payload, path)
+    return teacher.requires_grad_(False).eval()
+
+
 def build(context: Context) -> Stage:
     """The stage; its model is the student, which starts from the teacher's weights."""
     name, settings = "consistency_distill", context.stages.consistency_distill
     model = operator.load(context)
     latents = reserved_latents(context, model)
-    path, payload = context.require("diff_residual")
-    if payload["operator_digest"] != digest(model):
-        command = f"ups train --config {context.source} --stage diff_residual"
-        raise UserError(f"{path} belongs to another operator than the one in this run; train it again: `{command}`")
-    if payload["objective"] != "flow":
-        raise UserError(f"{path} learnt objective {payload['objective']}: only a `flow` model can be distilled")
-    teacher = new_network(context, model, latents)
-    load_state(teacher, payload, path)
-    student = copy.deepcopy(teacher)
-    teacher.requires_grad_(False).eval()
+    teacher = load_teacher(context, model, latents)
+    student = copy.deepcopy(teacher).requires_grad_()
     loader = pair_loader(context, name, latents)
 
     def chunks(batch: Windows, progress: Progress) -> Iterable[tuple[DistillBatch, float]]:
@@ -101,4 +111,5 @@ def build(context: Context) -> Stage:
         chunks=chunks,
         fingerprint=context.fingerprint(name, {"operator": digest(model), "teacher": digest(teacher)}),
         payload=head_payload(context, model, "consistency"),
+        command=partial(context.command, name, True),
     )

@@ -1,8 +1,8 @@
 """Stage 1: trains the latent operator, and by default the codec with it.
 
 With `training.train_codec` the forward and rollout losses are relative errors of decoded fields, joined by the
-reconstruction of
-the input and the consistency of latents; without it they are mean squared errors in the frozen codec's latent space.
+reconstruction of the input and the consistency of latents; without it they are mean squared errors in the frozen
+codec's latent space.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ups.data.latent_pairs import Windows, build_field_loader
 from ups.models.latent_operator import LatentModel, Unrolled
 from ups.stages.autoencoder import calibration_fields, new_model, standardised
 from ups.stages.context import Context
+from ups.stages.predecessors import require
 from ups.training.checkpoint import digest, load_state
 from ups.training.curriculum import horizon
 from ups.training.forecast_score import forecast_score
@@ -95,8 +96,8 @@ def build(context: Context) -> Stage:
     name, training, data = "operator", context.training, context.data
     model = new_model(context)
     predecessors = {}
-    if context.stages.autoencoder.epochs or not training.train_codec:
-        path, payload = context.require("autoencoder")
+    if context.predecessors(name):
+        path, payload = require(context, "autoencoder")
         load_state(model.codec, payload, path)
         model.codec.calibrate(calibration_fields(context))
         predecessors["autoencoder"] = digest(model.codec)
@@ -122,6 +123,7 @@ def build(context: Context) -> Stage:
         rollout_score(context),
         fingerprint=fingerprint,
         payload=describe(context),
+        command=partial(context.command, name, True),
     )
 
 
@@ -144,7 +146,7 @@ def rollout_score(context: Context) -> Callable[[Any], float]:
 
 def load(context: Context) -> LatentModel:
     """The frozen model that stage 1 left, for the stages after it."""
-    path, payload = context.require("operator")
+    path, payload = require(context, "operator")
     model = LatentModel(context.system, context.latent, context.operator)
     load_state(model, payload, path)
     return model.to(context.device).requires_grad_(False).eval()

@@ -23,7 +23,8 @@ from ups.models.diffusion_residual import DiffusionResidual, denoised
 from ups.models.latent_operator import LatentModel
 from ups.models.residual_head import Given, Objective, ResidualHead
 from ups.stages import operator
-from ups.stages.context import FILES, Context
+from ups.stages.context import Context
+from ups.stages.order import FILES
 from ups.training.checkpoint import digest
 from ups.training.losses import nrmse, spectral_energy_loss
 from ups.training.settings import TauDistribution, TrainingSettings
@@ -215,4 +216,5 @@ def build(context: Context, name: str = "diff_residual") -> Stage:
         fingerprint=context.fingerprint(name, {"operator": digest(model)}),
         payload=head_payload(context, model, objective),
         file=FILES.get(name, name),
+        command=partial(context.command, name, True),
     )

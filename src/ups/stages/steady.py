@@ -28,25 +28,31 @@ NEGLIGIBLE = 0.01
 
 
 def steady_rows(split: Split, dt: float, tolerance: float) -> np.ndarray:
-    """Rows of the trajectories of a split that reach a steady state."""
+    """Rows of the trajectories of a split that reach a steady state, in every channel."""
     steady = []
     for row in range(split.n):
-        last = split.windows(np.array([row]), np.array([split.frames - 2]), 2)[0]
-        change, size = (last[1] - last[0]).norm(), last[1].norm()
-        steady.append(bool(is_steady(change, size, dt, dt * (split.frames - 1), tolerance)))
+        before, last = split.windows(np.array([row]), np.array([split.frames - 2]), 2)[0].flatten(2)
+        change, size = (last - before).norm(dim=1), last.norm(dim=1)
+        steady.append(bool(is_steady(change, size, dt, dt * (split.frames - 1), tolerance).all()))
     return np.flatnonzero(steady)
 
 
-def require_steady(context: Context, split: Split, part: str) -> np.ndarray:
-    """The steady rows of a split; none is an error that gives the share."""
-    tolerance = context.stages.steady_prior.tolerance
-    rows = steady_rows(split, context.dt, tolerance)
-    if not len(rows):
-        raise UserError(
-            f"stages.steady_prior: 0 of {split.n} trajectories of the {part} split reach a steady state "
-            f"within tolerance {tolerance}; simulate for longer, or leave the stage out with epochs: 0"
-        )
-    return rows
+def none_steady(split: Split, part: str, tolerance: float) -> str:
+    """The sentence for a split without steady rows."""
+    return f"0 of {split.n} trajectories of the {part} split reach a steady state within tolerance {tolerance}"
+
+
+def require_steady(context: Context) -> tuple[np.ndarray, np.ndarray]:
+    """Steady rows of the training and the validation split; none in one of them is an error that gives the share."""
+    tolerance, found = context.stages.steady_prior.tolerance, []
+    for split, part in ((context.data.train, "training"), (context.data.validation, "validation")):
+        found.append(steady_rows(split, context.dt, tolerance))
+        if not len(found[-1]):
+            raise UserError(
+                f"stages.steady_prior: {none_steady(split, part, tolerance)}; "
+                "simulate for longer, or leave the stage out with epochs: 0"
+            )
+    return found[0], found[1]
 
 
 def steady_loss(model: LatentModel, prior: SteadyPrior, batch: Windows, progress: Progress) -> dict[str, Tensor]:
@@ -95,10 +101,7 @@ def steady_score(context: Context, model: LatentModel, rows: np.ndarray) -> Call
 def build(context: Context) -> Stage:
     """The stage; its model is a `SteadyPrior`."""
     name, data = "steady_prior", context.data
-    rows, held_out = (
-        require_steady(context, data.train, "training"),
-        require_steady(context, data.validation, "validation"),
-    )
+    rows, held_out = require_steady(context)
     model = operator.load(context)
     torch.manual_seed(context.seed + 4)
     system, steps = data.system, context.stages.steady_prior.num_steps
@@ -109,7 +112,7 @@ def build(context: Context) -> Stage:
     prior.param_std.copy_(torch.tensor(data.statistics.param_std))
     loader = steady_loader(context, rows, name)
     payload: dict[str, Any] = {**operator.describe(context), "num_steps": steps, "operator_digest": digest(model)}
-    share = {"steady": len(rows), "of": data.train.n, "tolerance": context.stages.steady_prior.tolerance}
+    tolerance = context.stages.steady_prior.tolerance
     return Stage(
         name,
         prior.to(context.device),
@@ -118,8 +121,7 @@ def build(context: Context) -> Stage:
         partial(steady_loss, model),
         steady_score(context, model, held_out),
         fingerprint=context.fingerprint(name, {"operator": digest(model)}),
-        payload={**payload, "share": share},
-        notes=(
-            f"{len(rows)} of {data.train.n} training trajectories reach a steady state within {share['tolerance']}",
-        ),
+        payload=payload,
+        command=partial(context.command, name, True),
+        notes=(f"{len(rows)} of {data.train.n} training trajectories reach a steady state within {tolerance}",),
     )

@@ -93,7 +93,9 @@ class Trainer:
     def progress(self) -> Progress:
         """Where training stands before the next step."""
         fraction = self.done / self.total
-        return Progress(self.tally.step, fraction * self.settings.epochs, fraction)
+        by_clock, by_step = fraction * self.settings.epochs, self.tally.step / self.epoch_steps
+        epoch = max(by_clock, self.tally.epoch) if self.settings.seconds else by_step
+        return Progress(self.tally.step, epoch, fraction)
 
     @property
     def total(self) -> float:
@@ -124,15 +126,8 @@ class Trainer:
 
     def set_rate(self) -> float:
         """Sets and returns this step's learning rate."""
-        t = self.tally
-        rate = learning_rate(
-            self.settings.scheduler,
-            self.settings.optimizer.lr,
-            t.step,
-            self.progress.epoch,
-            self.settings.epochs,
-            t.reductions,
-        )
+        s, t = self.settings, self.tally
+        rate = learning_rate(s.scheduler, s.optimizer.lr, t.step, self.progress.epoch, s.epochs, t.reductions)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -278,7 +273,8 @@ class Trainer:
                     raise Stopped(
                         f"stopped after stage {self.stage.name}; run the same command again", self.stop.signum
                     )
-            self.files.record_seconds(self.tally.seconds)
+        if self.tally.done:
+            self.files.finish(self.tally.seconds)
         self.files.load_best(self.model, self.average is not None)
         return self.model.eval()
 

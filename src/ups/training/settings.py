@@ -75,8 +75,7 @@ class TrainingSettings(LossWeights):
     deterministic systems need; on where the future is random, lest the encoder leave out what cannot be predicted."""
     select_by: Literal["rollout", "one_step"] = "rollout"
     """What chooses the operator's best epoch on the validation split: the nRMSE of the free rollout, or of single
-    steps where
-    the future is random, since no single rollout can be right there and the most damped would win."""
+    steps where the future is random, since no single rollout can be right there and the most damped would win."""
     shift_augmentation: bool = True
     """Shifts every sample by a random number of points along periodic axes, where the parameters do not depend on
     position."""
@@ -170,7 +169,8 @@ class SteadySettings(StageSettings):
     num_steps: int = Field(default=6, ge=1)
     """Refinement steps with shared weights."""
     tolerance: float = Field(default=1e-3, gt=0)
-    """A trajectory is steady where ||u(T) - u(T - dt)|| <= tolerance * ||u(T)|| * dt / (duration of the trajectory)."""
+    """A trajectory is steady where ||u(T) - u(T - dt)|| <= tolerance * ||u(T)|| * dt / (duration of the trajectory) in
+    every channel."""
 
 
 class StagesSettings(Settings):

@@ -29,13 +29,18 @@ class Progress:
 
     Attributes:
         step: Optimizer steps done.
-        epoch: Epochs done, with their fraction.
+        epoch: Epochs done, with their fraction; exact where an epoch ends.
         fraction: Share of the stage done, in [0, 1).
     """
 
     step: int
     epoch: float
     fraction: float
+
+
+def command_unknown() -> str:
+    """The default of `Stage.command`: whatever command trains the stage, started over."""
+    return "--fresh"
 
 
 def whole(batch: Any, progress: Progress) -> Iterable[tuple[Any, float]]:
@@ -59,6 +64,7 @@ class Stage:
         payload: What else belongs into the stage's checkpoints.
         file: Stem of its checkpoints; the name unless given.
         notes: Sentences for the user, shown when training starts.
+        command: The command that trains the stage from scratch, for errors.
     """
 
     name: str
@@ -72,6 +78,7 @@ class Stage:
     payload: dict[str, Any] = field(default_factory=dict)
     file: str = ""
     notes: tuple[str, ...] = ()
+    command: Callable[[], str] = command_unknown
 
     @property
     def stem(self) -> str:

@@ -36,7 +36,7 @@ class StageFiles:
         if not self.resume.exists():
             return None
         saved = checkpoint.load(self.resume)
-        checkpoint.check_fingerprint(saved, self.stage.fingerprint, self.resume)
+        checkpoint.check_fingerprint(saved, self.stage.fingerprint, self.resume, self.stage.command)
         return saved
 
     def save_resume(self, tally: Tally, state: dict[str, Any]) -> None:
@@ -59,12 +59,13 @@ class StageFiles:
         if average:
             checkpoint.save({**common, "state": average.state_dict()}, self.folder / f"{name}_ema.pt")
 
-    def record_seconds(self, seconds: float) -> None:
-        """Writes the whole stage's training time into the best weights, whichever epoch they are of."""
+    def finish(self, seconds: float) -> None:
+        """Writes into the best weights, where it is not yet, that the stage has ended and what time it took in all."""
         for suffix in ("", "_ema"):
             path = self.folder / f"{self.stage.stem}{suffix}.pt"
-            if path.exists():
-                checkpoint.save({**checkpoint.load(path), "train_seconds": seconds}, path)
+            payload = checkpoint.load(path) if path.exists() else {"finished": True}
+            if not payload.get("finished"):
+                checkpoint.save({**payload, "finished": True, "train_seconds": seconds}, path)
 
     def load_best(self, model: nn.Module, averaged: bool) -> None:
         """Puts the (averaged) weights of the best epoch into `model`."""

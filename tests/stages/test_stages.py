@@ -1,0 +1,182 @@
+"""What holds for every stage: it reads what it may, leaves what it builds on, and needs nothing but files."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.small import config
+from tests.training.toy import Memory
+from ups.config import load_config
+from ups.data.split import Split
+from ups.pipeline import STAGES, prepare, run, train
+from ups.stages import autoencoder, distill, operator, residual
+from ups.stages.autoencoder import new_model
+from ups.stages.context import Context
+from ups.stages.order import FILES
+from ups.tracking.jsonl import read_lines
+from ups.training import checkpoint
+from ups.training.loop import fit
+from ups.training.settings import StageSettings
+from ups.training.stage import Progress, Stage
+
+MODEL = {"hidden_dim": 16, "depths": [1], "num_heads": 2, "group_size": 8, "reserve": 0.25, "steps": 2}
+RESERVED = {3, 7, 11}
+"""Every fourth of the trajectories."""
+EVALUATION = {"bootstrap": 100, "pictures": False, "members": 2, "one_step_members": 1}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The config of a run of all stages, trained in one call."""
+    stages: dict[str, dict[str, Any]] = {name: {"epochs": 2} for name in STAGES}
+    stages["steady_prior"] |= {"tolerance": 100.0, "num_steps": 2}
+    made = config(
+        tmp_path_factory.mktemp("all"),
+        stages=stages,
+        diffusion=MODEL,
+        training={"batch_size": 8, "steps_per_epoch": 2, "ema_decay": 0.9, "input_noise": 0.1},
+    )
+    train(load_config(made))
+    return made
+
+
+def files(run_folder: Path, *stages: str) -> dict[str, bytes]:
+    """The contents of all files of stages in a run folder."""
+    found = [p for s in stages for p in (run_folder / "checkpoints").glob(f"{FILES.get(s, s)}*.pt")]
+    return {path.name: path.read_bytes() for path in found}
+
+
+def test_stages_trained_one_by_one_equal_those_of_one_call_and_leave_their_predecessors_alone(
+    path: Path, tmp_path: Path
+) -> None:
+    """Between two stages all generators are put where another process might have them."""
+    alone, done = load_config(path, [f"run.dir={tmp_path / 'alone'}"]), []
+    for i, name in enumerate(STAGES):
+        torch.manual_seed(i)
+        np.random.seed(i)
+        random.seed(i)
+        before = files(alone.run.dir, *done)
+        train(alone, name)
+        assert files(alone.run.dir, *done) == before and len(before) == 3 * len(done)
+        done.append(name)
+    for stem in (FILES.get(name, name) + kind for name in STAGES for kind in ("", "_ema")):
+        one, two = (
+            checkpoint.load(folder / "checkpoints" / f"{stem}.pt")["state"]
+            for folder in (alone.run.dir, load_config(path).run.dir)
+        )
+        assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one), stem
+
+
+def kept(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[Any]:
+    """What a function returns from now on."""
+    found, original = [], getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *given: found.append(original(*given)) or found[-1])
+    return found
+
+
+@pytest.mark.parametrize("name", ["diff_residual", "crps_ensemble", "consistency_distill", "steady_prior"])
+def test_training_changes_its_own_model_and_not_the_ones_it_works_with(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    context = prepare(load_config(path))
+    others = [kept(monkeypatch, operator, "load"), kept(monkeypatch, distill, "load_teacher")]
+    stage = STAGES[name](context)
+    frozen = [model for found in others for model in found]
+    assert len(frozen) == (2 if name == "consistency_distill" else 1)
+    before, own = [checkpoint.digest(model) for model in frozen], checkpoint.digest(stage.model)
+    fit(stage, StageSettings(epochs=2), context.training, tmp_path, Memory())
+    assert [checkpoint.digest(model) for model in frozen] == before
+    assert not any(p.requires_grad or p.grad is not None for model in frozen for p in model.parameters())
+    assert checkpoint.digest(stage.model) != own
+
+
+def calls(model: nn.Module) -> list[int]:
+    """Sizes of the batches that a model works on from now on."""
+    sizes: list[int] = []
+    model.register_forward_hook(lambda module, given, found: sizes.append(len(getattr(found, "z", found))))
+    return sizes
+
+
+@pytest.mark.parametrize("micro", [None, 3, 1])
+def test_operator_and_teacher_work_once_per_batch_for_all_levels_and_pieces(
+    path: Path, monkeypatch: pytest.MonkeyPatch, micro: int | None
+) -> None:
+    taus, start = 3, Progress(0, 0.0, 0.0)
+    options = [
+        f"stages.consistency_distill.{key}" for key in (f"distill_num_taus={taus}", f"distill_micro_batch={micro}")
+    ]
+    loaded, teachers = kept(monkeypatch, operator, "load"), kept(monkeypatch, distill, "load_teacher")
+    stage = distill.build(prepare(load_config(path, [option.replace("None", "null") for option in options])))
+    predicted, taught, learnt = calls(loaded[0].operator), calls(teachers[0]), calls(stage.model)
+    for chunk, _ in stage.chunks(next(stage.batches(0)), start):
+        stage.loss(stage.model, chunk, start)
+    assert predicted == [8] and taught == [8 * taus] * 2  # a step of Heun's method evaluates twice
+    pieces = [min(micro or 8, 8 - first) * taus for first in range(0, 8, micro or 8)]
+    assert learnt == [size for size in pieces for _ in range(2)]  # at both ends of the teacher's step
+
+
+def reads(monkeypatch: pytest.MonkeyPatch, split: Split) -> set[int]:
+    """The rows of a split that are read from now on."""
+    seen: set[int] = set()
+    windows, trajectories = split.windows, split.trajectories
+
+    def some(rows: np.ndarray, start: np.ndarray, length: int) -> torch.Tensor:
+        seen.update(rows.tolist())
+        return windows(rows, start, length)
+
+    def whole(start: int, stop: int) -> torch.Tensor:
+        seen.update(range(start, stop))
+        return trajectories(start, stop)
+
+    monkeypatch.setattr(split, "windows", some)
+    monkeypatch.setattr(split, "trajectories", whole)
+    return seen
+
+
+@pytest.mark.parametrize("build", [autoencoder.build, operator.build])
+def test_codec_and_operator_are_trained_on_all_trajectories_but_the_reserved(
+    path: Path, monkeypatch: pytest.MonkeyPatch, build: Callable[[Context], Stage]
+) -> None:
+    context = prepare(load_config(path, ["training.steps_per_epoch=null"]))
+    stage = build(context)
+    seen, batches = reads(monkeypatch, context.data.train), stage.batches(0)
+    for _ in range(stage.steps_per_epoch):
+        next(batches)
+    assert seen == set(range(context.data.train.n)) - RESERVED
+
+
+def test_residuals_are_learnt_on_the_reserved_trajectories_alone(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = replace(prepare(load_config(path)), folder=tmp_path)
+    model = new_model(context)
+    seen = reads(monkeypatch, context.data.train)
+    latents = residual.reserved_latents(context, model)
+    assert seen == RESERVED and len(latents) == 3
+    frames = next(residual.pair_loader(context, "diff_residual", latents)(0)).frames
+    known = {frame.tobytes() for trajectory in latents for frame in trajectory}
+    assert all(frame.numpy().tobytes() in known for pair in frames for frame in pair)
+
+
+@pytest.mark.parametrize(
+    ("objective", "terms"), [("regression", {"L_base", "L_rel"}), ("crps", {"L_crps", "L_crps_field"})]
+)
+def test_stage_2_trains_samples_and_is_scored_with_the_other_objectives_too(
+    path: Path, tmp_path: Path, objective: str, terms: set[str]
+) -> None:
+    stages = {name: {"epochs": 6 if name == "diff_residual" else 2 if name == "operator" else 0} for name in STAGES}
+    made = config(tmp_path, stages=stages, diffusion=MODEL | {"objective": objective}, evaluation=EVALUATION)
+    result = run(load_config(made))
+    epochs = [e for e in read_lines(result.folder / "reports/training_log.jsonl") if e["stage"] == "diff_residual"]
+    assert all(terms <= set(epoch) for epoch in epochs) and epochs[-1]["loss"] < epochs[0]["loss"]
+    assert result.metrics and objective in {row["model"] for row in result.metrics["rows"]}
+    forecast = result.model.rollout(torch.sin(torch.arange(32.0) / 5), 2, members=2, sampler="diffusion")
+    first, second = forecast.values[0]
+    assert torch.equal(first, second) == (objective == "regression") and forecast.evaluations == 2
