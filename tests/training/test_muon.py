@@ -34,6 +34,20 @@ def test_singular_values_come_near_one_and_vectors_stay(shape: tuple[int, int, i
     assert torch.allclose(inner, torch.diag_embed(inner.diagonal(dim1=-2, dim2=-1)), atol=1e-4)
 
 
+def test_stacks_and_convolutions_move_as_their_matrices_would() -> None:
+    draw = torch.Generator().manual_seed(0)
+    grads = {name: torch.randn(shape, generator=draw) for name, shape in (("stack", (3, 16, 24)), ("conv", (16, 8, 3)))}
+    stack, conv = (torch.zeros(grads[name].shape, requires_grad=True) for name in grads)
+    alone = [torch.zeros(16, 24, requires_grad=True) for _ in range(4)]
+    stack.grad, conv.grad = grads["stack"], grads["conv"]
+    for p, grad in zip(alone, (*grads["stack"], grads["conv"].flatten(1)), strict=True):
+        p.grad = grad.clone()
+    Muon([{"params": [stack]}, {"params": [conv], "convolution": True}], lr=0.1).step()
+    Muon(alone, lr=0.1).step()
+    for moved, p in zip((*stack, conv.flatten(1)), alone, strict=True):
+        torch.testing.assert_close(moved, p, rtol=1e-4, atol=1e-6)
+
+
 def test_matrices_without_a_gradient_stay_and_others_are_refused() -> None:
     still, moved = torch.ones(16, 16, requires_grad=True), torch.ones(16, 16, requires_grad=True)
     moved.grad = torch.ones(16, 16)

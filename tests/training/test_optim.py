@@ -44,8 +44,17 @@ def test_plateaus_multiply_by_gamma_down_to_the_floor() -> None:
 def test_muon_takes_matrices_and_adamw_the_rest() -> None:
     model = nn.Sequential(nn.Linear(20, 20), nn.LayerNorm(20), nn.Conv1d(20, 20, 3))
     muon, adam = build_optimizers(model, OptimizerSettings(name="muon"))
-    assert [p.ndim for g in muon.param_groups for p in g["params"]] == [2]
-    assert sum(len(g["params"]) for g in adam.param_groups) == 5
+    assert [(p.ndim, g["convolution"]) for g in muon.param_groups for p in g["params"]] == [(2, False), (3, True)]
+    assert sum(len(g["params"]) for g in adam.param_groups) == 4
+
+
+def test_small_and_frozen_matrices_are_left_to_adamw_or_alone() -> None:
+    stack, thin, frozen = (nn.Parameter(torch.zeros(shape)) for shape in ((3, 16, 20), (3, 8, 20), (20, 20)))
+    frozen.requires_grad_(False)
+    model = nn.ParameterList([stack, thin, frozen])
+    muon, adam = build_optimizers(model, OptimizerSettings(name="muon"))
+    assert [p is stack for g in muon.param_groups for p in g["params"]] == [True]
+    assert [p is thin for g in adam.param_groups for p in g["params"]] == [True]
 
 
 def test_the_average_equals_its_closed_form() -> None:

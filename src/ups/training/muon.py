@@ -5,7 +5,8 @@
 NS takes the singular values of a matrix (a, b) to about 1 by five steps X <- p X + (q A + r A A) X, A = X X^T, of a
 Newton-Schulz iteration; the factor gives u the usual size of an update of AdamW (arXiv 2502.16982), so both share a
 rate. The same rule as `torch.optim.Muon`, which works through one matrix after the other in bfloat16: here matrices of
-a shape go through together, on a CPU in float32 (on one without bfloat16 units, 10 times as fast).
+a shape go through together, on a CPU in float32 (on one without bfloat16 units, 10 times as fast), and stacks of
+matrices and convolutions too.
 """
 
 from __future__ import annotations
@@ -38,18 +39,25 @@ class Muon(torch.optim.Optimizer):
     """Muon for parameters that are matrices.
 
     Args:
-        params: Matrices.
+        params: Matrices, stacks of matrices (their last two axes), and weights of convolutions.
         lr: Learning rate, of the size that AdamW takes.
         momentum: mu.
         weight_decay: Decoupled weight decay.
 
     Raises:
-        ValueError: If a parameter is no matrix.
+        ValueError: If a parameter has fewer than two axes.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        wrong = [tuple(p.shape) for group in self.param_groups for p in group["params"] if p.ndim != 2]
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+    ):
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "convolution": False}
+        super().__init__(params, defaults)
+        wrong = [tuple(p.shape) for group in self.param_groups for p in group["params"] if p.ndim < 2]
         if wrong:
             raise ValueError(f"Muon takes matrices, found a parameter of shape {wrong[0]}")
 
@@ -60,22 +68,30 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 closure()
         for group in self.param_groups:
-            shapes: dict[torch.Size, list[Tensor]] = {}
+            shapes: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
             for p in group["params"]:
                 if p.grad is not None:
-                    shapes.setdefault(p.shape, []).append(p)
+                    ahead = matrices_of(self._ahead(p, group["momentum"]), group["convolution"])
+                    shapes.setdefault(ahead.shape[1:], []).append((p, ahead))
             for shape, alike in shapes.items():
                 self._update(alike, group, 0.2 * max(shape) ** 0.5)
 
-    def _update(self, alike: list[Tensor], group: dict[str, Any], scale: float) -> None:
-        mu, ahead = group["momentum"], []
-        for p in alike:
-            if p.grad is None:
-                continue
-            if not self.state[p]:
-                self.state[p]["momentum_buffer"] = torch.zeros_like(p)
-            momentum = self.state[p]["momentum_buffer"].lerp_(p.grad, 1 - mu)
-            ahead.append(p.grad.lerp(momentum, mu))
-        for p, update in zip(alike, orthogonalised(torch.stack(ahead)), strict=True):
+    def _ahead(self, p: Tensor, mu: float) -> Tensor:
+        """The momentum of a parameter, brought up to its gradient, one step ahead (Nesterov)."""
+        assert p.grad is not None
+        if not self.state[p]:
+            self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+        return p.grad.lerp(self.state[p]["momentum_buffer"].lerp_(p.grad, 1 - mu), mu)
+
+    def _update(self, alike: list[tuple[Tensor, Tensor]], group: dict[str, Any], scale: float) -> None:
+        """Updates parameters whose matrices (n, a, b) have one shape."""
+        updates = orthogonalised(torch.cat([ahead for _, ahead in alike]))
+        for (p, _), update in zip(alike, updates.split([len(ahead) for _, ahead in alike]), strict=True):
             p.mul_(1 - group["lr"] * group["weight_decay"])
-            p.add_(update, alpha=-scale * group["lr"])
+            p.add_(update.reshape(p.shape), alpha=-scale * group["lr"])
+
+
+def matrices_of(weight: Tensor, convolution: bool) -> Tensor:
+    """The matrices (n, a, b) in a parameter of two and more axes: each of its last two, or, of a convolution (out, in,
+    *taps), the one from all values that it sees."""
+    return weight.flatten(1).unsqueeze(0) if convolution else weight.reshape(-1, *weight.shape[-2:])

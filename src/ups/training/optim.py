@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
 from ups.core.settings import Settings
-from ups.training.muon import Muon
+from ups.training.muon import Muon, matrices_of
+
+SMALLEST = 16
+"""Rows and columns that a matrix needs for Muon."""
 
 
 class OptimizerSettings(Settings):
@@ -21,7 +24,8 @@ class OptimizerSettings(Settings):
     """
 
     name: Literal["adamw", "muon", "adam", "sgd"] = "adamw"
-    """`muon` orthogonalises the updates of matrices (Newton-Schulz) and uses AdamW for all else."""
+    """`muon` orthogonalises the updates of matrices (Newton-Schulz), those of convolutions and of each frequency of the
+    spectral mixing among them, and uses AdamW for all else."""
     lr: float = Field(default=1e-3, gt=0)
     """Peak learning rate."""
     weight_decay: float = Field(default=0.0, ge=0)
@@ -89,11 +93,34 @@ def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> list[torc
         return [torch.optim.Adam(parameters, **adam)]
     if settings.name == "adamw":
         return [torch.optim.AdamW(parameters, **adam)]
-    matrices = [p for p in parameters if p.ndim == 2 and min(p.shape) >= 16]
-    rest = [p for p in parameters if not (p.ndim == 2 and min(p.shape) >= 16)]
+    groups = matrix_groups(model)
+    taken = {id(p) for group in groups for p in group["params"]}
+    rest = [p for p in parameters if id(p) not in taken]
     optimizers: list[torch.optim.Optimizer] = []
-    if matrices:
-        optimizers.append(Muon(matrices, settings.lr, settings.momentum, settings.weight_decay))
+    if groups:
+        optimizers.append(Muon(groups, settings.lr, settings.momentum, settings.weight_decay))
     if rest:
         optimizers.append(torch.optim.AdamW(rest, **adam))
     return optimizers
+
+
+def matrix_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """Parameters that hold matrices with both sides of at least `SMALLEST`: groups of Muon, convolutions apart.
+
+    Muon is for matrices between features. A smaller one has too few singular values to say much.
+    """
+    convolutions = {id(m.weight) for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d)}
+    groups = []
+    for convolution in (False, True):
+        fitting = [
+            p
+            for p in model.parameters()
+            if p.requires_grad
+            and p.ndim >= 2
+            and not p.is_complex()
+            and (id(p) in convolutions) == convolution
+            and min(matrices_of(p, convolution).shape[1:]) >= SMALLEST
+        ]
+        if fitting:
+            groups.append({"params": fitting, "convolution": convolution})
+    return groups
