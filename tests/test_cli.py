@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ups.cli import app
-from ups.cli.guard import Terminated
+from ups.cli.guard import Terminated, explain
 from ups.config import load_config
 from ups.core.errors import Stopped, UserError
 from ups.data.fields import System
@@ -212,6 +212,12 @@ def test_a_signal_ends_with_the_command_that_goes_on(config: Path, number: signa
     assert process.returncode == code
     name = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
     assert stderr == f"stopped by {name}; to go on, run: ups run {config}\n"
+
+
+def test_a_script_that_was_stopped_names_a_command_that_a_shell_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["scripts/train.py", "--config", "my config.yaml"])
+    sentence = explain(KeyboardInterrupt())[1]
+    assert sentence == "stopped by Ctrl-C; to go on, run: python scripts/train.py --config 'my config.yaml'"
 
 
 def write_trajectories(path: Path, values: np.ndarray) -> Path:
