@@ -134,7 +134,7 @@ class ScoredRun:
     @property
     def part(self) -> Split:
         """The trajectories that are scored."""
-        return self.data.test if self.split == "test" else self.data.validation
+        return part_of(self.data, self.split)
 
     @property
     def log(self) -> Path:
@@ -253,6 +253,11 @@ class ScoredRun:
         trained = config_of(self.folder) if (self.folder / "config.yaml").exists() else self.config
         command = command_of(trained, self.config, self.folder, self.split, bool(metrics.get("ttc")))
         write_report(self.target, metrics, dump_config(self.config), self.log, command)
+
+
+def part_of(data: Dataset, split: str) -> Split:
+    """The split called `test` or `validation`."""
+    return data.test if split == "test" else data.validation
 
 
 def config_of(folder: Path, overrides: Sequence[str] = ()) -> Config:

@@ -145,9 +145,11 @@ class Orchestration:
         inputs = [self.plan.training_inputs(), self.files]
         if self.options.force_train:
             self._force(digest(inputs))
-        folder = self.plan.folder
-        kept = lambda outcome: bool(outcome.private["weights"]) and outcome.private["weights"] == weights(folder)  # noqa: E731
-        self.step("train", inputs, self._train, kept)
+        self.step("train", inputs, self._train, self._weights_kept)
+
+    def _weights_kept(self, outcome: Outcome) -> bool:
+        """Whether the weights are those that were recorded."""
+        return bool(outcome.private["weights"]) and outcome.private["weights"] == weights(self.plan.folder)
 
     def _train(self) -> Outcome:
         fresh = not any((self.plan.folder / "checkpoints").glob("*.pt"))

@@ -14,7 +14,7 @@ from ups.evaluation.health import Finding
 from ups.evaluation.html.curves import is_model
 from ups.evaluation.html.markup import Markup, facts, join, table, tag
 from ups.evaluation.html.numbers import milliseconds, number, percent, score, seconds
-from ups.evaluation.ledger import duration
+from ups.evaluation.ledger import crps, duration
 
 Metrics = Mapping[str, Any]
 
@@ -55,11 +55,6 @@ def tiles(metrics: Metrics) -> Markup:
     found.append(("one step", f"{milliseconds(fair['ms_per_step'])} ms", step))
     found.append(("training", duration(trained), "all stages that the costliest row needs"))
     return tag("div", *(_tile(*tile) for tile in found), class_="tiles")
-
-
-def crps(row: Mapping[str, Any]) -> float:
-    """CRPS over all frames."""
-    return row["probabilistic"]["overall"]["crps"]
 
 
 def notices(metrics: Metrics) -> Markup:
