@@ -1,10 +1,11 @@
 """The command line: what reaches the pipeline, and what a user is told when a command ends early."""
 
 import errno
+import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,6 +35,11 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+def load_config_of(folder: Path, overrides: Sequence[str] = ()) -> tuple[Path, Sequence[str]]:
+    """Stands for the config of a run folder."""
+    return folder, overrides
+
+
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A pipeline that records its calls and raises `error` if that is set."""
@@ -47,7 +53,8 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
         return call
 
-    fake = SimpleNamespace(run=called("run"), train=called("train"), evaluate_run=called("evaluate"))
+    names = {"run": "run", "train": "train", "train_all_stages": "train all", "evaluate_run": "evaluate"}
+    fake = SimpleNamespace(**{name: called(word) for name, word in names.items()}, config_of=load_config_of)
     for module in ("ups.pipeline", "ups.scoring"):
         monkeypatch.setitem(sys.modules, module, fake)  # type: ignore[arg-type]
     return record
@@ -136,6 +143,14 @@ def test_train_hands_the_stage_to_the_pipeline(config: Path, pipeline: SimpleNam
     assert [options for _, _, options in pipeline.calls] == [{"stage": "operator"}, {"stage": "all"}]
 
 
+def test_train_evaluates_where_that_is_asked_for_and_all_stages_are_trained(
+    config: Path, pipeline: SimpleNamespace
+) -> None:
+    for stage in ("all", "operator"):
+        assert ups("train", "--evaluate", "--config", config, "--stage", stage).exit_code == 0
+    assert [name for name, _, _ in pipeline.calls] == ["train all", "train"]
+
+
 def test_a_stage_that_does_not_exist_exits_with_2(config: Path, pipeline: SimpleNamespace) -> None:
     result = ups("train", "--config", config, "--stage", "operators")
     assert result.exit_code == 2 and not pipeline.calls
@@ -148,10 +163,19 @@ def test_the_training_script_is_the_train_command(config: Path) -> None:
     assert done.returncode == 2 and done.stderr.startswith(f"error: {config}:1: data: expected a mapping")
 
 
+def test_the_training_script_evaluates_after_all_stages(
+    config: Path, pipeline: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "--config", str(config), "--stage", "all"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(SCRIPTS / "train.py"), run_name="__main__")
+    assert end.value.code == 0 and [name for name, _, _ in pipeline.calls] == ["train all"]
+
+
 def test_evaluate_hands_folder_and_split_to_the_pipeline(tmp_path: Path, pipeline: SimpleNamespace) -> None:
     asked = ("--split", "validation", "--mode", "ttc", "--set", "ttc.candidates=8")
     assert ups("evaluate", tmp_path, *asked).exit_code == 0
-    options = {"split": "validation", "mode": "ttc", "overrides": ["ttc.candidates=8"]}
+    options = {"split": "validation", "config": (tmp_path, ["ttc.candidates=8"]), "mode": "ttc"}
     assert pipeline.calls == [("evaluate", (tmp_path,), options)]
 
 

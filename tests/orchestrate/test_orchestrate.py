@@ -19,6 +19,7 @@ from ups.core.errors import UserError
 from ups.orchestrate import GateSettings, Options, Result, orchestrate, steps
 from ups.orchestrate.plan import resolve
 from ups.orchestrate.records import set_aside_records
+from ups.pipeline import claim
 from ups.tracking.jsonl import read_lines
 from ups.training import checkpoint
 from ups.training.loop import Trainer
@@ -245,6 +246,15 @@ def test_a_folder_that_another_orchestration_works_in_is_left_alone(path: Path) 
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="another process is working in"):
             run(path)
+
+
+def test_a_run_that_another_process_evaluates_is_not_evaluated_at_once(path: Path) -> None:
+    folder = path.parent / "runs/waves"
+    before = content(folder)
+    with claim(folder), pytest.raises(UserError, match=f"another process is working in {folder};"):
+        run(path, redo_small_eval=True)
+    assert content(folder) == before
+    assert step(run(path, redo_small_eval=True), "small evaluation")["status"] == "done"
 
 
 def test_a_model_that_is_not_there_cannot_be_judged_without_training(tmp_path: Path) -> None:

@@ -89,9 +89,12 @@ def evaluate(
       ups evaluate runs/burgers1d
       ups evaluate runs/burgers1d --split validation
     """
-    from ups.scoring import evaluate_run
+    from ups.core.files import claimed
+    from ups.scoring import config_of, evaluate_run
 
-    evaluate_run(run, split=split.value, mode=None if mode is None else mode.value, overrides=overrides or ())
+    settings = config_of(run, overrides or ())
+    with claimed(run, "evaluate a copy of it"):
+        evaluate_run(run, split=split.value, config=settings, mode=None if mode is None else mode.value)
 
 
 def predict(

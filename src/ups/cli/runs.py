@@ -58,10 +58,14 @@ def run(
 def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="YAML file of settings.", show_default=False)],
     stage: Annotated[StageName, typer.Option("--stage", "-s", help="The stage to train.")] = StageName.ALL,
+    evaluate: Annotated[
+        bool,
+        typer.Option("--evaluate", help="After all stages, score the run as evaluation and ttc say."),
+    ] = False,
     overrides: Overrides = None,
     fresh: Fresh = False,
 ) -> None:
-    """Train one stage, or all of them in their order, without evaluating.
+    """Train one stage, or all of them in their order, without evaluating unless asked to.
 
     A stage builds on those before it, which must have been trained. A finished stage is not trained again.
 
@@ -76,8 +80,12 @@ def train(
     if fresh:
         set_aside(settings.run.dir)
     from ups.pipeline import train as train_pipeline
+    from ups.pipeline import train_all_stages
 
-    train_pipeline(settings, stage=stage.value)
+    if evaluate and stage is StageName.ALL:
+        train_all_stages(settings)
+    else:
+        train_pipeline(settings, stage=stage.value)
 
 
 def check(

@@ -17,6 +17,7 @@ from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome, file_hash
 from ups.orchestrate.trained import weights
+from ups.pipeline import claim
 from ups.scoring import evaluate_run
 from ups.tracking.sinks import Tracker
 
@@ -61,7 +62,8 @@ def score(
 
     def work() -> Outcome:
         reset_peak()
-        metrics = evaluate_run(folder, split, config, data(), tracker())
+        with claim(folder):
+            metrics = evaluate_run(folder, split, config, data(), tracker())
         rows = {row["model"]: row["rollout"]["nrmse"] for row in metrics["rows"]}
         n = metrics["protocol"]["trajectories"]
         found = {"nrmse": rows, "errors": metrics["errors"], "trajectories": n}
