@@ -87,6 +87,16 @@ def test_changed_settings_are_no_addition_and_the_config_decides_unless_told(tra
     assert evaluate_run(trained, "validation", overrides=["ttc.enabled=true"])["ttc"]["rows"]
 
 
+@pytest.mark.parametrize("text", ["", '{"protocol": {"da', "[]", '{"rows": []}', '{"protocol": {}, "rows": [{}]}'])
+def test_damaged_scores_are_not_added_to(trained: Path, text: str) -> None:
+    path = trained / "metrics.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"metrics.json is damaged, .*; evaluate the run again"):
+        evaluate_run(trained, mode="ttc")
+    assert path.read_text() == text
+    path.unlink()
+
+
 def test_pictures_of_earlier_scores_are_not_taken_for_new_ones(tmp_path: Path) -> None:
     run = train(load_config(config(tmp_path)))
     drawn = evaluate_run(run, overrides=["evaluation.pictures=true"])["pictures"]

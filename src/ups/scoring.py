@@ -7,7 +7,6 @@ RUN/validation/...                                               of the validati
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +25,7 @@ from ups.data.split import Split
 from ups.evaluation.baselines import FLOOR
 from ups.evaluation.emulator import Emulator
 from ups.evaluation.emulators import emulators
-from ups.evaluation.evaluate import evaluate, write_metrics
+from ups.evaluation.evaluate import evaluate, read_metrics, write_metrics
 from ups.evaluation.hardware import hardware
 from ups.evaluation.html.report import write_report
 from ups.evaluation.ledger import TTC, ledger_table
@@ -40,9 +39,8 @@ from ups.peers.settings import PeerSettings
 from ups.peers.stage import PeerRun, trained
 from ups.stages.steady import steady_rows
 from ups.surrogate import Surrogate
-from ups.tracking.jsonl import read_lines
 from ups.tracking.sinks import Tracker, open_sinks
-from ups.tracking.training_logger import TrainingLogger, last_step
+from ups.tracking.training_logger import TrainingLogger
 from ups.ttc.candidates import head_of, samplers_of
 from ups.ttc.rewards import Reward, rewards_of, weighted
 
@@ -213,7 +211,7 @@ class ScoredRun:
         Settings of `ttc` may differ: no other row hears of them, and what does says which it has.
         """
         path = self.target / "metrics.json"
-        metrics = json.loads(path.read_text()) if path.exists() else None
+        metrics = read_metrics(path) if path.exists() else None
         keys = ("data_hash", "split_hash", "config_hash", "seed")
         if metrics is None or any(metrics["protocol"].get(key) != self.protocol()[key] for key in keys):
             found = "is missing" if metrics is None else "is of other data or settings"
@@ -269,7 +267,7 @@ def config_of(folder: Path, overrides: Sequence[str] = ()) -> Config:
 
 def tracker_of(config: Config) -> Tracker:
     """All that listens to a run besides its log."""
-    step = last_step(read_lines(config.run.dir / config.training.log_path))
+    step = TrainingLogger(config.run.dir / config.training.log_path).global_step
     return Tracker(open_sinks(config.tracking, config.run.dir, config.model_dump(mode="json"), step))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from ups.core.errors import UserError
 from ups.evaluation.baselines import FLOOR, PERSISTENCE
+from ups.evaluation.evaluate import read_metrics
 from ups.evaluation.hardware import hardware
 from ups.evaluation.ledger import Gain, crps, duration, paired_gain
 from ups.evaluation.plot_scores import LARGEST_NRMSE, line_style
@@ -39,7 +39,8 @@ def compare(folders: Sequence[Path], picture: Path) -> tuple[Table, Path]:
     """Table of all rows of all runs, each with its gain over the same row of the first run, and a picture of them.
 
     The gain is that of the CRPS with a paired bootstrap 95 % interval over the trajectories that all runs share.
-    Raises UserError for less than two runs, a run without scores, or protocols that differ in a field of `SAME`.
+    Raises UserError for less than two runs, a run without scores, protocols that differ in a field of `SAME`, or a name
+    that no picture can have.
     """
     if len(folders) < 2:
         raise UserError(f"a comparison needs at least two runs, found {len(folders)}")
@@ -63,12 +64,9 @@ def read_run(folder: Path, short: bool = True) -> RunScores:
         raise UserError(
             f"{folder} has no metrics.json: expected the folder of an evaluated run (ups evaluate {folder})"
         )
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        rows = {row["model"]: row for row in metrics["rows"]}
-        return RunScores(folder.resolve().name if short else str(folder), metrics["protocol"], rows)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not the metrics.json of a run: {error}") from error
+    metrics = read_metrics(path)
+    rows = {row["model"]: row for row in metrics["rows"]}
+    return RunScores(folder.resolve().name if short else str(folder), metrics["protocol"], rows)
 
 
 def require_same_protocol(first: RunScores, other: RunScores) -> None:

@@ -221,6 +221,18 @@ def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(metrics, indent=1, allow_nan=False), "scores")
 
 
+def read_metrics(path: Path) -> dict[str, Any]:
+    """What `write_metrics` wrote. Raises UserError if the file is another one or damaged."""
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        sound = isinstance(metrics["protocol"], dict) and all("model" in row for row in metrics["rows"])
+    except (ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise UserError(f"{path} is damaged, or not the metrics.json of a run; evaluate the run again")
+    return metrics
+
+
 def _check_length(split: HeldOut, settings: EvaluationSettings) -> None:
     longest = max(settings.context, *settings.also_context, 1)
     if split.frames <= longest:
