@@ -55,7 +55,8 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     names = {"run": "run", "train": "train", "train_all_stages": "train all", "evaluate_run": "evaluate"}
     fake = SimpleNamespace(**{name: called(word) for name, word in names.items()}, config_of=load_config_of)
-    for module in ("ups.pipeline", "ups.scoring"):
+    fake.rescore_run = called("rescore")
+    for module in ("ups.pipeline", "ups.scoring", "ups.rescoring"):
         monkeypatch.setitem(sys.modules, module, fake)  # type: ignore[arg-type]
     return record
 
@@ -177,6 +178,13 @@ def test_evaluate_hands_folder_and_split_to_the_pipeline(tmp_path: Path, pipelin
     assert ups("evaluate", tmp_path, *asked).exit_code == 0
     options = {"split": "validation", "config": (tmp_path, ["ttc.candidates=8"]), "mode": "ttc"}
     assert pipeline.calls == [("evaluate", (tmp_path,), options)]
+
+
+def test_forecasts_are_scored_again_where_that_is_asked_for(tmp_path: Path, pipeline: SimpleNamespace) -> None:
+    assert ups("evaluate", tmp_path, "--rescore", "--split", "validation").exit_code == 0
+    assert pipeline.calls == [("rescore", (tmp_path, "validation"), {"config": (tmp_path, ())})]
+    refused = ups("evaluate", tmp_path, "--rescore", "--mode", "both")
+    assert refused.exit_code == 2 and "--rescore and --mode contradict each other" in refused.stderr
 
 
 class OutOfMemoryError(RuntimeError):

@@ -10,8 +10,7 @@ from toy_process import DECAY, FRAMES, KICK, Process, ToySplit, step
 
 from ups.core.errors import UserError
 from ups.evaluation.baselines import FLOOR, AutoencoderFloor, Persistence
-from ups.evaluation.evaluate import evaluate, one_step, rescore
-from ups.evaluation.predictions import read_predictions
+from ups.evaluation.evaluate import evaluate, one_step
 from ups.evaluation.settings import EvaluationSettings
 
 SETTINGS = EvaluationSettings(lead_times=(1, 5), batch=25, store=4, also_context=(10,))
@@ -109,15 +108,6 @@ def test_pictures_are_drawn_and_nothing_partial_is_left(result):
     names = {path.name for path in (result[1] / "report").iterdir()}
     assert {"ledger.png", "error.png", "spectra.png", "calibration.png", "ranks.png", "fields_perfect.png"} <= names
     assert not list(result[1].rglob("*.part"))
-
-
-def test_scoring_the_stored_forecasts_again_gives_the_same_scores(split, system, tmp_path):
-    settings = EvaluationSettings(members=4, store=None, lead_times=(1,), trajectories=10, pictures=False)
-    first = evaluate({"perfect": Process(True)}, split, system, settings, tmp_path)
-    assert read_predictions(tmp_path / "predictions.h5").truth.shape[0] == 10
-    for old, new in zip(first["rows"], rescore(tmp_path / "predictions.h5", settings), strict=True):
-        assert new["rollout"] == old["rollout"] and new["one_step"] == old["one_step"]
-        assert new["probabilistic"]["crps"] == old["probabilistic"]["crps"]
 
 
 @pytest.mark.parametrize(("given", "recorded"), [(None, 4), (2, 2)])
