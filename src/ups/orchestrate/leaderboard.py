@@ -188,9 +188,10 @@ def _tables(order: Sequence[Entry], metric: str) -> list[Table]:
     for group in _groups(order):
         first = group[0]
         what = f"{first.split} split" + (f" of {first.task}" if first.task else "")
+        given = f"{first.context} frame{'s' if first.context > 1 else ''} given"
         details = (
-            f"{first.trajectories} trajectories of {first.frames} frames at {first.shape} points, the first "
-            f"{first.context} given, {first.members} members; protocol {first.protocol}, data {first.data_hash[:12]}"
+            f"{first.trajectories} trajectories of {first.frames} frames at {first.shape} points, {given}, "
+            f"{first.members} members; protocol {first.protocol}, data {first.data_hash[:12]}"
         )
         best = standing(group, metric)
         tables.append(Table(what, details, [asdict(entry) for entry in group], group.index(best) if best else None))

@@ -92,7 +92,7 @@ def data_section(protocol: Mapping[str, Any]) -> Markup:
 def cost_table(metrics: Metrics) -> Markup:
     """What every row costs to train and to run."""
     steps = metrics["protocol"]["frames"] - metrics["protocol"]["context"]
-    heads = ["row", "weights", "calls / step", "ms / step", f"forecast of {steps} steps", "training", "nRMSE"]
+    heads = ["row", "weights", "calls / step", "ms / step", f"{steps} steps", "training", "nRMSE"]
     rows = [
         [
             row["model"],
