@@ -1,10 +1,11 @@
 """The command line: what reaches the pipeline, and what a user is told when a command ends early."""
 
 import errno
+import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ups.cli import app
-from ups.cli.guard import Terminated
+from ups.cli.guard import Terminated, explain
 from ups.config import load_config
 from ups.core.errors import Stopped, UserError
 from ups.data.fields import System
@@ -34,6 +35,11 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+def load_config_of(folder: Path, overrides: Sequence[str] = ()) -> tuple[Path, Sequence[str]]:
+    """Stands for the config of a run folder."""
+    return folder, overrides
+
+
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A pipeline that records its calls and raises `error` if that is set."""
@@ -47,8 +53,10 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
         return call
 
-    fake = SimpleNamespace(run=called("run"), train=called("train"), evaluate_run=called("evaluate"))
-    for module in ("ups.pipeline", "ups.scoring"):
+    names = {"run": "run", "train": "train", "train_all_stages": "train all", "evaluate_run": "evaluate"}
+    fake = SimpleNamespace(**{name: called(word) for name, word in names.items()}, config_of=load_config_of)
+    fake.rescore_run = called("rescore")
+    for module in ("ups.pipeline", "ups.scoring", "ups.rescoring"):
         monkeypatch.setitem(sys.modules, module, fake)  # type: ignore[arg-type]
     return record
 
@@ -138,6 +146,14 @@ def test_train_hands_the_stage_to_the_pipeline(config: Path, pipeline: SimpleNam
     assert given == [("operator", False), ("operator", True), ("all", False)]
 
 
+def test_train_evaluates_where_that_is_asked_for_and_all_stages_are_trained(
+    config: Path, pipeline: SimpleNamespace
+) -> None:
+    for stage in ("all", "operator"):
+        assert ups("train", "--evaluate", "--config", config, "--stage", stage).exit_code == 0
+    assert [name for name, _, _ in pipeline.calls] == ["train all", "train"]
+
+
 def test_a_stage_that_does_not_exist_exits_with_2(config: Path, pipeline: SimpleNamespace) -> None:
     result = ups("train", "--config", config, "--stage", "operators")
     assert result.exit_code == 2 and not pipeline.calls
@@ -150,11 +166,27 @@ def test_the_training_script_is_the_train_command(config: Path) -> None:
     assert done.returncode == 2 and done.stderr.startswith(f"error: {config}:1: data: expected a mapping")
 
 
+def test_the_training_script_evaluates_after_all_stages(
+    config: Path, pipeline: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "--config", str(config), "--stage", "all"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(SCRIPTS / "train.py"), run_name="__main__")
+    assert end.value.code == 0 and [name for name, _, _ in pipeline.calls] == ["train all"]
+
+
 def test_evaluate_hands_folder_and_split_to_the_pipeline(tmp_path: Path, pipeline: SimpleNamespace) -> None:
     asked = ("--split", "validation", "--mode", "ttc", "--set", "ttc.candidates=8")
     assert ups("evaluate", tmp_path, *asked).exit_code == 0
-    options = {"split": "validation", "mode": "ttc", "overrides": ["ttc.candidates=8"]}
+    options = {"split": "validation", "config": (tmp_path, ["ttc.candidates=8"]), "mode": "ttc"}
     assert pipeline.calls == [("evaluate", (tmp_path,), options)]
+
+
+def test_forecasts_are_scored_again_where_that_is_asked_for(tmp_path: Path, pipeline: SimpleNamespace) -> None:
+    assert ups("evaluate", tmp_path, "--rescore", "--split", "validation").exit_code == 0
+    assert pipeline.calls == [("rescore", (tmp_path, "validation"), {"config": (tmp_path, ())})]
+    refused = ups("evaluate", tmp_path, "--rescore", "--mode", "both")
+    assert refused.exit_code == 2 and "--rescore and --mode contradict each other" in refused.stderr
 
 
 class OutOfMemoryError(RuntimeError):
@@ -214,6 +246,12 @@ def test_a_signal_ends_with_the_command_that_goes_on(config: Path, number: signa
     assert process.returncode == code
     name = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
     assert stderr == f"stopped by {name}; to go on, run: ups run {config}\n"
+
+
+def test_a_script_that_was_stopped_names_a_command_that_a_shell_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["scripts/train.py", "--config", "my config.yaml"])
+    sentence = explain(KeyboardInterrupt())[1]
+    assert sentence == "stopped by Ctrl-C; to go on, run: python scripts/train.py --config 'my config.yaml'"
 
 
 def write_trajectories(path: Path, values: np.ndarray) -> Path:

@@ -53,6 +53,13 @@ def test_log_of_what_is_no_run_is_one_sentence(run, missing, says):
     assert result.exit_code == 2 and says in result.stderr and result.stderr.count("\n") == 1
 
 
+def test_log_of_a_line_that_is_no_epoch_is_one_sentence(run):
+    path = run / "reports" / "training_log.jsonl"
+    path.write_text(path.read_text() + "17\n")
+    result = call("log", run)
+    assert result.exit_code == 2 and f"{path}:11: expected an epoch, found `17`" in result.stderr.replace("\n", "")
+
+
 def test_compare_of_a_folder_without_scores_is_one_sentence(run, tmp_path):
     result = call("compare", run, run, "-o", tmp_path / "out.png")
     assert result.exit_code == 2 and "has no metrics.json" in result.stderr and result.stderr.count("\n") == 1

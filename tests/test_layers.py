@@ -24,6 +24,7 @@ ROWS: dict[str, int] = {
     "ups.peers": 3,
     "ups.evaluation": 3,
     "ups.config": 4,
+    "ups.rescoring": 5,
     "ups.scoring": 5,
     "ups.pipeline": 5,
     "ups.orchestrate": 5,

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import ups
 from tests.small import config
+from ups.cli import app
 from ups.config import load_config
 from ups.core.errors import UserError
-from ups.pipeline import run, train
+from ups.pipeline import claim, run, train, train_all_stages
 from ups.scoring import evaluate_run
 
 
@@ -131,11 +133,33 @@ def test_scores_of_the_validation_split_stand_beside_and_not_over(finished: Path
     assert metrics["protocol"]["split"] == "validation" and (finished / "metrics.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_all_stages_are_followed_by_an_evaluation_unless_it_is_switched_off(tmp_path: Path, enabled: bool) -> None:
+    settings = {"bootstrap": 100, "pictures": False, "enabled": enabled}
+    folder = train_all_stages(load_config(config(tmp_path, evaluation=settings)))
+    assert (folder / "checkpoints/operator.pt").exists()
+    assert (folder / "metrics.json").exists() == (folder / "report.html").exists() == enabled
+
+
 def test_a_checkpoint_of_another_config_is_refused_and_the_folder_kept(finished: Path) -> None:
     before = (finished / "config.yaml").read_bytes()
     with pytest.raises(UserError, match=r"stages.operator.epochs was 3 and is now 4"):
         train(load_config(finished / "config.yaml", ["stages.operator.epochs=4"]))
     assert (finished / "config.yaml").read_bytes() == before
+
+
+def test_a_folder_that_is_worked_in_is_not_evaluated(finished: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file()}
+    with claim(finished):
+        done = CliRunner().invoke(app, ["evaluate", str(finished)])
+    assert done.exit_code == 2
+    assert done.stderr == f"error: another process is working in {finished}; wait for it or evaluate a copy of it\n"
+    assert {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file()} == before
+
+
+def test_no_folder_is_made_to_evaluate_in(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nowhere")])
+    assert done.exit_code == 2 and "is not a run folder" in done.stderr and not (tmp_path / "nowhere").exists()
 
 
 def test_a_missing_predecessor_names_its_command(tmp_path: Path) -> None:

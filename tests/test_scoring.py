@@ -15,6 +15,7 @@ from ups import pipeline
 from ups.cli import app
 from ups.config import load_config
 from ups.core.errors import UserError
+from ups.evaluation.progress import ScoringBar
 from ups.pipeline import train
 from ups.scoring import evaluate_run
 
@@ -42,6 +43,35 @@ def test_modes_add_up(trained: Path) -> None:
     assert row["rollout"]["nrmse"] == pytest.approx(mine["nrmse"]) and row["nfe_per_step"] == mine["evaluations"]
     assert [row["nrmse"] for row in added["ttc"]["rows"]] == [row["nrmse"] for row in both["ttc"]["rows"]]
     assert 'id="ttc"' in (trained / "validation" / "report.html").read_text()
+
+
+def test_rows_and_strategies_are_told_while_they_are_scored(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, set[str]] = {}
+
+    class Bar(ScoringBar):
+        def __call__(self, name: str, done: int, total: int) -> None:
+            told.setdefault(self.what, set()).add(name)
+
+    monkeypatch.setattr("ups.scoring.ScoringBar", Bar)
+    found = evaluate_run(trained, "validation", mode="both")
+    rows, strategies = {row["model"] for row in found["rows"]}, {row["strategy"] for row in found["ttc"]["rows"]}
+    assert list(told.values()) == [rows, strategies]
+
+
+def test_stored_forecasts_are_scored_again_without_the_model(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate_run(trained, "validation")
+    path = trained / "validation/metrics.json"
+    before = path.read_bytes()
+    monkeypatch.setattr("ups.scoring.Surrogate.load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("ups.scoring.open_dataset", lambda *_, **__: pytest.fail("the data were opened"))
+    command = ["evaluate", str(trained), "--split", "validation", "--rescore"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0 and path.read_bytes() == before, done.output
+    done = CliRunner().invoke(app, [*command, "--set", "evaluation.lead_times=[2, 3]"])
+    assert done.exit_code == 0 and json.loads(path.read_text())["protocol"]["lead_times"] == [2, 3], done.output
+    for setting in ("evaluation.members=3", "run.seed=1", "evaluation.pictures=true"):
+        done = CliRunner().invoke(app, [*command, "--set", setting])
+        assert done.exit_code == 2 and "without the model only evaluation.lead_times" in done.stderr, setting
 
 
 def test_other_settings_of_ttc_add_to_scores_that_are_there_and_are_told(trained: Path) -> None:
@@ -85,6 +115,16 @@ def test_changed_settings_are_no_addition_and_the_config_decides_unless_told(tra
     with pytest.raises(UserError, match="is of other data or settings"):
         evaluate_run(trained, "validation", mode="ttc", overrides=["evaluation.members=3"])
     assert evaluate_run(trained, "validation", overrides=["ttc.enabled=true"])["ttc"]["rows"]
+
+
+@pytest.mark.parametrize("text", ["", '{"protocol": {"da', "[]", '{"rows": []}', '{"protocol": {}, "rows": [{}]}'])
+def test_damaged_scores_are_not_added_to(trained: Path, text: str) -> None:
+    path = trained / "metrics.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"metrics.json is damaged, .*; evaluate the run again"):
+        evaluate_run(trained, mode="ttc")
+    assert path.read_text() == text
+    path.unlink()
 
 
 def test_pictures_of_earlier_scores_are_not_taken_for_new_ones(tmp_path: Path) -> None:

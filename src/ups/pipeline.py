@@ -173,8 +173,8 @@ def train(config: Config, stage: str = "all", fresh: bool = False) -> Path:
 
 
 def train_all_stages(config: Config) -> Path:
-    """Trains all stages that have epochs, in order."""
-    return train(config, "all")
+    """Trains all stages that have epochs, in order, and then scores the run, unless `evaluation.enabled` is false."""
+    return run(config).folder
 
 
 def run(config: Config) -> RunResult:

@@ -7,7 +7,6 @@ RUN/validation/...                                               of the validati
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from rich.console import Console
 
 from ups.config import Config, dump_config, load_config
 from ups.config.command import command_of
@@ -26,23 +24,22 @@ from ups.data.split import Split
 from ups.evaluation.baselines import FLOOR
 from ups.evaluation.emulator import Emulator
 from ups.evaluation.emulators import emulators
-from ups.evaluation.evaluate import evaluate, write_metrics
-from ups.evaluation.hardware import hardware
+from ups.evaluation.evaluate import evaluate, read_metrics, write_metrics
 from ups.evaluation.html.report import write_report
-from ups.evaluation.ledger import TTC, ledger_table
+from ups.evaluation.ledger import TTC
 from ups.evaluation.physics import break_even_of, physics_emulators, without_true_ensemble
 from ups.evaluation.plot_scores import training_curves
+from ups.evaluation.progress import ScoringBar
 from ups.evaluation.steady import steady_score_rows
+from ups.evaluation.terminal import show
 from ups.evaluation.ttc import evaluate_ttc
 from ups.evaluation.ttc_emulator import TTCEmulator, bounds_of
-from ups.evaluation.ttc_verdict import ttc_table
 from ups.peers.settings import PeerSettings
 from ups.peers.stage import PeerRun, trained
 from ups.stages.steady import none_steady, steady_rows
 from ups.surrogate import Surrogate
-from ups.tracking.jsonl import read_lines
 from ups.tracking.sinks import Tracker, open_sinks
-from ups.tracking.training_logger import TrainingLogger, last_step
+from ups.tracking.training_logger import TrainingLogger
 from ups.ttc.candidates import head_of, samplers_of
 from ups.ttc.rewards import Reward, rewards_of, weighted
 
@@ -87,14 +84,7 @@ def evaluate_run(
     metrics = job.scored(with_ttc=wanted == "both") if wanted != "ttc" else job.already_scored()
     if wanted != "baseline":
         metrics["ttc"] = job.conditioned()
-    job.write(metrics)
-    if tracker is not None:
-        tracker.evaluation(metrics, job.target)
-    else:
-        here = job.config.model_copy(update={"run": job.config.run.model_copy(update={"dir": job.folder})})
-        with tracker_of(here) as own:
-            own.evaluation(metrics, job.target)
-    show(metrics, job.target, job.folder)
+    publish(metrics, job.folder, split, job.config, tracker)
     if job.config.ttc.enabled and not samplers_of(job.surrogate):
         print("ttc.enabled is set, but this run has no sampler to draw candidates from: train stages.diff_residual")
     return metrics
@@ -129,12 +119,12 @@ class ScoredRun:
     @property
     def target(self) -> Path:
         """Where the scores go."""
-        return self.folder if self.split == "test" else self.folder / self.split
+        return target_of(self.folder, self.split)
 
     @property
     def part(self) -> Split:
         """The trajectories that are scored."""
-        return self.data.test if self.split == "test" else self.data.validation
+        return part_of(self.data, self.split)
 
     @property
     def log(self) -> Path:
@@ -168,7 +158,9 @@ class ScoredRun:
             rows[TTC] = TTCEmulator(self.surrogate, self.config.ttc, self.reward, settings.batch)
         further, unsettled = self.settled()
         options = {"seed": seed, "device": self.surrogate.device, "further": further}
-        metrics = evaluate(rows, self.part, self.data.system, settings, self.target, self.protocol(), **options)
+        with ScoringBar("scoring") as bar:
+            given = (self.part, self.data.system, settings, self.target, self.protocol())
+            metrics = evaluate(rows, *given, **options, progress=bar)
         metrics["errors"] += unsettled
         for row in metrics["rows"]:
             if row["model"] == TTC:
@@ -216,7 +208,7 @@ class ScoredRun:
         Settings of `ttc` may differ: no other row hears of them, and what does says which it has.
         """
         path = self.target / "metrics.json"
-        metrics = json.loads(path.read_text()) if path.exists() else None
+        metrics = read_metrics(path) if path.exists() else None
         keys = ("data_hash", "split_hash", "config_hash", "seed")
         if metrics is None or any(metrics["protocol"].get(key) != self.protocol()[key] for key in keys):
             found = "is missing" if metrics is None else "is of other data or settings"
@@ -235,27 +227,51 @@ class ScoredRun:
         """The strategies of test-time conditioning at equal cost."""
         settings = self.config.evaluation
         timed = {"device": device_name(self.surrogate.device), "threads": torch.get_num_threads()}
-        return timed | evaluate_ttc(
-            self.surrogate,
-            self.part,
-            self.reward,
-            self.config.ttc,
-            context=settings.context,
-            trajectories=settings.trajectories,
-            batch=settings.batch,
-            resamples=settings.bootstrap,
-            seed=self.config.run.seed,
-        )
+        with ScoringBar("test-time conditioning:") as bar:
+            return timed | evaluate_ttc(
+                self.surrogate,
+                self.part,
+                self.reward,
+                self.config.ttc,
+                context=settings.context,
+                trajectories=settings.trajectories,
+                batch=settings.batch,
+                resamples=settings.bootstrap,
+                seed=self.config.run.seed,
+                progress=bar,
+            )
 
-    def write(self, metrics: dict[str, Any]) -> None:
-        """Scores, training curves and report."""
-        if self.log.exists():
-            training_curves(self.target / TRAINING, self.log)
-            metrics["pictures"] = list(dict.fromkeys([*metrics["pictures"], TRAINING]))
-        write_metrics(self.target / "metrics.json", metrics)
-        trained = config_of(self.folder) if (self.folder / "config.yaml").exists() else self.config
-        command = command_of(trained, self.config, self.folder, self.split, bool(metrics.get("ttc")))
-        write_report(self.target, metrics, dump_config(self.config), self.log, command)
+
+def publish(metrics: dict[str, Any], folder: Path, split: str, config: Config, tracker: Tracker | None = None) -> None:
+    """Writes scores, training curves and report of a run folder, tells the tracker, and prints the ledger.
+
+    Without a tracker, those that the config names are told.
+    """
+    target, log = target_of(folder, split), folder / config.training.log_path
+    if log.exists():
+        training_curves(target / TRAINING, log)
+        metrics["pictures"] = list(dict.fromkeys([*metrics["pictures"], TRAINING]))
+    write_metrics(target / "metrics.json", metrics)
+    trained = config_of(folder) if (folder / "config.yaml").exists() else config
+    command = command_of(trained, config, folder, split, bool(metrics.get("ttc")))
+    write_report(target, metrics, dump_config(config), log, command)
+    if tracker is not None:
+        tracker.evaluation(metrics, target)
+    else:
+        here = config.model_copy(update={"run": config.run.model_copy(update={"dir": folder})})
+        with tracker_of(here) as own:
+            own.evaluation(metrics, target)
+    show(metrics, target, folder)
+
+
+def target_of(folder: Path, split: str) -> Path:
+    """Where the scores of a split go."""
+    return folder if split == "test" else folder / split
+
+
+def part_of(data: Dataset, split: str) -> Split:
+    """The split called `test` or `validation`."""
+    return data.test if split == "test" else data.validation
 
 
 def config_of(folder: Path, overrides: Sequence[str] = ()) -> Config:
@@ -267,7 +283,7 @@ def config_of(folder: Path, overrides: Sequence[str] = ()) -> Config:
 
 def tracker_of(config: Config) -> Tracker:
     """All that listens to a run besides its log."""
-    step = last_step(read_lines(config.run.dir / config.training.log_path))
+    step = TrainingLogger(config.run.dir / config.training.log_path).global_step
     return Tracker(open_sinks(config.tracking, config.run.dir, config.model_dump(mode="json"), step))
 
 
@@ -275,25 +291,3 @@ def config_hash(config: Config) -> str:
     """A hash of the settings that training and scores depend on: all but the run's folder and hardware, and those of
     test-time conditioning, which stand beside its own scores."""
     return hashlib.sha256(config.model_dump_json(exclude={"run", "tracking", "ttc"}).encode()).hexdigest()[:16]
-
-
-def show(metrics: dict[str, Any], target: Path, folder: Path) -> None:
-    """Prints the ledger and where scores and pictures (`target`) and the model (`folder`) lie."""
-    console = Console()
-    console.print(ledger_table(metrics["rows"], metrics["protocol"]["bootstrap"], metrics["protocol"]["seed"]))
-    console.print(f"times are of {hardware(metrics['protocol'])}", highlight=False)
-    for error in metrics["errors"]:
-        console.print(f"[yellow]{error}[/]")
-    if metrics.get("break_even"):
-        console.print(f"break-even against the classical solver: {metrics['break_even']}", highlight=False)
-    if metrics.get("ttc"):
-        console.print(ttc_table(metrics["ttc"]))
-        console.print(f"times are of {hardware(metrics['ttc'])}", highlight=False)
-    places = {
-        "scores": target / "metrics.json",
-        "report": target / "report.html",
-        "pictures": target / "report",
-        "model": folder / "checkpoints",
-    }
-    for what, path in places.items():
-        console.print(f"{what:<9} {path}", highlight=False, soft_wrap=True)

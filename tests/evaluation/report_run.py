@@ -14,6 +14,7 @@ from ups.evaluation.evaluate import evaluate
 from ups.evaluation.html.report import write_report
 from ups.evaluation.physics import TRUTH
 from ups.evaluation.settings import EvaluationSettings
+from ups.ttc.settings import TTCSettings
 
 EVIL = "</script><script>alert(1)</script>"
 SETTINGS = EvaluationSettings(lead_times=(1, 5), batch=30, store=6, members=8, pictures=False)
@@ -44,8 +45,8 @@ TTC: dict[str, Any] = {
         | {"gain": gain, "gain_low": gain - 0.1, "gain_high": gain + 0.1}
         for name, calls, gain in (("best-of-n", 9.0, 0.25), ("random pick", 9.0, -0.3), ("oracle-best", 9.0, 0.5))
     ],
+    "settings": TTCSettings(candidates=7).model_dump(mode="json"),
     "strategy": "best-of-n",
-    "settings": {"candidates": 4},
     "sentence": "Test-time conditioning pays & more.",
     "correlation": 0.5,
     "device": "cpu",

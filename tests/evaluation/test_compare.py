@@ -104,13 +104,20 @@ def test_steady_states_of_other_trajectories_have_no_gain(runs, tmp_path):
     assert gain_over_first(found, found[2], "steady_prior") is None
 
 
+@pytest.mark.parametrize("name", ["x.txt", "x"])
+def test_a_name_that_no_picture_can_have_is_refused(runs, tmp_path, name):
+    with pytest.raises(UserError, match=r"expected the name of a picture, such as x\.png or \.pdf"):
+        compare(runs, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_no_evaluated_run_is_refused(runs, tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "metrics.json").write_text("{")
     for folders, says in (
         ([runs[0]], "at least two runs, found 1"),
         ([runs[0], tmp_path], "has no metrics.json"),
-        ([runs[0], tmp_path / "broken"], "is not the metrics.json of a run"),
+        ([runs[0], tmp_path / "broken"], "not the metrics.json of a run"),
     ):
         with pytest.raises(UserError, match=says):
             compare(folders, tmp_path / "compare.png")

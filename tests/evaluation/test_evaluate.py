@@ -11,9 +11,9 @@ from toy_process import DECAY, FRAMES, KICK, Process, ToySplit, step
 
 from ups.core.errors import UserError
 from ups.evaluation.baselines import FLOOR, AutoencoderFloor, Persistence
-from ups.evaluation.evaluate import evaluate, one_step, rescore
+from ups.evaluation.evaluate import evaluate, one_step
 from ups.evaluation.physics import TRUTH
-from ups.evaluation.predictions import read_predictions
+from ups.evaluation.rescore import rescore
 from ups.evaluation.settings import EvaluationSettings
 
 SETTINGS = EvaluationSettings(lead_times=(1, 5), batch=25, store=4, also_context=(10,))
@@ -113,15 +113,6 @@ def test_pictures_are_drawn_and_nothing_partial_is_left(result):
     assert not list(result[1].rglob("*.part"))
 
 
-def test_scoring_the_stored_forecasts_again_gives_the_same_scores(split, system, tmp_path):
-    settings = EvaluationSettings(members=4, store=None, lead_times=(1,), trajectories=10, pictures=False)
-    first = evaluate({"perfect": Process(True)}, split, system, settings, tmp_path)
-    assert read_predictions(tmp_path / "predictions.h5").truth.shape[0] == 10
-    for old, new in zip(first["rows"], rescore(tmp_path / "predictions.h5", settings), strict=True):
-        assert new["rollout"] == old["rollout"] and new["one_step"] == old["one_step"]
-        assert new["probabilistic"]["crps"] == old["probabilistic"]["crps"]
-
-
 class Independent(Process):
     """Draws of its own, `stretch` times as far from their mean."""
 
@@ -151,9 +142,8 @@ def test_ensembles_are_compared_with_the_true_one_beside_what_perfect_members_wo
         assert perfect["deviation_ratio"][at] == pytest.approx(1, abs=0.06)
     assert wide["overall"]["deviation_ratio"] == pytest.approx(1.5, abs=0.06)
     assert wide["overall"]["deviation_nrmse"] > 2 * wide["overall"]["perfect_deviation_nrmse"]
-    again = {row["model"]: row["true_ensemble"] for row in rescore(tmp_path / "predictions.h5", settings)}
-    assert again["before"] is not None and again["mean"] is again[TRUTH] is None
-    assert again["wide"]["overall"] == pytest.approx(wide["overall"])
+    again = {row["model"]: row["true_ensemble"] for row in rescore(tmp_path, settings, "")["rows"]}
+    assert again == scores
 
 
 @pytest.mark.parametrize(("given", "recorded"), [(None, 4), (2, 2)])

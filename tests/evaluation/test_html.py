@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_run import EVIL, ReportRun, report_run
+from report_run import EVIL, TTC, ReportRun, report_run
 
 from ups.evaluation.hardware import hardware
 from ups.evaluation.html.embedded_fields import embedded_fields, quantised, spread_evenly, thinning
@@ -143,17 +143,13 @@ def test_sections_without_content_are_left_out(run, page):
 
 
 def test_test_time_conditioning_is_shown_where_it_was_scored(run):
-    costs = {"evaluations": 9.0, "ms_per_step": 1.0, "nrmse": 0.2, "low": 0.1, "high": 0.3}
-    gains = {"gain": 0.25, "gain_low": 0.2, "gain_high": 0.3}
-    rows = [{"strategy": name, **costs, **gains} for name in ("best-of-n", "oracle-best")]
-    said = {"sentence": "It pays & more.", "settings": {"candidates": 7}, "correlation": 0.5}
-    page = run.write(ttc={"rows": rows, "strategy": "best-of-n", **said, "device": "cpu", "threads": 3})
+    page = run.write(ttc={**TTC, "threads": 3})
     run.write()
-    assert "It pays &amp; more." in page and "Times measured on cpu, 3 threads." in page
+    assert "Test-time conditioning pays &amp; more." in page and "Times measured on cpu, 3 threads." in page
     assert "Settings: candidates 7." in page
     assert "no reward can beat" not in page and "no bound over a rollout" in page
     shown = [row for row in Elements(page).rows if len(row) == 6]
-    assert ["oracle-best", "9", "1", "0.200", "0.100 to 0.300", "+25\u00a0% [+20\u00a0%, +30\u00a0%]"] in shown
+    assert ["oracle-best", "9", "0.4", "0.200", "0.100 to 0.300", "+50\u00a0% [+40\u00a0%, +60\u00a0%]"] in shown
 
 
 def section(page: str, name: str) -> str:

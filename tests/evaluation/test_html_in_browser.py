@@ -8,7 +8,9 @@ import pytest
 from browser import CHROMIUM, DRIVER, Browser, browser
 from report_run import TTC, ReportRun, flat_run, report_run
 
+from tests.orchestrate.test_gates import entry
 from ups.evaluation.predictions import Predictions, read_predictions
+from ups.orchestrate.leaderboard import update
 
 pytestmark = [
     pytest.mark.slow,
@@ -204,6 +206,34 @@ def test_neither_the_page_nor_a_table_scrolls_sideways(page, run, width):
     assert page.run("return document.documentElement.scrollWidth") <= width
     wide = "return [...document.querySelectorAll('.wide')].filter((e) => e.scrollWidth > e.clientWidth).length"
     assert page.run("return document.querySelectorAll('.wide').length") == 4 and page.run(wide) == 0
+
+
+def test_a_score_of_few_epochs_is_a_dot_inside_its_chart(window, run):
+    log = (run.folder / "training_log.jsonl").read_text()
+    epochs = [{**json.loads(line), "score": 0.5 if i == 3 else None} for i, line in enumerate(log.splitlines())]
+    (run.folder / "training_log.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
+    run.write()
+    window.window(1280, 900)
+    window.open(run.page.as_uri())
+    places = window.run(
+        "return [...document.querySelectorAll('#training .dot')].map((e) => [e, e.closest('svg')].map((n) =>"
+        "n.getBoundingClientRect())).map(([dot, chart]) => [dot.left - chart.left, chart.right - dot.right])"
+    )
+    titles = window.run("return [...document.querySelectorAll('#training figcaption')].map((e) => e.firstChild.data)")
+    (run.folder / "training_log.jsonl").write_text(log)
+    run.write()
+    assert len(places) == 1 and min(places[0]) > 0
+    assert titles == ["Loss", "Score", "Gradient norm"]
+
+
+@pytest.mark.parametrize("width", [320, 390, 1000, 1160, 1280])
+def test_the_leaderboard_does_not_scroll_sideways(window, tmp_path, width):
+    names = ("wide", "a_run_with_a_rather_long_name_that_somebody_chose")
+    update(tmp_path, [entry(name, 0.1 + i) for i, name in enumerate(names)], "nrmse")
+    window.window(width, 800)
+    window.open((tmp_path / "leaderboard.html").as_uri())
+    wider = "return [document.documentElement, ...document.querySelectorAll('.scroll')]"
+    assert window.run(wider + ".filter((e) => e.scrollWidth > e.clientWidth).length") == 0
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -1,6 +1,8 @@
 """Gains, intervals and verdicts of the ledger."""
 
+import re
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +57,15 @@ def test_the_interval_of_a_ratio_of_means_covers_the_truth_in_about_95_per_cent_
         gain = paired_gain(old.tolist(), (old * rng.uniform(0.6, 1.0, size=60)).tolist(), 300, trial)
         covered += gain.low <= 0.2 <= gain.high
     assert 0.89 <= covered / 200 <= 0.99
+
+
+def test_the_example_in_the_guide_compares_what_is_compared():
+    guide = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    _, example, _ = guide[guide.index("This is the ledger") :].split("```", 2)
+    names = re.findall(r"^(?! )(?!model|─)(\S.*?)  ", example, re.MULTILINE)
+    assert names == ["persistence", "autoencoder", "operator (latent space)", "operator"]
+    entries = ledger_entries([row(name, scores(1.0), floor=name == "autoencoder") for name in names])
+    assert re.findall(r"on (.+):", example) == [entry.against for entry in entries if entry.against]
 
 
 def test_the_same_seed_gives_the_same_interval():

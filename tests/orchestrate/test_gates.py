@@ -49,7 +49,7 @@ def protocol(**changed: Any) -> dict[str, Any]:
 def entry(run: str, nrmse: float | None, gate: str = "passed", **changed: Any) -> Entry:
     """An entry of the leaderboard."""
     metrics = {"protocol": protocol(**changed), "rows": [row("operator", nrmse)]}
-    about = {"gate": gate, "finished": "", "tags": "", "notes": "", "reason": ""}
+    about = {"gate": gate, "weights_hash": "", "finished": "", "tags": "", "notes": "", "reason": ""}
     return entry_of(metrics, "operator", run=run, folder=run, **about)
 
 

@@ -36,6 +36,18 @@ def test_nothing_is_named_where_nothing_is_recorded(tmp_path: Path) -> None:
         assert CONTEXT_VARIABLE not in os.environ
 
 
+def test_the_mode_of_the_environment_goes_before_that_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = left(tmp_path / "context.json")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with one_wandb_run(WandbSettings(), path):
+        assert os.environ[CONTEXT_VARIABLE] == str(path) and json.loads(path.read_text())["id"] == "abc"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with one_wandb_run(WandbSettings(mode="offline"), path):
+        assert CONTEXT_VARIABLE not in os.environ
+
+
 def test_what_a_parent_names_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CONTEXT_VARIABLE, "the parent's")
     with one_wandb_run(WandbSettings(mode="offline"), tmp_path / "context.json"):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.orchestrate.test_gates import entry
 from ups.core.errors import UserError
-from ups.orchestrate.leaderboard import COLUMNS, ranked, read_entries, update
+from ups.orchestrate.leaderboard import COLUMNS, ranked, read_entries, retire, update
 
 
 def names(runs: Path) -> list[tuple[str, str]]:
@@ -47,6 +47,24 @@ def test_a_run_replaces_its_row_of_the_same_protocol_and_no_other(tmp_path: Path
     found = {(e.run, e.split, e.members, e.nrmse) for e in read_entries(tmp_path / "leaderboard.csv")}
     stood = {("a", "x", 2, 0.15), ("a", "validation", 8, 0.2), ("b", "x", 8, 0.2)}
     assert found == {("a", "x", 8, 0.3), *stood}
+
+
+def test_what_was_scored_of_weights_that_are_no_more_is_dropped(tmp_path: Path) -> None:
+    old, new = (replace(entry("a", 0.1), weights_hash=weights) for weights in ("old", "new"))
+    others = [replace(old, split="validation", protocol="other"), replace(old, run="b", folder="b")]
+    update(tmp_path, [old, *others], "nrmse")
+    assert {e.run: e.weights_hash for e in update(tmp_path, [new], "nrmse")} == {"a": "new", "b": "old"}
+    assert read_entries(tmp_path / "leaderboard.csv") == [new, others[1]]
+    retire(tmp_path, "a", "new", "nrmse")
+    assert read_entries(tmp_path / "leaderboard.csv") == [new, others[1]]
+    retire(tmp_path, "a", "newest", "nrmse")
+    assert read_entries(tmp_path / "leaderboard.csv") == [others[1]]
+    assert "<b>b</b>" in (page := (tmp_path / "leaderboard.html").read_text()) and "<b>a</b>" not in page
+
+
+def test_no_leaderboard_is_made_to_drop_something(tmp_path: Path) -> None:
+    retire(tmp_path / "runs", "a", "new", "nrmse")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_entries_are_read_back_as_they_were_written(tmp_path: Path) -> None:
@@ -104,7 +122,7 @@ def test_the_page_sets_off_the_best_run_that_did_not_fail_its_gate(
     for run, nrmse, gate in zip("abc", (0.1, 0.2, None), (*gates, "p"), strict=True):
         update(tmp_path, [entry(run, nrmse, gate=words[gate])], "nrmse")
     page = (tmp_path / "leaderboard.html").read_text()
-    assert re.findall(r'<tr class=best><td>\d</td><td class="text run">(\w)<', page) == ([champion] if champion else [])
+    assert re.findall(r'<tr class=best>.*? data-label="run">(\w)<', page) == ([champion] if champion else [])
 
 
 def test_the_page_shows_names_and_notes_as_text(tmp_path: Path) -> None:

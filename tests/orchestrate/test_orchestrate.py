@@ -19,6 +19,7 @@ from ups.core.errors import UserError
 from ups.orchestrate import GateSettings, Options, Result, orchestrate, steps
 from ups.orchestrate.plan import resolve
 from ups.orchestrate.records import set_aside_records
+from ups.pipeline import claim
 from ups.tracking.jsonl import read_lines
 from ups.training import checkpoint
 from ups.training.loop import Trainer
@@ -167,6 +168,33 @@ def test_forced_training_starts_over_and_keeps_what_was_there(tmp_path: Path) ->
     assert (folder / "checkpoints.2").exists()
 
 
+def test_scores_of_the_old_weights_go_with_them_though_the_new_ones_fail_their_gate(tmp_path: Path) -> None:
+    path = waves(tmp_path)
+    folder = run(path).folder
+    run(path, run_id="better", overrides=("stages.operator.epochs=9",))
+    assert ("2", "waves", "test", "passed") in board(path)
+    scores = (folder / "metrics.json").read_bytes()
+    forced = run(path, force_train=True, gate=GateSettings(ratio=0.5))
+    assert step(forced, "full evaluation")["sentence"] == "skipped: the small gate failed"
+    assert not any((folder / name).exists() for name in ("metrics.json", "predictions.h5", "report.html"))
+    assert (folder / "checkpoints.1/metrics.json").read_bytes() == scores
+    aside = {"predictions.h5", "report.html", "summary.json", "validation"}
+    assert aside <= {file.name for file in (folder / "checkpoints.1").iterdir()}
+    rows = [row for row in board(path) if row[1] == "waves"]
+    assert rows == [("2", "waves", "validation", "failed")]
+
+
+def test_a_forced_training_that_does_not_end_leaves_no_champion_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = waves(tmp_path)
+    run(path)
+    monkeypatch.setattr(steps, "train_stages", lambda *_: pytest.fail("the disk is full"))
+    with pytest.raises(pytest.fail.Exception):
+        run(path, force_train=True)
+    assert board(path) == [] and not (path.parent / "runs/waves/summary.json").exists()
+
+
 def test_forced_training_is_a_run_of_its_own_for_the_trackers(tmp_path: Path) -> None:
     plan = resolve(Options(waves(tmp_path)))
     kept, begun = plan.folder / "checkpoints.1", ["tensorboard/events", "wandb/context.json", "wandb/run-1/records"]
@@ -192,7 +220,7 @@ def test_forced_training_of_a_stage_keeps_what_it_builds_on(tmp_path: Path) -> N
     assert forced.passed and step(forced, "full evaluation")["status"] == "done"
     kept = {name: file for name, file in content(folder).items() if "autoencoder" in name}
     assert kept and kept == {name: before[name] for name in kept}
-    aside = {file.name for file in (folder / "checkpoints.1").iterdir()}
+    aside = {file.name for file in (folder / "checkpoints.1").glob("*.pt")}
     assert aside == {"operator.pt", "operator_ema.pt", "operator_resume.pt"}
     old, new = (weights(folder / name, "operator") for name in ("checkpoints.1", "checkpoints"))
     assert all(torch.equal(old[key], new[key]) for key in old)
@@ -245,6 +273,15 @@ def test_a_folder_that_another_orchestration_works_in_is_left_alone(path: Path) 
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="another process is working in"):
             run(path)
+
+
+def test_a_run_that_another_process_evaluates_is_not_evaluated_at_once(path: Path) -> None:
+    folder = path.parent / "runs/waves"
+    before = content(folder)
+    with claim(folder), pytest.raises(UserError, match=f"another process is working in {folder};"):
+        run(path, redo_small_eval=True)
+    assert content(folder) == before
+    assert step(run(path, redo_small_eval=True), "small evaluation")["status"] == "done"
 
 
 def test_a_model_that_is_not_there_cannot_be_judged_without_training(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from tests.small import config
 from tests.training.toy import Memory
 from ups.config import load_config
+from ups.core.errors import UserError
 from ups.data.split import Split
 from ups.pipeline import STAGES, prepare, run, train
 from ups.stages import autoencoder, distill, operator, residual
@@ -177,6 +178,9 @@ def test_stage_2_trains_samples_and_is_scored_with_the_other_objectives_too(
     epochs = [e for e in read_lines(result.folder / "reports/training_log.jsonl") if e["stage"] == "diff_residual"]
     assert all(terms <= set(epoch) for epoch in epochs) and epochs[-1]["loss"] < epochs[0]["loss"]
     assert result.metrics and objective in {row["model"] for row in result.metrics["rows"]}
-    forecast = result.model.rollout(torch.sin(torch.arange(32.0) / 5), 2, members=2, sampler="diffusion")
-    first, second = forecast.values[0]
-    assert torch.equal(first, second) == (objective == "regression") and forecast.evaluations == 2
+    wave, alike = torch.sin(torch.arange(32.0) / 5), objective == "regression"
+    if alike:
+        with pytest.raises(UserError, match="would all be the same"):
+            result.model.rollout(wave, 2, members=2, sampler="diffusion")
+    forecast = result.model.rollout(wave, 2, members=1 if alike else 2, sampler="diffusion")
+    assert forecast.evaluations == 2 and (alike or not torch.equal(*forecast.values[0]))

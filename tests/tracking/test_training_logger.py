@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from ups.core.errors import UserError
 from ups.tracking.jsonl import read_lines
 from ups.tracking.training_logger import TrainingLogger
 
@@ -29,6 +32,19 @@ def test_epochs_that_a_kill_took_back_are_written_again_under_their_steps(tmp_pa
     train(tmp_path / "log", "a", range(1, 4))
     train(tmp_path / "log", "a", range(3, 5))
     assert steps(tmp_path / "log") == [("a", 1, 1), ("a", 2, 2), ("a", 3, 3), ("a", 4, 4)]
+
+
+@pytest.mark.parametrize("line", ["3", "null", '{"stage": "a", "epoch": 2}', '{"global_step": 2, "epoch": "two"}'])
+def test_a_line_that_is_no_epoch_is_named_and_kept(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "log"
+    train(path, "a", range(1, 2))
+    log = TrainingLogger(path)
+    text = path.read_text() + line + "\n"
+    path.write_text(text)
+    for read in (lambda: TrainingLogger(path), lambda: log.rewind("a", 0)):
+        with pytest.raises(UserError, match=r"log:2: expected an epoch with whole numbers global_step and epoch"):
+            read()
+    assert path.read_text() == text
 
 
 def test_a_stage_that_is_trained_again_goes_on_after_all_others(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import threading
 import time
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.tracking.fakes import HANG_SECONDS, Fake, explode, hang, identity
 from ups.core.errors import UserError
 from ups.tracking import wandb_client, wandb_context
+from ups.tracking.wandb_client import Mode
 from ups.tracking.wandb_context import WandBContext, load_wandb_context, open_wandb_context, save_wandb_context
 
 
@@ -86,9 +88,13 @@ def test_a_missing_package_is_named_with_its_extra(
 ) -> None:
     monkeypatch.setattr(wandb_client, "find_spec", lambda name: spec)
     with pytest.raises(
-        UserError, match=r"mode is offline, but wandb is not installed.*universal-physics-stack\[wandb\]"
+        UserError, match=r"wandb\.mode is offline, but wandb is not installed.*universal-physics-stack\[wandb\]"
     ):
         WandBContext(identity(tmp_path))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with pytest.raises(UserError, match="WANDB_MODE is offline, but wandb is not installed"):
+        open_wandb_context(identity(tmp_path, mode="disabled"), {})
+    monkeypatch.delenv("WANDB_MODE")
     assert not open_wandb_context(identity(tmp_path, mode="disabled"), {}).enabled
 
 
@@ -143,6 +149,55 @@ def test_a_parent_is_followed_even_where_the_mode_is_disabled(
     child = open_wandb_context(identity(tmp_path / "other", "", mode="disabled"), {})
     child.finish()
     assert child.enabled and child.identity == parent.identity and handed.exists()
+
+
+def test_the_mode_of_the_environment_goes_before_that_of_the_settings(
+    tmp_path: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: dict[tuple[str, str], str] = {}
+    for word in ("", "disabled", "offline", "online"):
+        monkeypatch.setenv("WANDB_MODE", word)
+        for mode in get_args(Mode):
+            context = open_wandb_context(identity(tmp_path / word / mode, mode=mode), {})
+            context.finish()
+            found[word, mode] = context.identity.mode if context.identity else "disabled"
+    assert found == {(word, mode): word or mode for word, mode in found} and len(found) == 12
+
+
+def test_disabled_in_the_environment_goes_before_a_parents_run(
+    tmp_path: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(wandb_context.CONTEXT_VARIABLE, str(tmp_path / "handed.json"))
+    open_wandb_context(identity(tmp_path), {}).finish()
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert not open_wandb_context(identity(tmp_path), {}).enabled
+
+
+def test_another_word_for_the_mode_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "off")
+    with pytest.raises(UserError, match="WANDB_MODE: expected online, offline, disabled, found 'off'"):
+        open_wandb_context(identity(tmp_path, mode="disabled"), {})
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"service": null, "mode": "offline", "id": "a"}'])
+@pytest.mark.parametrize("where", ["wandb/context.json", "handed.json"])
+def test_a_damaged_file_costs_one_warning_and_a_new_run(
+    tmp_path: Path,
+    fake: Fake,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    where: str,
+    text: str,
+) -> None:
+    monkeypatch.setenv(wandb_context.CONTEXT_VARIABLE, str(tmp_path / "handed.json"))
+    path = tmp_path / where
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    context = open_wandb_context(identity(tmp_path, ""), {})
+    context.finish()
+    (warning,) = capfd.readouterr().err.splitlines()
+    assert warning.startswith(f"warning: W&B does not go on with an earlier run ({path} is not a W&B context")
+    assert context.identity and json.loads(path.read_text())["id"] == context.identity.id
 
 
 def test_uploads_that_take_their_time_are_waited_for(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.small import config
 from tests.tracking import wandb_records
 from tests.tracking.settings import LEDGER, environment, said, start
 from tests.tracking.training import train_toy
@@ -60,6 +61,38 @@ def test_the_table_and_the_files_lie_in_the_run(finished: Path) -> None:
     kept = path.parent / "files" / "checkpoints" / "operator.pt"
     assert kept.read_bytes() == (finished / "checkpoints" / "operator.pt").read_bytes()
     assert json.loads((path.parent / "files" / "metrics.json").read_text())["protocol"] == {"split": "test"}
+
+
+@pytest.mark.slow
+def test_the_mode_of_the_environment_makes_one_run_of_ups_train_and_ups_evaluate(tmp_path: Path) -> None:
+    path, folder = config(tmp_path), tmp_path / "run"
+    for arguments in (["train", "--config", str(path)], ["evaluate", str(folder)]):
+        done = ups(tmp_path, *arguments, WANDB_MODE="offline")
+        assert done.returncode == 0 and "warning" not in done.stderr, done.stderr
+    trained, scored = wandb_records.offline_files(folder)
+    (run,) = wandb_records.run_ids(trained)
+    assert wandb_records.run_ids(scored) == {run} == {json.loads((folder / "wandb/context.json").read_text())["id"]}
+    epochs = [row["operator/loss"] for row in wandb_records.history(trained) if "operator/loss" in row]
+    assert epochs == [line["loss"] for line in lines(folder) if line["stage"] == "operator"] and len(epochs) == 3
+    rows = {row["model"]: row for row in json.loads((folder / "metrics.json").read_text())["rows"]}
+    key = "test/operator/rollout/nrmse"
+    assert wandb_records.summary(scored)[key] == rows["operator"]["rollout"]["nrmse"]
+    assert key not in wandb_records.summary(trained)
+    assert wandb_records.exit_codes(trained) == wandb_records.exit_codes(scored) == [0]
+
+
+@pytest.mark.slow
+def test_the_mode_of_the_environment_switches_off_what_the_config_switches_on(tmp_path: Path) -> None:
+    path = config(tmp_path, tracking={"wandb": {"mode": "offline"}}, stages={"operator": {"epochs": 0}})
+    done = ups(tmp_path, "train", "--config", str(path), WANDB_MODE="disabled")
+    assert done.returncode == 0 and not (tmp_path / "run/wandb").exists(), done.stderr
+
+
+def ups(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The command line, to its end."""
+    command = [sys.executable, "-c", "from ups.cli import main; main()", *arguments]
+    given = environment(folder, **variables)
+    return subprocess.run(command, env=given, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.slow

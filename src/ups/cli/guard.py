@@ -91,7 +91,8 @@ def _where(error: BaseException) -> str:
 
 def _same_command() -> str:
     """The command that continues: the one that was given, without `--fresh`, which would start over."""
-    return shlex.join([os.path.basename(sys.argv[0]), *(arg for arg in sys.argv[1:] if arg != "--fresh")])
+    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [os.path.basename(sys.argv[0])]
+    return shlex.join([*program, *(arg for arg in sys.argv[1:] if arg != "--fresh")])
 
 
 def _leave(code: int, sentence: str, error: BaseException | None) -> NoReturn:

@@ -88,6 +88,13 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    rescore: Annotated[
+        bool,
+        typer.Option(
+            "--rescore",
+            help="Score the stored forecasts again, without the model; all must have been stored.",
+        ),
+    ] = False,
     overrides: Overrides = None,
 ) -> None:
     """Score a trained run in physical units, beside its baselines, and write the report.
@@ -96,10 +103,20 @@ def evaluate(
     [bold]Examples[/bold]
       ups evaluate runs/burgers1d
       ups evaluate runs/burgers1d --split validation
+      ups evaluate runs/burgers1d --rescore --set evaluation.lead_times='[1, 10, 40]'
     """
-    from ups.scoring import evaluate_run
+    if rescore and mode is not None:
+        raise UserError("--rescore and --mode contradict each other: leave one of them out")
+    from ups.core.files import claimed
+    from ups.rescoring import rescore_run
+    from ups.scoring import config_of, evaluate_run
 
-    evaluate_run(run, split=split.value, mode=None if mode is None else mode.value, overrides=overrides or ())
+    settings = config_of(run, overrides or ())
+    with claimed(run, "evaluate a copy of it"):
+        if rescore:
+            rescore_run(run, split.value, config=settings)
+        else:
+            evaluate_run(run, split=split.value, config=settings, mode=None if mode is None else mode.value)
 
 
 def predict(

@@ -66,10 +66,14 @@ def run(
 def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="YAML file of settings.", show_default=False)],
     stage: Annotated[StageName, typer.Option("--stage", "-s", help="The stage to train.")] = StageName.ALL,
+    evaluate: Annotated[
+        bool,
+        typer.Option("--evaluate", help="After all stages, score the run as evaluation and ttc say."),
+    ] = False,
     overrides: Overrides = None,
     fresh: FreshStage = False,
 ) -> None:
-    """Train one stage, or all of them in their order, without evaluating.
+    """Train one stage, or all of them in their order, without evaluating unless asked to.
 
     A stage builds on those before it, which must have been trained. A finished stage is not trained again.
 
@@ -84,8 +88,12 @@ def train(
     if fresh and whole:
         set_aside(settings.run.dir)
     from ups.pipeline import train as train_pipeline
+    from ups.pipeline import train_all_stages
 
-    train_pipeline(settings, stage=stage.value, fresh=fresh and not whole)
+    if evaluate and whole:
+        train_all_stages(settings)
+    else:
+        train_pipeline(settings, stage=stage.value, fresh=fresh and not whole)
 
 
 def check(

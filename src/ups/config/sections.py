@@ -44,14 +44,15 @@ class WandbSettings(Settings):
     """
 
     mode: Literal["disabled", "offline", "online"] = "disabled"
-    """`offline` writes to the run folder, `online` also uploads."""
+    """`offline` writes to the run folder, `online` also uploads. The environment variable `WANDB_MODE` goes before
+    this setting."""
     project: str = "ups"
     """Project that the run appears in."""
     entity: str | None = None
     """User or team that owns the project; your own unless given."""
     tags: tuple[str, ...] = ()
     """Labels of the run."""
-    finish_seconds: float = Field(default=300.0, gt=0)
+    finish_seconds: float = Field(default=60.0, gt=0)
     """What the end of an online run may wait for uploads; a warning then names the folder for `wandb sync`, which
     uploads the rest. A run that ends with an error waits 30 s at most."""
 

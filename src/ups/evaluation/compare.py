@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from rich.table import Table
 
 from ups.core.errors import UserError
 from ups.evaluation.baselines import FLOOR, PERSISTENCE
+from ups.evaluation.evaluate import read_metrics
 from ups.evaluation.hardware import hardware
-from ups.evaluation.ledger import Gain, duration, paired_gain
+from ups.evaluation.ledger import Gain, crps, duration, paired_gain
 from ups.evaluation.plot_scores import LARGEST_NRMSE, line_style
 from ups.evaluation.plots import LEAD, figure, legend_below
 
@@ -26,7 +26,7 @@ SAME += ("members", "one_step_members", "correlation_threshold")
 
 
 @dataclass(frozen=True)
-class ScoredRun:
+class RunScores:
     """The evaluation of one run."""
 
     name: str
@@ -39,7 +39,8 @@ def compare(folders: Sequence[Path], picture: Path) -> tuple[Table, Path]:
     """Table of all rows of all runs, each with its gain over the same row of the first run, and a picture of them.
 
     The gain is that of the CRPS with a paired bootstrap 95 % interval over the trajectories that all runs share.
-    Raises UserError for less than two runs, a run without scores, or protocols that differ in a field of `SAME`.
+    Raises UserError for less than two runs, a run without scores, protocols that differ in a field of `SAME`, or a name
+    that no picture can have.
     """
     if len(folders) < 2:
         raise UserError(f"a comparison needs at least two runs, found {len(folders)}")
@@ -50,28 +51,25 @@ def compare(folders: Sequence[Path], picture: Path) -> tuple[Table, Path]:
     return comparison_table(runs), picture
 
 
-def read_runs(folders: Sequence[Path]) -> list[ScoredRun]:
+def read_runs(folders: Sequence[Path]) -> list[RunScores]:
     """The evaluations of run folders, named by their folders, or by their whole paths where names are not unique."""
     shared = Counter(folder.resolve().name for folder in folders)
     return [read_run(folder, shared[folder.resolve().name] == 1) for folder in folders]
 
 
-def read_run(folder: Path, short: bool = True) -> ScoredRun:
+def read_run(folder: Path, short: bool = True) -> RunScores:
     """The evaluation of a run folder. Raises UserError if it has no `metrics.json` that can be read."""
     path = folder / "metrics.json"
     if not path.is_file():
         raise UserError(
             f"{folder} has no metrics.json: expected the folder of an evaluated run (ups evaluate {folder})"
         )
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        rows = {row["model"]: row for row in metrics["rows"]}
-        return ScoredRun(folder.resolve().name if short else str(folder), metrics["protocol"], rows)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not the metrics.json of a run: {error}") from error
+    metrics = read_metrics(path)
+    rows = {row["model"]: row for row in metrics["rows"]}
+    return RunScores(folder.resolve().name if short else str(folder), metrics["protocol"], rows)
 
 
-def require_same_protocol(first: ScoredRun, other: ScoredRun) -> None:
+def require_same_protocol(first: RunScores, other: RunScores) -> None:
     """Raises UserError naming the first field of `SAME` in which two protocols differ."""
     for key in SAME:
         a, b = first.protocol.get(key), other.protocol.get(key)
@@ -82,12 +80,12 @@ def require_same_protocol(first: ScoredRun, other: ScoredRun) -> None:
             )
 
 
-def models_of(runs: Sequence[ScoredRun]) -> list[str]:
+def models_of(runs: Sequence[RunScores]) -> list[str]:
     """All models in the order in which they appear."""
     return list(dict.fromkeys(model for run in runs for model in run.rows))
 
 
-def gain_over_first(runs: Sequence[ScoredRun], run: ScoredRun, model: str) -> Gain | None:
+def gain_over_first(runs: Sequence[RunScores], run: RunScores, model: str) -> Gain | None:
     """Gain in CRPS of a row over the same row of the first run; None for that run itself, without scores, and for rows
     of the steady state that were scored on other trajectories."""
     old, new = runs[0].rows.get(model), run.rows.get(model)
@@ -99,7 +97,7 @@ def gain_over_first(runs: Sequence[ScoredRun], run: ScoredRun, model: str) -> Ga
     return paired_gain(old["per_trajectory"]["crps"], new["per_trajectory"]["crps"], resamples)
 
 
-def comparison_table(runs: Sequence[ScoredRun]) -> Table:
+def comparison_table(runs: Sequence[RunScores]) -> Table:
     """One line for every row of every run, grouped by model; fits into 80 columns."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
     protocol = runs[0].protocol
@@ -123,7 +121,7 @@ def comparison_table(runs: Sequence[ScoredRun]) -> Table:
     return table
 
 
-def timing_caveat(runs: Sequence[ScoredRun]) -> str | None:
+def timing_caveat(runs: Sequence[RunScores]) -> str | None:
     """A sentence where ms/step and training times come from different hardware, None where it is all the same."""
     places = {run.name: hardware(run.protocol) for run in runs}
     if len(set(places.values())) == 1:
@@ -132,7 +130,7 @@ def timing_caveat(runs: Sequence[ScoredRun]) -> str | None:
     return f"Times cannot be compared, they were measured on different hardware ({listed})."
 
 
-def comparison_figure(path: Path, runs: Sequence[ScoredRun]) -> None:
+def comparison_figure(path: Path, runs: Sequence[RunScores]) -> None:
     """CRPS of every row of every run, and nRMSE against lead time of every run's row of lowest CRPS."""
     models = models_of(runs)
     protocol = runs[0].protocol
@@ -162,12 +160,7 @@ def comparison_figure(path: Path, runs: Sequence[ScoredRun]) -> None:
         legend_below(canvas, right, 2)
 
 
-def crps(row: Mapping[str, Any]) -> float:
-    """CRPS over all frames."""
-    return row["probabilistic"]["overall"]["crps"]
-
-
-def best_row(run: ScoredRun) -> dict[str, Any]:
+def best_row(run: RunScores) -> dict[str, Any]:
     """The trained row of lowest CRPS with a curve, or persistence if none has a score."""
     baselines = (PERSISTENCE, FLOOR)
     models = [row for row in run.rows.values() if not (row["error"] or row["floor"] or row["reference"])]

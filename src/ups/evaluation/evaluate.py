@@ -77,13 +77,7 @@ def evaluate(
         "spectra": spectrum,
         "pictures": [],
     }
-    write_metrics(folder / "metrics.json", metrics)
-    if settings.pictures:
-        stored = read_predictions(folder / "predictions.h5", slice(0, 1))
-        drawn = draw_report(metrics, stored, system, folder / "report")
-        metrics["pictures"] = [str(path.relative_to(folder)) for path in drawn]
-        write_metrics(folder / "metrics.json", metrics)
-    return metrics
+    return written(metrics, system, settings, folder)
 
 
 def evaluate_row(
@@ -94,6 +88,8 @@ def evaluate_row(
     An ensemble is compared with `truths`, which the row of the true ensemble fills.
     """
     settings, start = job.settings, job.settings.context - 1
+    if progress is not None:
+        progress(name, 0, job.trajectories)
     _warm_up(emulator, job)
     rollouts, one_steps, further = [], [], {c: [] for c in settings.also_context}
     seconds, steps, calls = 0.0, 0, 0.0
@@ -108,8 +104,8 @@ def evaluate_row(
         )
         calls += emulator.evaluations * (stop - first)
         rollouts.append(ForecastErrors.of(truth[:, start + 1 :], members, seed, truths.get(first)))
-        if name == TRUTH and members.shape[1] > 1:
-            truths[first] = true_moments(members)
+        if (moments := moments_of(name, members)) is not None:
+            truths[first] = moments
         store.forecast(name, "rollout", first, members.numpy())
         for context, errors in further.items():
             again = forecast(emulator, truth, context - 1, params, settings.members, seed)
@@ -128,7 +124,7 @@ def evaluate_row(
     for context, parts in further.items():
         scores = rollout_scores(FieldErrors.join(parts), job.leads(context), threshold)
         row[f"rollout_context_{context}"] = plain(scores)
-    return row, _spectra(name, rollout, settings)
+    return row, spectra_of(name, rollout, settings)
 
 
 def forecast(emulator: Emulator, truth: Tensor, start: int, params: Tensor, members: int, seed: int) -> Tensor:
@@ -158,30 +154,39 @@ def one_step(emulator: Emulator, truth: Tensor, params: Tensor, settings: Evalua
     return torch.cat(parts)[:, :, 0].unflatten(0, (b, frames - 1)).movedim(1, 2)
 
 
-def rescore(path: Path, settings: EvaluationSettings, seed: int = 0) -> list[dict[str, Any]]:
-    """Score the forecasts stored in a `predictions.h5` again, under other settings; costs are not stored."""
-    stored = read_predictions(path)
-    context = int(stored.protocol["context"])
-    truth, times = torch.from_numpy(stored.truth), torch.from_numpy(stored.times)
-    members = {name: torch.from_numpy(row.rollout) for name, row in stored.rows.items()}
-    several = TRUTH in members and members[TRUTH].shape[1] > 1
-    truths = true_moments(members[TRUTH]) if several else None
-    return [
-        score_row(
-            name,
-            ForecastErrors.of(truth[:, context:], members[name], seed, truths if name != TRUTH else None),
-            compare(truth[:, 1:], torch.from_numpy(row.one_step).mean(dim=1)),
-            times[context:] - times[context - 1],
-            settings.lead_times,
-            settings.correlation_threshold,
-        )
-        for name, row in stored.rows.items()
-    ]
+def moments_of(name: str, members: Tensor) -> TrueMoments | None:
+    """What the ensembles after a row are compared with: its moments if it is the true ensemble, else None."""
+    return true_moments(members) if name == TRUTH and members.shape[1] > 1 else None
+
+
+def written(metrics: dict[str, Any], system: System, settings: EvaluationSettings, folder: Path) -> dict[str, Any]:
+    """Writes `metrics.json` and, where the settings ask for them, pictures, which are then named in it."""
+    write_metrics(folder / "metrics.json", metrics)
+    if settings.pictures:
+        stored = read_predictions(folder / "predictions.h5", slice(0, 1))
+        drawn = draw_report(metrics, stored, system, folder / "report")
+        metrics["pictures"] = [str(path.relative_to(folder)) for path in drawn]
+        write_metrics(folder / "metrics.json", metrics)
+    return metrics
 
 
 def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
     """Write strict JSON, whole or not at all. Raises ValueError at a number that is not finite."""
     write_text(path, json.dumps(metrics, indent=1, allow_nan=False), "scores")
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """What `write_metrics` wrote. Raises UserError if the file is missing, another one or damaged."""
+    if not path.is_file():
+        raise UserError(f"there are no scores {path}; evaluate the run first")
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        sound = isinstance(metrics["protocol"], dict) and all("model" in row for row in metrics["rows"])
+    except (ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise UserError(f"{path} is damaged, or not the metrics.json of a run; evaluate the run again")
+    return metrics
 
 
 def _check_length(split: HeldOut, settings: EvaluationSettings) -> None:
@@ -227,7 +232,7 @@ def _costs(name: str, emulator: Emulator, seconds: float, steps: int, calls: flo
     }
 
 
-def _spectra(name: str, rollout: ForecastErrors, settings: EvaluationSettings) -> dict[str, Any]:
+def spectra_of(name: str, rollout: ForecastErrors, settings: EvaluationSettings) -> dict[str, Any]:
     """Power spectra `(lead time, C, K)` of truth and of one member, mean over trajectories."""
     steps = [step for step in settings.lead_times if step <= rollout.ensemble.crps.shape[1]]
     truth, members = spectra(rollout.ensemble, steps)

@@ -4,7 +4,7 @@ A row is compared with the forecast above it (the autoencoder's floor is no fore
 scores a single forecast, as its mean absolute error, and an ensemble on one scale.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -68,6 +68,11 @@ class LedgerEntry:
     def record(self) -> dict[str, Any]:
         """Numbers, strings and dicts only, for `metrics.json`."""
         return asdict(self)
+
+
+def crps(row: Mapping[str, Any]) -> float:
+    """CRPS of a row of `metrics.json` over all frames, in the units of the data."""
+    return row["probabilistic"]["overall"]["crps"]
 
 
 def paired_gain(old: Sequence[float], new: Sequence[float], resamples: int = 1000, seed: int = 0) -> Gain:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ups.core.errors import UserError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -33,13 +35,18 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def figure(path: Path, width: float, height: float) -> Iterator["Figure"]:
-    """A figure of `width` by `height` inches in the house style, saved to `path` on leaving; needs no display."""
+    """A figure of `width` by `height` inches in the house style, saved to `path` on leaving; needs no display.
+
+    Raises UserError if the name does not end in that of a format that can be written.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with rc_context(STYLE):
         canvas = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
+        if path.suffix[1:].lower() not in canvas.canvas.get_supported_filetypes():
+            raise UserError(f"{path}: expected the name of a picture, such as {path.with_suffix('.png').name} or .pdf")
         yield canvas
         path.parent.mkdir(parents=True, exist_ok=True)
         canvas.savefig(path)

@@ -15,7 +15,7 @@ class EvaluationSettings(Settings):
     """
 
     enabled: bool = True
-    """Evaluates after training."""
+    """Evaluates after training: `ups run`, `ups orchestrate`, and `scripts/train.py` with all stages."""
     baselines: tuple[PeerName, ...] = ()
     """Other models that are trained on the same data for as long as everything that the operator uses, one row each:
     `fno` the Fourier neural operator (needs the extra `bench`), `unet` a U-Net. Doubles the time of a run."""

@@ -16,7 +16,7 @@ from ups.core.device import device_of
 from ups.data.dataset import Dataset
 from ups.data.split import Split
 from ups.orchestrate.measure import device_peak, host_peak, reset_peak
-from ups.scoring import evaluate_run
+from ups.scoring import evaluate_run, part_of
 from ups.tracking.sinks import Tracker
 from ups.training.timing import clock
 
@@ -91,11 +91,6 @@ def first_calls(folder: Path, split: str, config: Config, data: Dataset) -> None
     """A tiny evaluation, which pays for imports and for what else is slow once in a process."""
     settings = config.evaluation
     short_run(folder, split, config, data, 1, max(settings.context, *settings.also_context, 1) + 1)
-
-
-def part_of(data: Dataset, split: str) -> Split:
-    """The split called `test` or `validation`."""
-    return data.test if split == "test" else data.validation
 
 
 def short_run(folder: Path, split: str, config: Config, data: Dataset, n: int, frames: int) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ups.config import WandbSettings
 from ups.core.errors import UserError
+from ups.tracking.wandb_client import Mode, asked_mode
 from ups.tracking.wandb_context import CONTEXT_VARIABLE
 from ups.tracking.wandb_handover import read_handover
 
@@ -21,12 +22,14 @@ def one_wandb_run(settings: WandbSettings, file: Path) -> Iterator[None]:
     """Names `file` in `WANDB_CONTEXT_FILE` for this process and its children, so that all log into the run in it.
 
     A file that a parent process names stays. One that an earlier call left is used again for the same mode, project
-    and owner, and else removed. Without Weights & Biases nothing is named.
+    and owner, and else removed. Without Weights & Biases nothing is named. The mode in `WANDB_MODE` goes before
+    that of the settings.
     """
-    if os.environ.get(CONTEXT_VARIABLE) or settings.mode == "disabled":
+    mode = asked_mode() or settings.mode
+    if os.environ.get(CONTEXT_VARIABLE) or mode == "disabled":
         yield
         return
-    if file.exists() and not _same(settings, file):
+    if file.exists() and not _same(settings, mode, file):
         file.unlink()
     os.environ[CONTEXT_VARIABLE] = str(file.absolute())
     try:
@@ -35,12 +38,12 @@ def one_wandb_run(settings: WandbSettings, file: Path) -> Iterator[None]:
         os.environ.pop(CONTEXT_VARIABLE, None)
 
 
-def _same(settings: WandbSettings, file: Path) -> bool:
+def _same(settings: WandbSettings, mode: Mode, file: Path) -> bool:
     try:
         identity, _ = read_handover(file)
     except UserError:
         return False
     if identity is None:
         return False
-    wanted = (settings.mode, settings.project, settings.entity)
+    wanted = (mode, settings.project, settings.entity)
     return (identity.mode, identity.project, identity.entity) == wanted

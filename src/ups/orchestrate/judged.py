@@ -12,11 +12,12 @@ from typing import Any
 from ups.config import Config
 from ups.data.dataset import Dataset
 from ups.orchestrate.gates import PROTOCOL, best_model, cost, judge
-from ups.orchestrate.leaderboard import Entry, champion, entry_of, read_entries, update
+from ups.orchestrate.leaderboard import Entry, champion, entry_of, read_entries, retire, update
 from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome, file_hash
-from ups.orchestrate.trained import weights
+from ups.orchestrate.trained import weights, weights_hash
+from ups.pipeline import claim
 from ups.scoring import evaluate_run
 from ups.tracking.sinks import Tracker
 
@@ -61,7 +62,8 @@ def score(
 
     def work() -> Outcome:
         reset_peak()
-        metrics = evaluate_run(folder, split, config, data(), tracker())
+        with claim(folder):
+            metrics = evaluate_run(folder, split, config, data(), tracker())
         rows = {row["model"]: row["rollout"]["nrmse"] for row in metrics["rows"]}
         n = metrics["protocol"]["trajectories"]
         found = {"nrmse": rows, "errors": metrics["errors"], "trajectories": n}
@@ -119,6 +121,7 @@ def judge_scores(plan: Plan, split: str, metrics: dict[str, Any], model: str | N
         run=plan.run,
         folder=plan.folder.resolve().name,
         gate="none",
+        weights_hash=weights_hash(plan.folder),
         finished=finished,
         tags=" ".join(plan.options.tags),
         notes=plan.options.notes,
@@ -140,10 +143,14 @@ def judge_scores(plan: Plan, split: str, metrics: dict[str, Any], model: str | N
 
 
 def finish_board(plan: Plan, judged: Sequence[Judged]) -> list[Outcome]:
-    """Enters what was judged into the leaderboard; returns the run's place in each protocol."""
-    if not judged:
-        return []
+    """Enters what was judged into the leaderboard; returns the run's place in each protocol.
+
+    What was entered before, of weights that the folder no longer holds, is dropped.
+    """
     metric = plan.options.gate.metric
+    if not judged:
+        drop_old_weights(plan)
+        return []
     order = update(plan.runs, [j.entry for j in judged], metric)
     places = []
     for entry in (j.entry for j in judged):
@@ -155,3 +162,8 @@ def finish_board(plan: Plan, judged: Sequence[Judged]) -> list[Outcome]:
         data = {"split": entry.split, "protocol": entry.protocol, "place": place, "of": len(group)}
         places.append(Outcome(f"{words}; {plan.runs / 'leaderboard.html'}", data))
     return places
+
+
+def drop_old_weights(plan: Plan) -> None:
+    """Drops what the leaderboard holds of weights that are no longer in the run folder."""
+    retire(plan.runs, plan.folder.resolve().name, weights_hash(plan.folder), plan.options.gate.metric)

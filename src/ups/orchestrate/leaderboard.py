@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from pathlib import Path
@@ -50,6 +50,8 @@ class Entry:
     """Hash of all that makes scores comparable."""
     data_hash: str
     config_hash: str
+    weights_hash: str
+    """Hash of the weights that were scored."""
     seed: int
     finished: str
     """When it was scored, UTC."""
@@ -126,14 +128,29 @@ def read_entries(path: Path) -> list[Entry]:
 def update(runs: Path, entries: Sequence[Entry], metric: str) -> list[Entry]:
     """Enters scores, writes both files, and returns all entries in their order.
 
-    An entry takes the place of the one that its run folder had on the same protocol. Every other stays: what was not
-    scored this time still stands.
+    An entry takes the place of the one that its run folder had on the same protocol, and of those of other weights,
+    which the folder no longer holds. Every other stays: what was not scored this time still stands.
     """
-    new = {(entry.folder, entry.protocol) for entry in entries}
+    new, held = {(entry.folder, entry.protocol) for entry in entries}, {e.folder: e.weights_hash for e in entries}
+
+    def stands(entry: Entry) -> bool:
+        same_weights = held.get(entry.folder, entry.weights_hash) == entry.weights_hash
+        return same_weights and (entry.folder, entry.protocol) not in new
+
+    return _rewrite(runs, stands, entries, metric)
+
+
+def retire(runs: Path, folder: str, weights_hash: str, metric: str) -> None:
+    """Drops the entries of a run folder that are of other weights than it holds now, and writes both files."""
+    if (runs / "leaderboard.csv").exists():
+        _rewrite(runs, lambda entry: entry.folder != folder or entry.weights_hash == weights_hash, (), metric)
+
+
+def _rewrite(runs: Path, stands: Callable[[Entry], bool], entries: Sequence[Entry], metric: str) -> list[Entry]:
+    """Both files, of what stands and of new entries; returns all in their order."""
     with claimed(runs, "the leaderboard belongs there", wait=True, name=".leaderboard.lock"):
         known = read_entries(runs / "leaderboard.csv")
-        others = [entry for entry in known if (entry.folder, entry.protocol) not in new]
-        order = ranked([*others, *entries], metric)
+        order = ranked([*filter(stands, known), *entries], metric)
         write_text(runs / "leaderboard.csv", _csv(order))
         write_text(runs / "leaderboard.html", page(_tables(order, metric), metric))
     return order
@@ -171,9 +188,10 @@ def _tables(order: Sequence[Entry], metric: str) -> list[Table]:
     for group in _groups(order):
         first = group[0]
         what = f"{first.split} split" + (f" of {first.task}" if first.task else "")
+        given = f"{first.context} frame{'s' if first.context > 1 else ''} given"
         details = (
-            f"{first.trajectories} trajectories of {first.frames} frames at {first.shape} points, the first "
-            f"{first.context} given, {first.members} members; protocol {first.protocol}, data {first.data_hash[:12]}"
+            f"{first.trajectories} trajectories of {first.frames} frames at {first.shape} points, {given}, "
+            f"{first.members} members; protocol {first.protocol}, data {first.data_hash[:12]}"
         )
         best = standing(group, metric)
         tables.append(Table(what, details, [asdict(entry) for entry in group], group.index(best) if best else None))

@@ -41,7 +41,19 @@ th, td { padding: .4rem .7rem; border-bottom: 1px solid var(--line); text-align:
 th { font-weight: 600; color: var(--soft); } th.text, td.text { text-align: left; }
 ul { margin: .5rem 0 0; padding-left: 1.2rem; color: var(--soft); } li { overflow-wrap: anywhere; max-width: 60rem; }
 li b { color: var(--ink); }
-tr.best td { background: var(--best); } td.run { font-weight: 600; }
+tr.best td { background: var(--best); } td.run { font-weight: 600; white-space: normal;
+  overflow-wrap: anywhere; min-width: 6rem; }
+@media (max-width: 72rem) {
+  /* every row of a table becomes a block of its own */
+  thead { position: absolute; clip-path: inset(50%); height: 1px; width: 1px; overflow: hidden; }
+  tr { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); gap: .5rem 1rem;
+    padding: .8rem .6rem; border-bottom: 1px solid var(--line); }
+  tr.best { background: var(--best); }
+  td, td.text { border: 0; padding: 0; text-align: left; white-space: normal; overflow-wrap: anywhere; }
+  td.run { grid-column: 1 / -1; order: -1; }
+  td.run::before { content: none; }
+  td:not(.run)::before { content: attr(data-label); display: block; color: var(--soft); font-size: .8rem; }
+}
 .passed { color: var(--good); } .failed { color: var(--bad); } .none { color: var(--soft); }
 """
 
@@ -67,7 +79,8 @@ def page(tables: Sequence[Table], metric: str) -> str:
     """The whole file; `metric` is the score that the entries are ordered by."""
     parts = [_section(table, metric) for table in tables] or ["<p>No run has been scored yet.</p>"]
     intro = (
-        f"Best {escape(metric)} first; the champion, the best run that did not fail its gate, is set off. "
+        f"Best {(COLUMNS | OTHERS)[metric][0]} first; "
+        "the champion, the best run that did not fail its gate, is set off. "
         "Scores are comparable within a table and not between tables. "
         "Physical units; lower is better, for spread/skill nearer to 1. All scores: leaderboard.csv."
     )
@@ -93,13 +106,21 @@ def _section(table: Table, metric: str) -> str:
 
 
 def _row(rank: int, entry: Mapping[str, Any], names: Sequence[str], champion: bool) -> str:
-    numbers = "".join(f"<td>{_number(entry[name])}</td>" for name in names)
     training = "–" if entry["train_seconds"] is None else duration(entry["train_seconds"])
-    return (
-        f'<tr{" class=best" if champion else ""}><td>{rank}</td><td class="text run">{escape(entry["run"])}</td>'
-        f'<td class="text {entry["gate"]}">{entry["gate"]}</td>{numbers}<td>{training}</td>'
-        f'<td class="text">{escape(entry["model"])}</td></tr>\n'
-    )
+    cells = [
+        _cell("#", str(rank)),
+        _cell("run", entry["run"], "text run"),
+        _cell("gate", entry["gate"], f"text {entry['gate']}"),
+        *(_cell((COLUMNS | OTHERS)[name][0], _number(entry[name])) for name in names),
+        _cell("training", training),
+        _cell("model", entry["model"], "text"),
+    ]
+    return f"<tr{' class=best' if champion else ''}>{''.join(cells)}</tr>\n"
+
+
+def _cell(label: str, text: str, class_: str = "number") -> str:
+    """A cell that names its column where the table has no room for heads."""
+    return f'<td class="{class_}" data-label="{label}">{escape(text)}</td>'
 
 
 def _reason(entry: Mapping[str, Any]) -> str:

@@ -24,11 +24,11 @@ from ups.data.dataset import Dataset, open_dataset
 from ups.orchestrate.checks import check_config, check_data, data_files
 from ups.orchestrate.dry_run import estimate
 from ups.orchestrate.handed import HANDED, one_wandb_run
-from ups.orchestrate.judged import Judged, finish_board, judge_scores, score
+from ups.orchestrate.judged import Judged, drop_old_weights, finish_board, judge_scores, score
 from ups.orchestrate.leaderboard import read_entries
 from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Options, Plan, resolve
-from ups.orchestrate.records import set_aside_records
+from ups.orchestrate.records import set_aside_records, set_aside_scores
 from ups.orchestrate.report import estimate_table, measured
 from ups.orchestrate.state import Outcome, State, digest, write_json
 from ups.orchestrate.trained import training_record, weights
@@ -146,9 +146,11 @@ class Orchestration:
         inputs = [self.plan.training_inputs(), self.files]
         if self.options.force_train:
             self._force(digest(inputs))
-        folder = self.plan.folder
-        kept = lambda outcome: bool(outcome.private["weights"]) and outcome.private["weights"] == weights(folder)  # noqa: E731
-        self.step("train", inputs, self._train, kept)
+        self.step("train", inputs, self._train, self._weights_kept)
+
+    def _weights_kept(self, outcome: Outcome) -> bool:
+        """Whether the weights are those that were recorded."""
+        return bool(outcome.private["weights"]) and outcome.private["weights"] == weights(self.plan.folder)
 
     def _train(self) -> Outcome:
         fresh = not any((self.plan.folder / "checkpoints").glob("*.pt"))
@@ -160,7 +162,7 @@ class Orchestration:
         return training_record(self.plan, peaks)
 
     def _force(self, inputs: str) -> None:
-        """Sets the checkpoints aside, once for each command that comes to its end."""
+        """Sets checkpoints and their scores aside, once for each command that comes to its end."""
         forced, folder = self.state.forced, self.plan.folder
         if forced is None or forced["inputs"] != inputs:
             forced = {"inputs": inputs, "kept": free_folder(folder), "moved": False}
@@ -171,7 +173,9 @@ class Orchestration:
         self.state.forget(["train", *EVALUATIONS.values(), *GATES.values()])
         if self.options.train_stage == "all":
             set_aside_records(self.plan, folder / kept)
+        set_aside_scores(folder, folder / kept)
         set_aside_checkpoints(folder, self.options.train_stage, kept)
+        drop_old_weights(self.plan)
         self.state.force(inputs, kept, moved=True)
 
     def evaluate(self, split: str, skip: bool, redo: bool, model: str | None) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ups.orchestrate.plan import Plan
-from ups.orchestrate.state import Outcome, file_hash
+from ups.orchestrate.state import Outcome, digest, file_hash
 from ups.pipeline import STAGES
 from ups.stages.order import FILES
 from ups.tracking.jsonl import read_lines
@@ -17,6 +17,11 @@ def weights(folder: Path) -> dict[str, str]:
     names = [f"{FILES.get(stage, stage)}{suffix}.pt" for stage in STAGES for suffix in ("", "_ema")]
     hashes = {name: file_hash(folder / "checkpoints" / name) for name in names}
     return {name: value for name, value in hashes.items() if value is not None}
+
+
+def weights_hash(folder: Path) -> str:
+    """One hash of all of them."""
+    return digest(weights(folder))[:16]
 
 
 def training_record(plan: Plan, private: dict[str, Any]) -> Outcome:

@@ -62,8 +62,7 @@ class Background:
         with self._lock:
             first, self._warned = not self._warned, True
         if first:
-            with suppress(OSError, ValueError):
-                print(f"warning: {self.name} {problem}; the JSONL log is complete", file=sys.stderr, flush=True)
+            warn(self.name, problem)
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -71,6 +70,12 @@ class Background:
                 call()
             except BaseException as error:
                 self.warn(f"failed ({first_line(error)})")
+
+
+def warn(name: str, problem: str) -> None:
+    """Prints the problem of a tracker on stderr, in one line."""
+    with suppress(OSError, ValueError):
+        print(f"warning: {name} {problem}; the JSONL log is complete", file=sys.stderr, flush=True)
 
 
 def first_line(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,23 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a log; a last line that was cut off by a kill is left out."""
+def read_lines(path: Path, counts: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """All whole lines of a log; a last line that was cut off by a kill is left out.
+
+    Raises UserError at a line that is no object with a whole number under each of `counts`.
+    """
     if not path.exists():
         return []
     entries = []
-    for line in path.read_text().splitlines():
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
         try:
-            entries.append(json.loads(line))
+            entry = json.loads(line)
         except json.JSONDecodeError:
             continue
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(name), int) for name in counts):
+            with_counts = f" with whole numbers {' and '.join(counts)}" if counts else ""
+            raise UserError(f"{path}:{number}: expected an epoch{with_counts}, found `{line[:60]}`; remove the line")
+        entries.append(entry)
     return entries
 
 

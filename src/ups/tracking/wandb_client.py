@@ -10,12 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast, get_args
 
 from ups.core.errors import UserError
 from ups.tracking.background import first_line
 
 Mode = Literal["online", "offline", "disabled"]
+MODE_VARIABLE = "WANDB_MODE"
+"""Environment variable with a mode, which goes before that of the settings."""
 SECONDS = {"offline": 10.0, "online": 30.0}
 """What the end of a run may take without uploads."""
 CONNECT_SECONDS = 10.0
@@ -44,7 +46,7 @@ class RunIdentity:
     name: str
     tags: tuple[str, ...]
     folder: Path
-    finish_seconds: float = 300.0
+    finish_seconds: float = 60.0
 
 
 class Client(Protocol):
@@ -73,13 +75,21 @@ class Client(Protocol):
     def finish(self, exit_code: int) -> None: ...
 
 
+def asked_mode() -> Mode | None:
+    """The mode in the environment variable `WANDB_MODE`, None unless it is set. Raises UserError for another word."""
+    word = os.environ.get(MODE_VARIABLE)
+    if word and word not in get_args(Mode):
+        raise UserError(f"{MODE_VARIABLE}: expected {', '.join(get_args(Mode))}, found {word!r}; set one or unset it")
+    return cast(Mode, word) if word else None
+
+
 def require_wandb(mode: Mode) -> None:
     """Raises UserError if `mode` needs a package that is not installed."""
     spec = find_spec("wandb") if mode != "disabled" else None
     if mode != "disabled" and (spec is None or spec.origin is None):  # a mere folder `wandb` has no origin
         raise UserError(
-            f"tracking.wandb.mode is {mode}, but wandb is not installed; "
-            "pip install 'universal-physics-stack[wandb]', or set tracking.wandb.mode=disabled"
+            f"{MODE_VARIABLE if asked_mode() else 'tracking.wandb.mode'} is {mode}, but wandb is not installed; "
+            "pip install 'universal-physics-stack[wandb]', or set it to disabled"
         )
 
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ups.tracking.background import Background
+from ups.core.errors import UserError
+from ups.tracking.background import Background, warn
 from ups.tracking.scalars import scalars
-from ups.tracking.wandb_client import SECONDS, Client, RunIdentity, abandon, connect, require_wandb
+from ups.tracking.wandb_client import SECONDS, Client, RunIdentity, abandon, asked_mode, connect, require_wandb
 from ups.tracking.wandb_handover import HandOver, read_handover
 
 Connect = Callable[[RunIdentity, Mapping[str, Any], str | None, Callable[[str], None]], Client]
@@ -147,9 +148,15 @@ def load_wandb_context(path: str | Path, config: Mapping[str, Any] | None = None
 
     Raises UserError if the file is missing or is no such file.
     """
-    identity, service = read_handover(Path(path))
+    return _going_on(Path(path), *read_handover(Path(path)), config)
+
+
+def _going_on(
+    path: Path, identity: RunIdentity | None, service: str | None, config: Mapping[str, Any] | None
+) -> WandBContext:
+    """The run that was read from `path`, which is kept up to date."""
     context = WandBContext(identity, config, service)
-    context.handover.watch(Path(path))
+    context.handover.watch(path)
     return context
 
 
@@ -157,15 +164,23 @@ def open_wandb_context(identity: RunIdentity, config: Mapping[str, Any]) -> Wand
     """The run that a parent process hands on, else the one that the run folder had before, else a new one.
 
     A parent names a file in the environment variable `WANDB_CONTEXT_FILE`. If it is there, this process goes on with
-    the run in it, whatever the mode; else this process writes it.
+    the run in it, whatever the mode of the settings; else this process writes it. The mode in `WANDB_MODE` goes before
+    that of the settings, and `disabled` there before a parent's run. A damaged file counts as none, with a warning.
 
     Args:
         identity: The run; an empty id stands for that of the run folder, or a new one.
         config: Settings shown with the run.
+
+    Raises:
+        UserError: `WANDB_MODE` is no mode, or the mode needs a package that is not installed.
     """
-    handed = os.environ.get(CONTEXT_VARIABLE)
-    if handed and Path(handed).exists():
-        return load_wandb_context(handed, config)
+    asked, handed = asked_mode(), os.environ.get(CONTEXT_VARIABLE)
+    if asked == "disabled":
+        return WandBContext()
+    found = _intact(Path(handed)) if handed else None
+    if handed and found is not None:
+        return _going_on(Path(handed), *found, config)
+    identity = replace(identity, mode=asked or identity.mode)
     if identity.mode == "disabled":
         return WandBContext()
     own, service = remembered(identity.folder), None
@@ -185,8 +200,17 @@ def remembered(folder: Path) -> Path:
 
 def _remembered(identity: RunIdentity, path: Path) -> tuple[str | None, str | None]:
     """Id, and service if it may be open, of the folder's earlier run in the same place."""
-    before, service = read_handover(path) if path.exists() else (None, None)
+    before, service = _intact(path) or (None, None)
     if before is None:
         return None, None
     same = (before.mode, before.project, before.entity) == (identity.mode, identity.project, identity.entity)
     return (before.id, service) if same else (None, None)
+
+
+def _intact(path: Path) -> tuple[RunIdentity | None, str | None] | None:
+    """What `read_handover` finds; None where there is no file or, with a warning, a damaged one."""
+    try:
+        return read_handover(path) if path.exists() else None
+    except UserError as error:
+        warn("W&B", f"does not go on with an earlier run ({error})")
+        return None

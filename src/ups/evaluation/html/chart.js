@@ -24,23 +24,30 @@ function lineChart(spec) {
       if (bottom > top) layer.append(shape("rect", { class: "zone", x: frame.left, width: frame.right - frame.left, y: top, height: bottom - top }));
     }
     for (const v of spec.guides ?? []) layer.append(shape("line", { class: "guide", x1: frame.left, x2: frame.right, y1: frame.down(v), y2: frame.down(v) }));
-    for (const curve of shown) layer.append(...marks(curve));
+    for (const curve of shown) layer.append(line(curve));
     cross = shape("line", { class: "cross", y1: frame.top, y2: frame.bottom, visibility: "hidden" });
-    host.replaceChildren(shape("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": "true" }, frame.layer, layer, cross));
+    host.replaceChildren(shape("svg", { viewBox: `0 0 ${width} ${height}`, height, "aria-hidden": "true" }, frame.layer, layer, ...shown.flatMap(dots), cross));
     hide();
   }
 
-  function marks(curve) {
+  function line(curve) {
     const path = shape("path", { class: "curve", d: pathOf(curve.xs, curve.ys, frame, spec.yLog), "stroke-dasharray": curve.dash, "stroke-width": curve.width });
     path.style.stroke = curve.colour;
     if (curve.opacity) path.style.opacity = curve.opacity;
-    if (curve.xs.length > 2) return [path];
-    return [path, ...curve.xs.flatMap((x, i) => {
-      if (!Number.isFinite(curve.ys[i] ?? NaN) || (spec.yLog && curve.ys[i] <= 0)) return [];
-      const dot = shape("circle", { cx: frame.across(x), cy: frame.down(curve.ys[i]), r: 3.5 });
+    return path;
+  }
+
+  // Points that no line leads to, and those of curves that are hardly more than their ends; not cut off by the frame.
+  function dots(curve) {
+    const known = (i) => Number.isFinite(curve.ys[i] ?? NaN) && !(spec.yLog && curve.ys[i] <= 0);
+    return curve.xs.flatMap((x, i) => {
+      const at = known(i) ? frame.down(curve.ys[i]) : NaN;
+      const lonely = curve.xs.length <= 2 || !(known(i - 1) || known(i + 1));
+      if (!lonely || !(at >= frame.top && at <= frame.bottom)) return [];
+      const dot = shape("circle", { class: "dot", cx: frame.across(x), cy: at, r: 3.5 });
       dot.style.fill = curve.colour;
       return [dot];
-    })];
+    });
   }
 
   function read(index) {

@@ -75,9 +75,12 @@ function drawSpectra(place) {
       const ks = truth.map((_, k) => k).slice(1);
       const positive = truth.slice(1, -1).filter((v) => v > 0);
       const top = Math.max(...truth.slice(1));
+      const low = Math.max(top * 1e-13, Math.min(...positive) / 30);
+      // room for every row, but none for a forecast that blew up
+      const range = (shown) => [low, Math.max(3 * top, Math.min(extent(shown.flatMap((curve) => curve.ys), true)[1], 1e3 * top))];
       return lineChart({
         title: `Step ${step}`, note: `lead time ${format(report.leads[step - 1])}`, xName: "wavenumber k (periods per domain)", yName: "power E(k) (squared units of the field)",
-        xLog: true, yLog: true, height: 300, yRange: () => [Math.max(top * 1e-13, Math.min(...positive) / 30), top * 3],
+        xLog: true, yLog: true, height: 300, yRange: range,
         curves: [
           { name: "truth", xs: ks, ys: truth.slice(1), colour: "var(--ink)", width: 5, opacity: 0.25, dash: "" },
           ...rowCurves(rows, ks, (row) => powers[row.name][i][channel].slice(1)),
@@ -105,9 +108,16 @@ function drawTraining(place) {
       const numbers = [["loss", stage.losses.loss], ["score", stage.score], ["gradient norm", stage.grad_norm]];
       return element("div", {}, heading, element("p", { class: "note" }, numbers.map(([name, [v]]) => `${name} ${format(v)}`).join(", ")));
     }
-    const chart = (title, note, ys, more = {}) => lineChart({
-      title, note, xName: "epoch", xWhole: true, yName: title.toLowerCase(), height: 190, yLog: true, curves: [{ name: title, xs: stage.epochs, ys, colour: "var(--c0)", dash: "" }], ...more,
+    const xRange = [stage.epochs[0], stage.epochs.at(-1)];
+    const chart = (title, note, curves, more = {}) => lineChart({
+      title, note, xName: "epoch", xWhole: true, xRange, yName: title.toLowerCase(), height: 190, yLog: true, curves, ...more,
     });
+    // a curve through the epochs that have a value; nothing where none has
+    const single = (title, note, ys, more) => {
+      const known = stage.epochs.map((x, i) => [x, ys[i]]).filter(([, y]) => y !== null);
+      const curve = { name: title, xs: known.map(([x]) => x), ys: known.map(([, y]) => y), colour: "var(--c0)", dash: "" };
+      return known.length ? [chart(title, note, [curve], more)] : [];
+    };
     const losses = Object.entries(stage.losses).map(([name, ys], i) => ({ name, xs: stage.epochs, ys, colour: palette[i % 7], dash: DASHES[Math.floor(i / 7) % 5], width: i ? 1.4 : 2.2 }));
     const best = Math.min(...stage.score.filter((v) => v !== null));
     const epoch = stage.epochs[stage.score.indexOf(best)];
@@ -115,10 +125,10 @@ function drawTraining(place) {
       "div", {},
       heading,
       grid([
-        chart("Loss", losses.length > 1 ? "with its parts" : "training", null, { curves: losses, legend: losses.length > 1 }),
-        ...(Number.isFinite(best) ? [chart("Score", `best ${format(best)}, epoch ${epoch}`, stage.score)] : []),
-        chart("Gradient norm", "healthy from 0.01 to 1", stage.grad_norm, { zone: [0.01, 1] }),
-        chart("Learning rate", "at the end of the epoch", stage.lr, { yLog: false, yRange: ([curve]) => [0, 1.06 * Math.max(...curve.ys) || 1] }),
+        chart("Loss", losses.length > 1 ? "with its parts" : "training", losses, { legend: losses.length > 1 }),
+        ...single("Score", `best ${format(best)}, epoch ${epoch}`, stage.score),
+        ...single("Gradient norm", "healthy from 0.01 to 1", stage.grad_norm, { zone: [0.01, 1] }),
+        ...single("Learning rate", "at the end of the epoch", stage.lr, { yLog: false, yRange: ([curve]) => [0, 1.06 * Math.max(...curve.ys) || 1] }),
       ], "small"),
     );
   });

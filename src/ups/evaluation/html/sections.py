@@ -14,7 +14,7 @@ from ups.evaluation.health import Finding
 from ups.evaluation.html.curves import is_model
 from ups.evaluation.html.markup import Markup, facts, join, table, tag
 from ups.evaluation.html.numbers import milliseconds, number, percent, score, seconds
-from ups.evaluation.ledger import duration
+from ups.evaluation.ledger import crps, duration
 
 Metrics = Mapping[str, Any]
 
@@ -57,11 +57,6 @@ def tiles(metrics: Metrics) -> Markup:
     return tag("div", *(_tile(*tile) for tile in found), class_="tiles")
 
 
-def crps(row: Mapping[str, Any]) -> float:
-    """CRPS over all frames."""
-    return row["probabilistic"]["overall"]["crps"]
-
-
 def notices(metrics: Metrics) -> Markup:
     """Rows without a score, and when training has paid."""
     errors = [_notice("No score.", error, "notice bad") for error in metrics["errors"]]
@@ -97,7 +92,7 @@ def data_section(protocol: Mapping[str, Any]) -> Markup:
 def cost_table(metrics: Metrics) -> Markup:
     """What every row costs to train and to run."""
     steps = metrics["protocol"]["frames"] - metrics["protocol"]["context"]
-    heads = ["row", "weights", "calls / step", "ms / step", f"forecast of {steps} steps", "training", "nRMSE"]
+    heads = ["row", "weights", "calls / step", "ms / step", f"{steps} steps", "training", "nRMSE"]
     rows = [
         [
             row["model"],

@@ -1,0 +1,114 @@
+"""Stored forecasts score as they did when they were made, and under other settings as if they were made anew."""
+
+import json
+
+import pytest
+from test_evaluate import Diverging
+from toy_process import Process
+
+from ups.core.errors import UserError
+from ups.evaluation import evaluate as evaluate_module
+from ups.evaluation.baselines import FLOOR, AutoencoderFloor
+from ups.evaluation.evaluate import evaluate, write_metrics
+from ups.evaluation.rescore import rescore
+from ups.evaluation.settings import EvaluationSettings
+
+SETTINGS = EvaluationSettings(
+    members=4, store=None, lead_times=(1, 5), trajectories=20, batch=7, also_context=(3,), pictures=False
+)
+CHANGED = {"lead_times": (2,), "correlation_threshold": 0.5, "bootstrap": 200}
+
+
+def scored(folder, split, system, settings=SETTINGS):
+    """An evaluation of the toy process."""
+    emulators = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "perfect": Process(True), "diverging": Diverging(True)}
+    protocol = {"config_hash": "first", "task": system.task, "boundary": list(system.boundary), "params": []}
+    return evaluate(emulators, split, system, settings, folder, protocol, seed=3)
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    """A copy of an evaluation."""
+    for name in ("metrics.json", "predictions.h5"):
+        (tmp_path / name).write_bytes((whole / name).read_bytes())
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def whole(split, system, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stored")
+    scored(folder, split, system)
+    return folder
+
+
+def metrics_in(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def untimed(metrics):
+    """The same without what depends on a clock, or on the rollouts from further contexts."""
+    apart = ("ms_per_step", "rollout_context_3")
+
+    def rest(rows):
+        return [{key: value for key, value in row.items() if key not in apart} for row in rows]
+
+    return {**metrics, "rows": rest(metrics["rows"]), "ledger": rest(metrics["ledger"])}
+
+
+def test_under_the_same_settings_nothing_changes(folder):
+    before = (folder / "metrics.json").read_bytes()
+    again = rescore(folder, SETTINGS, "first")
+    assert (folder / "metrics.json").read_bytes() == before and again == json.loads(before)
+
+
+def test_pictures_are_drawn_of_the_same_system(folder, system, monkeypatch):
+    drawn = []
+
+    def draw(metrics, stored, given, target):
+        drawn.append((given, len(stored.truth)))
+        return [target / "error.png"]
+
+    monkeypatch.setattr(evaluate_module, "draw_report", draw)
+    again = rescore(folder, SETTINGS.model_copy(update={"pictures": True}), "first")
+    assert drawn == [(system, 1)] and metrics_in(folder)["pictures"] == again["pictures"] == ["report/error.png"]
+
+
+def test_other_settings_score_as_if_the_forecasts_were_made_under_them(folder, split, system, tmp_path_factory):
+    settings = SETTINGS.model_copy(update=CHANGED)
+    expected = scored(tmp_path_factory.mktemp("anew"), split, system, settings)
+    before = untimed(metrics_in(folder))
+    found = untimed(rescore(folder, settings, "first"))
+    assert found == untimed(expected)
+    assert all(found[key] != before[key] for key in ("protocol", "rows", "ledger", "spectra"))
+
+
+def test_what_is_no_score_of_a_stored_forecast_stays(folder):
+    before = metrics_in(folder)
+    steady = {**before["rows"][2], "model": "steady_prior", "steady": {"trajectories": 7, "of": 9}}
+    kept = {"break_even": "never", "ttc": {"rows": []}}
+    write_metrics(folder / "metrics.json", {**before, **kept, "rows": [*before["rows"], steady]})
+    found = rescore(folder, SETTINGS.model_copy(update=CHANGED), "second")
+    assert found["rows"][-1] == steady and {key: found[key] for key in kept} == kept
+    for key in ("ms_per_step", "rollout_context_3"):
+        assert found["rows"][2][key] == before["rows"][2][key]
+    assert found["protocol"]["config_hash"] == "second"
+
+
+def test_forecasts_that_were_not_all_stored_are_refused(split, system, tmp_path):
+    few = SETTINGS.model_copy(update={"store": 19})
+    scored(tmp_path, split, system, few)
+    before = (tmp_path / "metrics.json").read_bytes()
+    with pytest.raises(UserError, match=r"holds only some of the 20 scored .* --set evaluation\.store=null"):
+        rescore(tmp_path, few, "first")
+    assert (tmp_path / "metrics.json").read_bytes() == before
+
+
+def test_forecasts_of_another_evaluation_are_refused(folder):
+    metrics = metrics_in(folder)
+    metrics["protocol"]["seed"] = 4
+    write_metrics(folder / "metrics.json", metrics)
+    with pytest.raises(UserError, match=r"is of another evaluation than metrics.json beside it \(seed differs\)"):
+        rescore(folder, SETTINGS, "first")
+    (folder / "metrics.json").unlink()
+    with pytest.raises(UserError, match=r"there are no scores .*metrics.json; evaluate the run first"):
+        rescore(folder, SETTINGS, "first")
