@@ -32,7 +32,7 @@ from ups.ttc.rewards import (
     weighted,
     within,
 )
-from ups.ttc.search import Found, Step, choice_cost, largest, search
+from ups.ttc.search import Found, Step, largest, rollout_cost, search
 from ups.ttc.settings import TTCSettings
 
 NO_PARAMS = torch.zeros(8, 0)
@@ -314,10 +314,12 @@ def test_evaluations_are_those_that_the_networks_saw(steps: int, candidates: int
         assert int(found.evaluations.sum()) == calls[0]
         if not options:
             plan = TTCSettings(steps=steps, candidates=candidates)
-            last = plan.model_copy(update={"steps": 7 % steps})
-            whole = 7 // steps * choice_cost(plan, draw)
-            expected = whole + (choice_cost(last, draw) if 7 % steps else 0)
-            assert found.evaluations.tolist() == [expected] * 5
+            assert found.evaluations.tolist() == [rollout_cost(plan, 7, draw)] * 5
+    for width in (2, 3, 5):
+        calls[0] = 0
+        plan = TTCSettings(steps=steps, candidates=candidates).model_copy(update={"beam_width": width, "horizon": 7})
+        found = climb(torch.randn(5, 2), 7, step, **plan.model_dump(include=set(TTCSettings.model_fields)))
+        assert calls[0] == 5 * rollout_cost(plan, 7, draw)
 
 
 @pytest.mark.parametrize("budget", [6, 7, 11, 12, 13, 29, 30, 31, 1000])

@@ -44,6 +44,8 @@ TTC: dict[str, Any] = {
         for name, calls, gain in (("best-of-n", 9.0, 0.25), ("random pick", 9.0, -0.3), ("oracle-best", 9.0, 0.5))
     ],
     "strategy": "best-of-n",
+    "settings": {"candidates": 8},
+    "verdict": "pays",
     "sentence": "Test-time conditioning pays & more.",
     "correlation": 0.5,
     "device": "cpu",

@@ -17,6 +17,7 @@ from ups.evaluation.html.embedded_fields import embedded_fields, quantised, spre
 from ups.evaluation.html.ledger import MARGIN, WIDTH, gain_picture
 from ups.evaluation.html.markup import join, tag
 from ups.evaluation.html.numbers import number, percent, score
+from ups.evaluation.html.ttc import ttc_section
 from ups.evaluation.predictions import Predictions, StoredForecast, read_predictions
 
 
@@ -146,7 +147,7 @@ def test_test_time_conditioning_is_shown_where_it_was_scored(run):
     costs = {"evaluations": 9.0, "ms_per_step": 1.0, "nrmse": 0.2, "low": 0.1, "high": 0.3}
     gains = {"gain": 0.25, "gain_low": 0.2, "gain_high": 0.3}
     rows = [{"strategy": name, **costs, **gains} for name in ("best-of-n", "oracle-best")]
-    said = {"sentence": "It pays & more.", "settings": {"candidates": 7}, "correlation": 0.5}
+    said = {"sentence": "It pays & more.", "verdict": "pays", "settings": {"candidates": 7}, "correlation": 0.5}
     page = run.write(ttc={"rows": rows, "strategy": "best-of-n", **said, "device": "cpu", "threads": 3})
     run.write()
     assert "It pays &amp; more." in page and "Times measured on cpu, 3 threads." in page
@@ -154,6 +155,15 @@ def test_test_time_conditioning_is_shown_where_it_was_scored(run):
     assert "no reward can beat" not in page and "no bound over a rollout" in page
     shown = [row for row in Elements(page).rows if len(row) == 6]
     assert ["oracle-best", "9", "1", "0.200", "0.100 to 0.300", "+25\u00a0% [+20\u00a0%, +30\u00a0%]"] in shown
+
+
+@pytest.mark.parametrize(("verdict", "colour"), [("pays", "good"), ("undecided", "open"), ("does not pay", "bad")])
+def test_a_gain_is_drawn_in_the_colour_of_the_verdict_though_its_interval_is_a_gain(run, verdict, colour):
+    costs = {"evaluations": 9.0, "ms_per_step": 1.0, "nrmse": 0.2, "low": 0.1, "high": 0.3}
+    gains = {"gain": 0.25, "gain_low": 0.2, "gain_high": 0.3}
+    said = {"sentence": "", "verdict": verdict, "settings": {"candidates": 7}, "correlation": 0.5}
+    section = ttc_section({"rows": [{"strategy": "best-of-n", **costs, **gains}], "strategy": "best-of-n", **said})
+    assert f'class="gain {colour}"' in section
 
 
 def test_rows_that_jump_to_the_steady_state_stay_out_of_the_curves(run):
