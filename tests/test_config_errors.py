@@ -138,6 +138,12 @@ BROKEN = {
         "demo.yaml:5: ttc.max_evaluations: must be at least the 10 steps of the rollout, found 9 "
         "\\(`data.generate.frames`: line 2\\)",
     ),
+    "a budget below the rollout from the fewest given frames": (
+        "data:\n  generate: {pde: burgers1d, frames: 21}\nevaluation: {context: 10, also_context: [1]}\n"
+        "ttc:\n  max_evaluations: 15\n",
+        "demo.yaml:5: ttc.max_evaluations: must be at least the 20 steps of the rollout, found 15 "
+        "\\(`data.generate.frames`: line 2\\)",
+    ),
     "an unknown reward": (
         "ttc:\n  rewards: {magic: 1}\n",
         "demo.yaml:4: ttc.rewards: rewards are residual, mean, energy, maximum, bounds, found 'magic'",
@@ -146,10 +152,23 @@ BROKEN = {
         "ttc:\n  rewards: {mean: -1}\n",
         "demo.yaml:4: ttc.rewards.mean: expected greater than 0, found -1",
     ),
+    "a distance that is not above 0": (
+        "ttc:\n  scales: [0.5, 0.0]\n",
+        "demo.yaml:4: ttc.scales\\[1\\]: expected greater than 0, found 0.0",
+    ),
+    "a distance that is not finite": (
+        "ttc:\n  scales: [0.5, .inf]\n",
+        "demo.yaml:4: ttc.scales\\[1\\]: expected a finite number, found .inf",
+    ),
     "a reward that does not hold for the task": (
         "data:\n  task: ks1d\nttc:\n  rewards: {mean: 1, energy: 1}\n",
         "demo.yaml:4: ttc.rewards: energy does not hold for ks1d, which has residual, mean, bounds "
         "\\(`data.task`: line 2\\)",
+    ),
+    "a reward that sees more than is observed": (
+        "data:\n  generate: {pde: ks1d, observe_every: 4}\nttc:\n  rewards: {mean: 1}\n",
+        "demo.yaml:4: ttc.rewards: mean does not hold for ks1d observed only in part, which has bounds "
+        "\\(`data.generate.pde`: line 2\\)",
     ),
     "a key given twice": (
         "latent:\n  dim: 32\n  dim: 48\n",

@@ -7,6 +7,8 @@ import shlex
 from itertools import pairwise
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -15,9 +17,10 @@ from ups import pipeline
 from ups.cli import app
 from ups.config import load_config
 from ups.core.errors import UserError
+from ups.data.dataset import open_dataset
 from ups.evaluation.progress import ScoringBar
 from ups.pipeline import train
-from ups.scoring import evaluate_run
+from ups.scoring import config_of, evaluate_run
 
 SMALL = {"hidden_dim": 16, "depths": [1], "num_heads": 2, "group_size": 8, "reserve": 0.25}
 
@@ -176,3 +179,43 @@ def test_a_run_without_a_sampler_says_what_is_missing(tmp_path: Path) -> None:
     run = train(load_config(config(tmp_path)))
     with pytest.raises(UserError, match="test-time conditioning needs a sampler for its candidates"):
         evaluate_run(run, "validation", mode="both")
+
+
+def test_predict_conditions_as_the_config_of_the_run_says(trained: Path, tmp_path: Path) -> None:
+    held = open_dataset(config_of(trained).data).test
+    np.save(tmp_path / "u0.npy", held.trajectories(0, held.n)[:, 0].numpy())
+    command = ["predict", str(trained), str(tmp_path / "u0.npy"), "--steps", "4", "-o"]
+
+    def predicted(name: str, *options: str) -> tuple[np.ndarray, float]:
+        done = CliRunner().invoke(app, [*command, str(tmp_path / name), *options])
+        assert done.exit_code == 0, done.output
+        with h5py.File(tmp_path / name) as file:
+            return np.asarray(file["values"]), float(np.asarray(file.attrs["evaluations_per_step"]))
+
+    plain, _ = predicted("plain.h5")
+    chosen, spent = predicted("chosen.h5", "--ttc")
+    assert chosen.shape == plain.shape and spent == 1 + 4 and not np.array_equal(chosen, plain)
+    fewer, spent = predicted("fewer.h5", "--ttc", "--set", "ttc.candidates=2", "--set", "ttc.rewards={bounds: 1}")
+    assert spent == 1 + 2 and not np.array_equal(fewer, chosen)
+    cheap, spent = predicted("cheap.h5", "--ttc", "--set", "ttc.max_evaluations=4")
+    assert spent == 1 and np.array_equal(cheap, plain)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--set", "ttc.candidates=2"], "--set changes settings of test-time conditioning"),
+        (["--ttc", "--members", "2"], "--ttc makes one forecast"),
+        (["--ttc", "--nfe", "2"], "--ttc makes one forecast"),
+    ],
+)
+def test_predict_refuses_options_that_do_not_go_together(trained: Path, options: list[str], words: str) -> None:
+    done = CliRunner().invoke(app, ["predict", str(trained), "u0.npy", "-o", "out.h5", *options])
+    assert done.exit_code == 2 and words in done.stderr
+
+
+def test_the_budget_must_cover_the_longest_rollout(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ups.scoring.evaluate", lambda *_, **__: pytest.fail("rows were scored"))
+    late = ["evaluation.context=4", "evaluation.also_context=[1]", "ttc.max_evaluations=6"]
+    with pytest.raises(UserError, match="must be at least the 8 steps of the rollout, found 6"):
+        evaluate_run(trained, "validation", mode="both", overrides=late)

@@ -29,13 +29,13 @@ class Forecast:
         values: Physical fields, (B, M, T, C, *S): B initial states, M members, T frames after the initial one.
         times: Physical time since the initial state, (T,).
         system: Channels, grid and boundary.
-        evaluations: Network evaluations per step and member.
+        evaluations: Network evaluations per step and member; a mean over states where they differ.
     """
 
     values: Tensor
     times: Tensor
     system: System
-    evaluations: int
+    evaluations: float
 
     def mean(self) -> Tensor:
         """Ensemble mean, (B, T, C, *S)."""

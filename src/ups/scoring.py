@@ -33,7 +33,7 @@ from ups.evaluation.progress import ScoringBar
 from ups.evaluation.steady import steady_score_rows
 from ups.evaluation.terminal import show
 from ups.evaluation.ttc import evaluate_ttc
-from ups.evaluation.ttc_emulator import TTCEmulator, bounds_of
+from ups.evaluation.ttc_emulator import TTCEmulator, reward_of
 from ups.peers.settings import PeerSettings
 from ups.peers.stage import PeerRun, trained
 from ups.stages.steady import none_steady, steady_rows
@@ -41,7 +41,7 @@ from ups.surrogate import Surrogate
 from ups.tracking.sinks import Tracker, open_sinks
 from ups.tracking.training_logger import TrainingLogger
 from ups.ttc.candidates import head_of, samplers_of
-from ups.ttc.rewards import Reward, rewards_of, weighted
+from ups.ttc.rewards import Reward
 
 TRAINING = "report/training.png"
 """The picture of the training curves."""
@@ -134,7 +134,7 @@ class ScoredRun:
     @cached_property
     def reward(self) -> Reward:
         """What test-time conditioning chooses by."""
-        return weighted(rewards_of(self.data.system, lambda: bounds_of(self.data.train), self.config.ttc.rewards))
+        return reward_of(self.data.system, self.config.ttc, self.config.data.generate, lambda: self.data.train)
 
     def protocol(self) -> dict[str, Any]:
         """What must agree before scores may be compared."""
@@ -218,7 +218,7 @@ class ScoredRun:
     def require_conditioning(self) -> None:
         """Raises UserError where test-time conditioning cannot run, before hours are spent on the other rows."""
         head_of(self.surrogate, self.config.ttc.sampler)
-        refused = self.config.ttc.overdrawn(self.part.frames - self.config.evaluation.context)
+        refused = self.config.ttc.overdrawn(self.part.frames - self.config.evaluation.fewest_given)
         if refused:
             raise UserError(f"ttc.max_evaluations {refused}")
         _ = self.reward

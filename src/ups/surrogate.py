@@ -138,8 +138,8 @@ class Surrogate:
         Raises:
             UserError: The shape, a value or a name does not fit.
         """
-        fields = self._initial(u0)
-        conditions = self._params(params, len(fields))
+        fields = self.states(u0)
+        conditions = self.conditions(params, len(fields))
         space, head = space or self.space, self._head(sampler, members)
         if space not in ("field", "latent"):
             raise UserError(f"space must be `field` or `latent`, found {space!r}")
@@ -222,8 +222,8 @@ class Surrogate:
         """
         if self.steady_prior is None:
             raise UserError("this run has no steady prior; train it with stages.steady_prior.epochs > 0")
-        fields, parts = self._initial(u0), []
-        for u, c in zip(fields.split(batch), self._params(params, len(fields)).split(batch), strict=True):
+        fields, parts = self.states(u0), []
+        for u, c in zip(fields.split(batch), self.conditions(params, len(fields)).split(batch), strict=True):
             refined = self.steady_prior(LatentState(self.model.codec.encode(u), cond={"params": c}))
             parts.append(self.model.codec.decode(refined.z).cpu())
         return torch.cat(parts)
@@ -233,7 +233,8 @@ class Surrogate:
             return values.detach().to(self.device, torch.float32)
         return torch.tensor(np.asarray(values), dtype=torch.float32, device=self.device)
 
-    def _initial(self, u0: Tensor | np.ndarray) -> Tensor:
+    def states(self, u0: Tensor | np.ndarray) -> Tensor:
+        """Initial states in any of the shapes that `rollout` understands as (B, C, *S); raises UserError."""
         u = self._tensor(u0)
         expected = (len(self.system.channels), *self.system.shape)
         if tuple(u.shape) in (expected, expected[1:]):
@@ -248,7 +249,8 @@ class Surrogate:
             raise UserError("initial states must be finite, found NaN or infinity")
         return u
 
-    def _params(self, params: Params | None, batch: int) -> Tensor:
+    def conditions(self, params: Params | None, batch: int) -> Tensor:
+        """PDE parameters of `batch` states as `rollout` takes them as (B, P); raises UserError."""
         names = self.system.param_names
         if params is None:
             return self.model.operator.param_mean.expand(batch, -1)

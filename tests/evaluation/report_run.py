@@ -47,6 +47,7 @@ TTC: dict[str, Any] = {
     ],
     "settings": TTCSettings(candidates=7).model_dump(mode="json"),
     "strategy": "best-of-n",
+    "verdict": "pays",
     "sentence": "Test-time conditioning pays & more.",
     "correlation": 0.5,
     "device": "cpu",

@@ -17,6 +17,7 @@ from ups.evaluation.html.embedded_fields import embedded_fields, quantised, spre
 from ups.evaluation.html.ledger import MARGIN, WIDTH, gain_picture
 from ups.evaluation.html.markup import join, tag
 from ups.evaluation.html.numbers import number, percent, score
+from ups.evaluation.html.ttc import ttc_section
 from ups.evaluation.predictions import Predictions, StoredForecast, read_predictions
 
 
@@ -200,6 +201,15 @@ def test_scores_of_earlier_versions_are_shown_without_what_they_lack(run):
     run.write()
     assert "Energy of one member" not in page and 'id="calibration"' in page
     assert [len(row["ranks"]) for row in payload(page)["rows"] if row["ranks"]] == [1, 1]
+
+
+@pytest.mark.parametrize(("verdict", "colour"), [("pays", "good"), ("undecided", "open"), ("does not pay", "bad")])
+def test_a_gain_is_drawn_in_the_colour_of_the_verdict_though_its_interval_is_a_gain(run, verdict, colour):
+    costs = {"evaluations": 9.0, "ms_per_step": 1.0, "nrmse": 0.2, "low": 0.1, "high": 0.3}
+    gains = {"gain": 0.25, "gain_low": 0.2, "gain_high": 0.3}
+    said = {"sentence": "", "verdict": verdict, "settings": {"candidates": 7}, "correlation": 0.5}
+    section = ttc_section({"rows": [{"strategy": "best-of-n", **costs, **gains}], "strategy": "best-of-n", **said})
+    assert f'class="gain {colour}"' in section
 
 
 def test_rows_that_jump_to_the_steady_state_stay_out_of_the_curves(run):

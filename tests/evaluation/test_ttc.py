@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,13 +20,15 @@ from tests.small import config
 from ups.config import load_config
 from ups.core.errors import UserError
 from ups.data.dataset import open_dataset
+from ups.data.generate import GenerateSettings
 from ups.evaluation.evaluate import evaluate
 from ups.evaluation.job import HeldOut
 from ups.evaluation.ledger import TTC
 from ups.evaluation.settings import EvaluationSettings
 from ups.evaluation.ttc import evaluate_ttc
-from ups.evaluation.ttc_emulator import TTCEmulator, bounds_of
-from ups.evaluation.ttc_ranks import RankCorrelation, rank_correlation
+from ups.evaluation.ttc_emulator import TTCEmulator, bounds_of, reward_of
+from ups.evaluation.ttc_plans import equal_plans
+from ups.evaluation.ttc_ranks import RankCorrelation, Ranks, rank_correlation, truth_judge
 from ups.evaluation.ttc_verdict import (
     BASELINE,
     BEAM,
@@ -39,7 +44,9 @@ from ups.evaluation.ttc_verdict import (
 from ups.pipeline import train
 from ups.surrogate import Surrogate
 from ups.ttc.candidates import condition, judge_of
-from ups.ttc.rewards import rewards_of, weighted
+from ups.ttc.forecast import conditioned
+from ups.ttc.rewards import Reward, rewards_of, weighted
+from ups.ttc.search import Judge, rollout_cost
 from ups.ttc.settings import TTCSettings
 
 SMALL = {"hidden_dim": 16, "depths": [1], "num_heads": 2, "group_size": 8, "reserve": 0.25, "steps": 2}
@@ -70,8 +77,9 @@ class Cut:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    epochs = {name: {"epochs": 2} for name in ("autoencoder", "operator", "crps_ensemble")}
-    path = config(tmp_path_factory.mktemp("ttc"), stages=epochs, diffusion=SMALL)
+    stages: dict[str, Any] = {name: {"epochs": 2} for name in ("autoencoder", "operator")}
+    stages["crps_ensemble"] = {"epochs": 10, "optimizer": {"name": "muon", "lr": 3e-2}}  # members that differ
+    path = config(tmp_path_factory.mktemp("ttc"), stages=stages, diffusion=SMALL)
     train(load_config(path))
     return path
 
@@ -144,17 +152,75 @@ def test_a_reward_that_likes_errors_does_not_pay_and_the_sentence_says_so(surrog
     assert rows(result)[BEST]["gain"] < 0 and "does not pay" in result["sentence"]
 
 
-@pytest.mark.parametrize("settings", [{}, {"beam_width": 2, "horizon": 2}, {"steps": 2}, {"max_evaluations": 25}])
-def test_no_strategy_spends_more_than_the_settings(surrogate: Surrogate, split: HeldOut, settings: dict) -> None:
-    plan = TTCSettings(candidates=5, **settings)
-    result = evaluate_ttc(surrogate, split, exact, plan, resamples=100)
+def of_equal_cost(cost: float, own: float) -> bool:
+    return 0.9 * own <= cost <= 1.15 * own
+
+
+@pytest.mark.parametrize("settings", [{}, {"beam_width": 2, "horizon": 2}, {"steps": 2}, {"max_evaluations": 31}])
+def test_every_strategy_spends_what_the_settings_spend(surrogate: Surrogate, split: HeldOut, settings: dict) -> None:
+    result = evaluate_ttc(surrogate, split, exact, TTCSettings(candidates=5, **settings), resamples=100)
     found, own = rows(result), BEAM if "beam_width" in settings else BEST
     assert list(found) == list(STRATEGIES) and result["strategy"] == own
-    assert all(row["evaluations"] <= found[own]["evaluations"] + 1 / 8 for row in found.values())
-    assert found[BASELINE]["evaluations"] == 1 and found[MEAN]["evaluations"] % 2 == 0
+    spent = {name: row["evaluations"] for name, row in found.items() if name != BASELINE}
+    assert all(of_equal_cost(cost, spent[own]) for cost in spent.values()), spent
+    assert found[BASELINE]["evaluations"] == 1 and found[BASELINE]["gain"] == 0
+    assert spent[BEST] == spent[RANDOM] == spent[ORACLE] and found[BEST]["own_gain_low"] <= found[BEST]["own_gain"]
     if not settings:
-        assert found[BEST]["evaluations"] == found[RANDOM]["evaluations"] == found[ORACLE]["evaluations"] == 1 + 5
-    assert found[BASELINE]["gain"] == 0 and found[BEST]["gain_low"] <= found[BEST]["gain"] <= found[BEST]["gain_high"]
+        assert spent[BEST] == 1 + 5
+
+
+@pytest.mark.parametrize("draw", [1, 7, 15])
+@pytest.mark.parametrize("candidates", [3, 4, 6, 8, 16])
+def test_plans_cost_the_same_as_nearly_as_whole_numbers_allow(candidates: int, draw: int) -> None:
+    own, steps = TTCSettings(candidates=candidates), 40
+    spent = rollout_cost(own, steps, draw)
+    plans = equal_plans(own, spent, steps, draw)
+    assert plans.greedy == own and plans.beam.beam_width > 1
+    beam, mean = rollout_cost(plans.beam, steps, draw), plans.members * (1 + draw) * steps
+    none = {(4, 1): beam / spent}  # a beam of two costs 4 or 6 evaluations a step where best-of-4 costs 5
+    assert of_equal_cost(beam, spent) or beam / spent == none.get((candidates, draw))
+    step = (1 + draw) * steps
+    assert of_equal_cost(mean, spent) or mean - step < 0.9 * spent < mean
+
+
+def test_a_margin_that_saves_evaluations_saves_them_for_all(surrogate: Surrogate, split: HeldOut) -> None:
+    plan = TTCSettings(candidates=12, early_stop_margin=0.0)
+    found = rows(evaluate_ttc(surrogate, split, exact, plan, resamples=100))
+    assert found[BEST]["evaluations"] < 1 + 12
+    assert 0.9 * found[BEST]["evaluations"] <= found[RANDOM]["evaluations"] <= found[BEST]["evaluations"] + 1
+
+
+def test_times_are_of_the_forecast_alone(surrogate: Surrogate, split: HeldOut, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, calls = SimpleNamespace(now=0.0), Counter[str]()
+
+    def slow(name: str, judge: Judge | Reward, seconds: float) -> Any:
+        def judged(*given: Any) -> Tensor:
+            calls[name] += 1
+            clock.now += 1000.0 if calls[name] == 1 else seconds  # slow at first, as what is compiled
+            return judge(*given)
+
+        return judged
+
+    judges = truth_judge
+    monkeypatch.setattr("ups.evaluation.ttc.time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr("ups.evaluation.ttc.truth_judge", lambda truth: slow("truth", judges(truth), 100.0))
+    result = evaluate_ttc(surrogate, Cut(split, 4), slow("reward", exact, 1.0), TTCSettings(), resamples=100)
+    # three steps judge the prediction, then all draws at once
+    assert rows(result)[BEST]["ms_per_step"] * split.n * 3 == pytest.approx(1e3 * 3 * 2)
+
+
+def test_a_candidate_of_several_steps_ranks_by_their_sum() -> None:
+    reward, truth = ({0: [3.0, 2.0, 1.0], 1: [0.0, 10.0, 20.0]}, {0: [1.0, 2.0, 3.0], 1: [0.0, 10.0, 20.0]})
+
+    def says(values: dict[int, list[float]]) -> Judge:
+        return lambda before, after, params, trajectory, t: torch.tensor(values[t % 2])
+
+    for steps, expected in ((2, 1.0), (1, 0.0)):
+        ranks, none = Ranks(steps), torch.zeros(3, 1)
+        watched = ranks.watched(says(reward), says(truth))
+        for t in range(4):
+            watched(none, none, none, torch.zeros(3, dtype=torch.long), t)
+        assert ranks.correlation().value == pytest.approx(expected)
 
 
 def test_baseline_is_the_operator(surrogate: Surrogate, split: HeldOut) -> None:
@@ -202,6 +268,19 @@ def test_bounds_are_those_of_the_training_data(split: HeldOut) -> None:
     assert low.tolist() == [float(values.min())] and high.tolist() == [float(values.max())]
 
 
+def test_points_that_the_generator_hides_leave_the_bounds_as_reward(surrogate: Surrogate, split: HeldOut) -> None:
+    hidden = GenerateSettings(pde="advection1d", observe_every=2)
+    u = split.trajectories(0, 1)
+    low, high = (float(bound) for bound in bounds_of(split))
+    inside, outside = u[:, 0].clamp(low, high), u[:, 0].clamp(low, high) + (high - low)
+    reward = reward_of(surrogate.system, TTCSettings(), hidden, lambda: split)
+    assert float(reward(inside, inside, split.params[:1])) == 0 > float(reward(inside, outside, split.params[:1]))
+    with pytest.raises(UserError, match=r"ttc\.rewards: residual does not hold for advection1d observed only in part"):
+        reward_of(surrogate.system, TTCSettings(rewards={"residual": 1.0}), hidden, lambda: split)
+    seen = reward_of(surrogate.system, TTCSettings(), hidden.model_copy(update={"observe_every": 1}), lambda: split)
+    assert float(seen(inside, inside, split.params[:1])) < 0, "a wave that stands still"
+
+
 def test_the_table_names_every_strategy_and_the_verdict(surrogate: Surrogate, split: HeldOut) -> None:
     result = evaluate_ttc(surrogate, Cut(split, 3), exact, TTCSettings(), resamples=100)
     console = Console(width=100, record=True, file=StringIO())
@@ -211,36 +290,83 @@ def test_the_table_names_every_strategy_and_the_verdict(surrogate: Surrogate, sp
     assert "Settings: candidates 4." in text and "no bound over a rollout" in " ".join(text.split())
 
 
-def race(own: float, low: float, high: float, rivals: float) -> list[dict]:
-    """Rows in which best-of-n gains `own`, from `low` to `high`, and its rivals `rivals`."""
-    gains = {name: (rivals, rivals, rivals) for name in STRATEGIES} | {BASELINE: (0, 0, 0), BEST: (own, low, high)}
-    return [
-        {"strategy": name, "evaluations": 9.0, "nrmse": 1 - gain, "gain": gain, "gain_low": a, "gain_high": b}
-        for name, (gain, a, b) in gains.items()
-    ]
+Interval = tuple[float, float, float]
+"""A gain and its interval."""
+
+
+def race(own: Interval, over_random: Interval, over_mean: Interval) -> list[dict]:
+    """Rows in which best-of-n has gains `own` over the operator and the others over its rivals."""
+    rows = []
+    for name in STRATEGIES:
+        gain, low, high = own if name == BEST else (0.0, 0.0, 0.0)
+        row = {
+            "strategy": name,
+            "evaluations": 9.0,
+            "nrmse": 1 - gain,
+            "gain": gain,
+            "gain_low": low,
+            "gain_high": high,
+        }
+        value, low, high = {BASELINE: own, RANDOM: over_random, MEAN: over_mean}.get(name, (0.0, 0.0, 0.0))
+        rows.append(row | {"own_gain": value, "own_gain_low": low, "own_gain_high": high})
+    return rows
+
+
+GAIN, LOSS, UNSURE = (0.3, 0.2, 0.4), (-0.3, -0.4, -0.2), (0.3, -0.1, 0.4)
 
 
 @pytest.mark.parametrize(
     ("scores", "trajectories", "expected", "words"),
     [
-        ((0.3, 0.2, 0.4, 0.1), 9, "pays", "conditioning pays: best-of-n"),
+        ((GAIN, GAIN, GAIN), 9, "pays", "conditioning pays: best-of-n changes the error of the operator by -30.0 %"),
+        ((GAIN, LOSS, GAIN), 9, "does not pay", "; worse than random pick (error against it +30.0 % [+20.0, +40.0]);"),
         (
-            (0.3, 0.2, 0.4, 0.5),
+            (GAIN, GAIN, UNSURE),
             9,
-            "does not pay",
-            "as good or better at the same cost: random pick, ens",
+            "undecided",
+            "; no sure difference to ensemble mean (error against it -30.0 % [-40",
         ),
-        ((0.3, -0.1, 0.4, 0.1), 9, "undecided", "conditioning is undecided: best-of-n"),
-        ((0.3, 0.2, 0.4, 0.1), 1, "undecided", "conditioning is undecided: best-of-n"),
-        ((-0.3, -0.4, -0.2, -0.5), 9, "does not pay", "by +30.0 % [+20.0, +40.0] at 9 network calls"),
+        ((GAIN, LOSS, UNSURE), 9, "does not pay", "; no sure difference to ensemble mean"),
+        (
+            (UNSURE, GAIN, GAIN),
+            9,
+            "undecided",
+            "; no sure difference to baseline (error against it -30.0 % [-40.0, +1",
+        ),
+        ((GAIN, GAIN, GAIN), 1, "undecided", "conditioning is undecided: best-of-n"),
+        ((LOSS, GAIN, GAIN), 9, "does not pay", "by +30.0 % [+20.0, +40.0] at 9 network calls"),
     ],
 )
-def test_a_verdict_is_that_of_the_ledger_unless_the_same_cost_buys_more(
+def test_it_pays_only_where_every_interval_is_a_gain(
     scores: tuple, trajectories: int, expected: str, words: str
 ) -> None:
     rows = race(*scores)
     found = verdict(rows, BEST, trajectories)
     assert found == expected and words in sentence(rows, BEST, found, RankCorrelation(0.5, 1.0))
+
+
+def test_the_gain_over_a_rival_is_paired(surrogate: Surrogate, split: HeldOut) -> None:
+    found = rows(evaluate_ttc(surrogate, Cut(split, 3), exact, TTCSettings(), resamples=100))
+    for row in found.values():
+        assert row["own_gain"] == pytest.approx(1 - found[BEST]["nrmse"] / row["nrmse"])
+        assert row["own_gain_low"] <= row["own_gain"] <= row["own_gain_high"]
+    assert found[BEST]["own_gain_low"] == found[BEST]["own_gain_high"] == 0
+    assert found[BASELINE]["own_gain_low"] == found[BEST]["gain_low"]
+
+
+def test_a_forecast_is_that_of_the_row_and_has_one_member(surrogate: Surrogate, split: HeldOut) -> None:
+    u0, params, plan = split.trajectories(0, 4)[:, 0], split.params[:4], TTCSettings(candidates=3, max_evaluations=25)
+    reward = weighted(rewards_of(surrogate.system, weights={"residual": 1.0}))
+    forecast = conditioned(surrogate, u0.numpy(), 8, params=params, settings=plan, seed=3)
+    found = condition(surrogate, judge_of(reward), u0, 8, params, plan, seed=3)
+    assert torch.equal(forecast.values[:, 0], found.values) and forecast.evaluations == 25 / 8
+    assert forecast.times.tolist() == pytest.approx([0.05 * i for i in range(1, 9)])
+    liked = conditioned(surrogate, u0, 8, params=params, settings=plan, reward=wrong, seed=3)
+    assert not torch.equal(liked.values, forecast.values)
+    with pytest.raises(UserError, match="the reward `bounds` of task 'advection1d' needs the range of the training d"):
+        conditioned(surrogate, u0, 8, params=params, settings=TTCSettings(rewards={"bounds": 1.0}))
+    with pytest.raises(UserError, match="steps must be at least 1 and space `field` or `latent`, found 0 and None"):
+        conditioned(surrogate, u0, 0, params=params)
 
 
 def test_one_candidate_has_no_ranks_and_a_constant_reward_no_correlation(surrogate: Surrogate, split: HeldOut) -> None:

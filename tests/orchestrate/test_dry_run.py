@@ -15,7 +15,7 @@ from ups.config import Config
 from ups.data.dataset import open_dataset
 from ups.orchestrate import evaluation_timing, measure, stage_timing
 from ups.orchestrate.dry_run import estimate
-from ups.orchestrate.evaluation_timing import Shortened, evaluation_time
+from ups.orchestrate.evaluation_timing import Shortened, evaluation_time, short_run
 from ups.orchestrate.plan import Options, resolve
 from ups.training import checkpoint, timing
 from ups.training.loop import Trainer
@@ -93,6 +93,17 @@ def test_an_evaluation_is_estimated_from_what_grows_and_what_does_not(
     found = evaluation_time(tmp_path, "test", plan.full, data)
     assert found.seconds == pytest.approx(0.5 * data.test.n * data.test.frames + 30.0)
     assert data.test.n > 2 and data.test.frames not in compiled
+
+
+def test_a_short_run_spends_its_share_of_a_budget(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plan = resolve(Options(waves(tmp_path)))
+    data, seen = open_dataset(plan.config.data), []
+    monkeypatch.setattr(evaluation_timing, "evaluate_run", lambda *given: seen.append(given[2].ttc.max_evaluations))
+    whole = data.test.frames - 1
+    for budget, frames in ((10 * whole, 3), (whole, 4), (None, 3)):
+        ttc = plan.full.ttc.model_copy(update={"max_evaluations": budget})
+        short_run(tmp_path, "test", plan.full.model_copy(update={"ttc": ttc}), data, 1, frames)
+    assert seen == [10 * 2, 3, None]
 
 
 def test_a_shortened_split_is_the_beginning_of_it(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ups.data.fields import System
     from ups.forecast import Forecast
+    from ups.surrogate import Surrogate
 
 
 class SplitName(StrEnum):
@@ -144,6 +145,10 @@ def predict(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
     param: Param = None,
     frame: Frame = 0,
+    ttc: Annotated[
+        bool, typer.Option("--ttc", help="Test-time conditioning, as the section `ttc` of the run's config says.")
+    ] = False,
+    overrides: Overrides = None,
 ) -> None:
     """Roll a trained surrogate out from initial states.
 
@@ -151,15 +156,38 @@ def predict(
     [bold]Examples[/bold]
       ups predict runs/burgers1d states.npy --steps 40 -o forecast.png
       ups predict runs/burgers1d states.npy -o out.h5 --members 16 --param Nu=0.01
+      ups predict runs/ttc_advection states.npy -o out.h5 --param beta=0.4 --ttc --set ttc.candidates=16
     """
     import ups
 
+    if overrides and not ttc:
+        raise UserError("--set changes settings of test-time conditioning, such as ttc.candidates=16: give --ttc too")
+    if ttc and (members > 1 or sampler != SamplerName.AUTO or nfe is not None):
+        raise UserError("--ttc makes one forecast of ttc.sampler and ttc.nfe: give no --members, --sampler or --nfe")
     target, model = _target(output, input, "forecast"), ups.load(run)
     states, params = conditions_of(model.system, input, frame, param)
-    sampling = {"members": members, "sampler": sampler.value, "nfe": nfe, "seed": seed}
-    forecast = model.rollout(states, steps, params=params, space=space.value if space else None, **sampling)
+    where: dict[str, Any] = {"params": params, "space": space.value if space else None, "seed": seed}
+    if ttc:
+        forecast = _conditioned(model, run, overrides or [], states, steps, where)
+    else:
+        forecast = model.rollout(states, steps, members=members, sampler=sampler.value, nfe=nfe, **where)
     _write(forecast, target)
     typer.echo(f"wrote {target}: {len(states)} states, {members} members, {steps} steps")
+
+
+def _conditioned(
+    model: "Surrogate", run: Path, overrides: list[str], states: "np.ndarray", steps: int, where: dict[str, Any]
+) -> "Forecast":
+    """A forecast with test-time conditioning by the config of the run with `overrides`."""
+    from ups.data.dataset import open_dataset
+    from ups.evaluation.ttc_emulator import reward_of
+    from ups.scoring import config_of
+    from ups.ttc.forecast import conditioned
+
+    config = config_of(run, overrides)
+    data = config.data
+    reward = reward_of(model.system, config.ttc, data.generate, lambda: open_dataset(data, allow_generate=False).train)
+    return conditioned(model, states, steps, settings=config.ttc, reward=reward, **where)
 
 
 def steady(

@@ -121,10 +121,11 @@ def _conditioning(config: Config) -> list[tuple[tuple[Key, ...], str]]:
     task, named = config.data.task or "", ("data", "task")
     if generate is not None and not task:
         task, named = generate.pde, ("data", "generate", "pde")
-    if refused := misfit(config.ttc.rewards or {}, task):
+    hidden = generate is not None and generate.observe_every > 1
+    if refused := misfit(config.ttc.rewards or {}, task, hidden=hidden):
         found.append(((("ttc", "rewards"), named), refused))
     if generate is not None:
         frames = -(-(generate.frames or TASKS[generate.pde].frames) // config.data.subsample.time)
-        if refused := config.ttc.overdrawn(frames - config.evaluation.context):
+        if refused := config.ttc.overdrawn(frames - config.evaluation.fewest_given):
             found.append(((("ttc", "max_evaluations"), ("data", "generate", "frames")), refused))
     return found

@@ -46,3 +46,8 @@ class EvaluationSettings(Settings):
     """Spatial correlation below which a forecast counts as lost."""
     validation_trajectories: int = Field(default=32, ge=1)
     """Validation trajectories rolled out to choose the best epoch during training."""
+
+    @property
+    def fewest_given(self) -> int:
+        """The smallest number of given frames among all free rollouts: that of the longest one."""
+        return min((self.context, *self.also_context))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from ups.data.fields import System
+from ups.data.generate import GenerateSettings
 from ups.evaluation.emulators import NEEDS
 from ups.evaluation.job import HeldOut
 from ups.surrogate import Surrogate
 from ups.ttc.candidates import condition, head_of, judge_of
-from ups.ttc.rewards import Bounds, Reward
+from ups.ttc.rewards import Bounds, Reward, rewards_of, weighted
 from ups.ttc.settings import TTCSettings
 
 BOUNDED = 256
@@ -56,6 +59,24 @@ class TTCEmulator:
         )
         self.evaluations = float(found.evaluations.double().mean()) / steps
         return found.values.unsqueeze(1)
+
+
+def reward_of(
+    system: System, settings: TTCSettings, generated: GenerateSettings | None, train: Callable[[], HeldOut]
+) -> Reward:
+    """What test-time conditioning of a data set chooses by.
+
+    Args:
+        system: What the data are.
+        settings: Weights of the rewards; those of the task unless given.
+        generated: How the data were generated, if they were: points that it hides leave no reward but `bounds`.
+        train: Opens the training split, which only `bounds` needs.
+
+    Raises:
+        UserError: A reward does not hold for the data, or what it needs is missing.
+    """
+    hidden = generated is not None and generated.observe_every > 1
+    return weighted(rewards_of(system, lambda: bounds_of(train()), settings.rewards, hidden=hidden))
 
 
 def bounds_of(split: HeldOut) -> Bounds:

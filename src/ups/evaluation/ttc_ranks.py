@@ -48,22 +48,32 @@ class RankCorrelation:
 
 
 class Ranks:
-    """Rewards and true errors of all candidates, by the choice that they belong to."""
+    """Rewards and accuracies of all candidates, by the choice that they belong to.
 
-    def __init__(self) -> None:
+    A candidate of a choice of several `steps` is as good as the sum over them, for the search chooses by that sum.
+    """
+
+    def __init__(self, steps: int = 1) -> None:
+        self.steps = steps
         self.batches = 0
         self.seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def watched(self, judge: Judge, oracle: Judge) -> Judge:
-        """`judge`, with what it says noted beside what `oracle` says."""
+        """`judge`, with what it says noted beside what `oracle` says; candidates are rolled through all steps of their
+        choice before others are judged."""
         self.batches += 1
         batch = self.batches
 
         def watching(before: Tensor, after: Tensor, params: Tensor, trajectory: Tensor, t: int) -> Tensor:
             reward = judge(before, after, params, trajectory, t)
-            choice = (batch * 100_000 + trajectory) * 100_000 + t
+            choice = (batch * 100_000 + trajectory) * 100_000 + t // self.steps
             truth = oracle(before, after, params, trajectory, t)
-            self.seen.append((choice.cpu().numpy(), reward.cpu().numpy(), truth.cpu().numpy()))
+            new = choice.cpu().numpy(), reward.double().cpu().numpy(), truth.double().cpu().numpy()
+            if t % self.steps == 0:
+                self.seen.append(new)
+            else:
+                _, reward_before, truth_before = self.seen[-1]
+                self.seen[-1] = new[0], reward_before + new[1], truth_before + new[2]
             return reward
 
         return watching

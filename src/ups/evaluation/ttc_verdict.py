@@ -35,15 +35,15 @@ Rows = Sequence[Mapping[str, Any]]
 def verdict(rows: Rows, own: str, trajectories: int) -> Verdict:
     """Whether the strategy `own` pays.
 
-    It does if it gains over the operator with its whole interval and is better than the ensemble mean and a random pick
-    of the same cost. As in the ledger, an interval that holds 0 and a single trajectory decide nothing.
+    It does if it gains over the operator, the ensemble mean and a random pick of the same cost, each with its whole
+    interval, and does not if it loses against one of them with its whole interval. As in the ledger, intervals that
+    hold 0 and a single trajectory decide nothing. A rival without a score is no rival.
     """
-    row = _by_name(rows)[own]
-    if row["gain"] is None:
+    if _by_name(rows)[own]["gain"] is None:
         return "no score"
-    if trajectories < 2 or row["gain_low"] <= 0 <= row["gain_high"]:
-        return "undecided"
-    return "pays" if row["gain_low"] > 0 and not _better(rows, own) else "does not pay"
+    if trajectories >= 2 and _better(rows):
+        return "does not pay"
+    return "undecided" if trajectories < 2 or _level(rows) else "pays"
 
 
 def sentence(rows: Rows, own: str, found: Verdict, ranks: RankCorrelation) -> str:
@@ -53,18 +53,21 @@ def sentence(rows: Rows, own: str, found: Verdict, ranks: RankCorrelation) -> st
     if found == "no score":
         return "Test-time conditioning cannot be judged: a forecast is not finite."
     others = ", ".join(f"{name} {share(by_name[name])}" for name in (*RIVALS, ORACLE))
-    beaten = f"; as good or better at the same cost: {', '.join(_better(rows, own))}" if _better(rows, own) else ""
+    against = (("worse than", _better(rows)), ("no sure difference to", _level(rows)))
+    reasons = "".join(f"; {what} {', '.join(names)}" for what, names in against if names)
     return (
         f"Test-time conditioning {words.get(found, found)}: {own} changes the error of the operator by {share(row)} at "
-        f"{row['evaluations']:.3g} network calls a step (at equal cost: {others}){beaten}; {ranks}."
+        f"{row['evaluations']:.3g} network calls a step (at equal cost: {others}){reasons}; {ranks}."
     )
 
 
 def share(row: Mapping[str, Any]) -> str:
     """By how much a row changes the error of the operator, with its interval."""
-    if row["gain"] is None:
-        return "not finite"
-    value, low, high = (f"{-100 * row[name]:+.1f}" for name in ("gain", "gain_high", "gain_low"))
+    return "not finite" if row["gain"] is None else _change(row, "gain")
+
+
+def _change(row: Mapping[str, Any], gain: str) -> str:
+    value, low, high = (f"{-100 * row[name]:+.1f}" for name in (gain, f"{gain}_high", f"{gain}_low"))
     return f"{value} % [{low}, {high}]"
 
 
@@ -86,8 +89,19 @@ def _by_name(rows: Rows) -> dict[str, Mapping[str, Any]]:
     return {row["strategy"]: row for row in rows}
 
 
-def _better(rows: Rows, own: str) -> list[str]:
-    """The rivals whose error is not above that of `own`."""
-    by_name = _by_name(rows)
-    scored = [name for name in RIVALS if by_name[name]["nrmse"] is not None]
-    return [name for name in scored if by_name[name]["nrmse"] <= by_name[own]["nrmse"]]
+def _better(rows: Rows) -> list[str]:
+    """The rows to beat that are better than the settings' own strategy with their whole interval."""
+    return [_against(row) for row in _to_beat(rows) if row["own_gain_high"] < 0]
+
+
+def _level(rows: Rows) -> list[str]:
+    """The rows to beat from which the settings' own strategy differs by an interval that holds 0."""
+    return [_against(row) for row in _to_beat(rows) if row["own_gain_low"] <= 0 <= row["own_gain_high"]]
+
+
+def _to_beat(rows: Rows) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row["strategy"] in (BASELINE, *RIVALS) and row["own_gain"] is not None]
+
+
+def _against(row: Mapping[str, Any]) -> str:
+    return f"{row['strategy']} (error against it {_change(row, 'own_gain')})"

@@ -96,10 +96,12 @@ def first_calls(folder: Path, split: str, config: Config, data: Dataset) -> None
 def short_run(folder: Path, split: str, config: Config, data: Dataset, n: int, frames: int) -> float:
     """Seconds of an evaluation of `frames` of `n` trajectories, without the training of its baselines."""
     leads = tuple(lead for lead in config.evaluation.lead_times if lead <= frames - config.evaluation.context) or (1,)
-    settings = config.evaluation.model_copy(update={"lead_times": leads, "baselines": ()})
-    cut = cast(Any, Shortened(part_of(data, split), n, frames))
+    settings, whole = config.evaluation.model_copy(update={"lead_times": leads, "baselines": ()}), part_of(data, split)
+    steps, of = (length - config.evaluation.fewest_given for length in (frames, whole.frames))
+    ttc = config.ttc.shortened(steps, of)
+    cut = cast(Any, Shortened(whole, n, frames))
     short = replace(data, **{split: cut})
     began = clock()
     with redirect_stdout(io.StringIO()):
-        evaluate_run(folder, split, config.model_copy(update={"evaluation": settings}), short, Tracker())
+        evaluate_run(folder, split, config.model_copy(update={"evaluation": settings, "ttc": ttc}), short, Tracker())
     return clock() - began

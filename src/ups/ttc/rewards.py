@@ -6,6 +6,7 @@ with each other: 0 is perfect, -0.01 a violation of one per cent. They see decod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,7 +16,8 @@ from torch import Tensor
 
 from ups.core.errors import UserError
 from ups.data.fields import Boundary, System
-from ups.ttc.equations import Integrator, integrator_of
+from ups.data.tasks import TASKS
+from ups.ttc.integrator import Integrator, integrator_of
 from ups.ttc.settings import RewardName
 
 Reward = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -57,7 +59,7 @@ class Residual:
     the wave numbers that this grid resolves.
 
     A difference quotient over a whole frame says little where waves travel far within it, so Phi takes several steps
-    (`ups.ttc.equations`).
+    (`ups.ttc.integrator`).
     """
 
     integrator: Integrator
@@ -65,7 +67,7 @@ class Residual:
     def __call__(self, before: Tensor, after: Tensor, params: Tensor) -> Tensor:
         gap = self.integrator.spectrum(after) - self.integrator.advance(before, params)
         energy = gap[..., 0].abs().square() + 2 * gap[..., 1:].abs().square().sum(-1)
-        return -(energy.sum(1).sqrt() / _size(before).square().sum(1).sqrt())
+        return -(energy.flatten(1).sum(1).sqrt() / _size(before).square().sum(1).sqrt())
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Physics:
         weights: Weight of each reward by its name, unless the settings give others.
         holds: Rewards that every solution on a periodic domain earns in full, as far as the grid resolves it, and
             `bounds`, which no solution leaves far.
-        points, substeps: Grid and steps per frame of the PDE's residual.
+        points, substeps: Grid, and steps per frame of the task's time step, of the PDE's residual.
     """
 
     weights: Mapping[str, float]
@@ -94,8 +96,8 @@ PHYSICS: Mapping[str, Physics] = MappingProxyType(
         "fisher_kpp1d": Physics({"residual": 1.0}, ("residual", "bounds"), substeps=2),
         "kdv1d": Physics({"residual": 1.0}, ("residual", "mean", "energy", "bounds"), substeps=16),
         "ks1d": Physics({"residual": 1.0}, ("residual", "mean", "bounds"), substeps=8),
-        "kolmogorov2d": Physics({"mean": 1.0}, ("mean", "bounds")),
-        "gray_scott2d": Physics({"bounds": 1.0}, ("bounds",)),
+        "kolmogorov2d": Physics({"residual": 1.0}, ("residual", "mean", "bounds"), points=64, substeps=32),
+        "gray_scott2d": Physics({"residual": 1.0}, ("residual", "bounds"), points=48, substeps=50),
     }
 )
 """The one table of tasks. Where there is a residual, the other rewards add no information and rank candidates worse
@@ -105,25 +107,31 @@ UNKNOWN = Physics({"bounds": 1.0}, ("bounds",))
 
 
 def rewards_of(
-    system: System, bounds: Callable[[], Bounds] | None = None, weights: Mapping[str, float] | None = None
+    system: System,
+    bounds: Callable[[], Bounds] | None = None,
+    weights: Mapping[str, float] | None = None,
+    *,
+    hidden: bool = False,
 ) -> dict[str, tuple[float, Reward]]:
     """The weighted rewards of a system, by name.
 
     Args:
         system: What the data are.
         bounds: Returns the range of the training data, which `bounds` needs; not called without it.
-        weights: Weights by name, as `TTCSettings.rewards` has them; those of the task unless given.
+        weights: Weights by name, as `TTCSettings.rewards` has them; those of the task unless given, or `bounds` where
+            these do not hold.
+        hidden: Whether the data show only a part of the state.
 
     Raises:
         UserError: A reward does not hold for the task, or what it needs is missing.
     """
     physics = PHYSICS.get(system.task, UNKNOWN)
-    chosen = weights or physics.weights
-    refused = misfit(chosen, system.task, system.boundary)
-    if refused:
+    usual = UNKNOWN if misfit(physics.weights, system.task, system.boundary, hidden=hidden) else physics
+    chosen = weights or usual.weights
+    if refused := misfit(chosen, system.task, system.boundary, hidden=hidden):
         raise UserError(f"ttc.rewards: {refused}")
     makers: dict[str, Callable[[], Reward]] = {
-        "residual": lambda: Residual(integrator_of(system, physics.points, physics.substeps)),
+        "residual": lambda: Residual(integrator_of(system, physics.points, _substeps(physics, system))),
         "mean": lambda: conserved_mean,
         "energy": lambda: falling_energy,
         "maximum": lambda: maximum_principle,
@@ -132,23 +140,33 @@ def rewards_of(
     return {name: (weight, makers[name]()) for name, weight in chosen.items()}
 
 
-def misfit(weights: Mapping[str, float], task: str, boundary: Sequence[Boundary] = ("periodic",)) -> str | None:
+def misfit(
+    weights: Mapping[str, float], task: str, boundary: Sequence[Boundary] = ("periodic",), *, hidden: bool = False
+) -> str | None:
     """The sentence for rewards that do not hold for a task, None if all do.
 
     Of a task that is not in `PHYSICS` only its author knows what holds. Where an axis is not periodic, fluxes through
-    the boundary may change mean, energy and extremes, so only the bounds are left.
+    the boundary may change mean, energy and extremes, and where points are `hidden`, what is observed obeys no equation
+    of its own, so only the bounds are left.
     """
     known = PHYSICS.get(task)
     if known is None:
         return None
     everywhere = all(kind == "periodic" for kind in boundary)
-    holds = known.holds if everywhere else ("bounds",)
+    holds = known.holds if everywhere and not hidden else ("bounds",)
     wrong = [name for name in weights if name not in holds]
     if not wrong:
         return None
     where = task if everywhere else f"{task} with boundary {', '.join(boundary)}"
+    where += " observed only in part" if hidden else ""
     verb = "does" if len(wrong) == 1 else "do"
     return f"{', '.join(wrong)} {verb} not hold for {where}, which has {', '.join(holds)}"
+
+
+def _substeps(physics: Physics, system: System) -> int:
+    """Solver steps of the residual per frame of `system`, whose frames may lie closer or further than the task's."""
+    usual = TASKS[system.task].dt if system.task in TASKS else system.dt
+    return max(1, math.ceil(physics.substeps * system.dt / usual - 1e-6))
 
 
 def _given(bounds: Callable[[], Bounds] | None, system: System) -> Bounds:

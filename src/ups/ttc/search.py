@@ -61,9 +61,15 @@ class Found:
     evaluations: Tensor
 
 
-def choice_cost(settings: TTCSettings, draw_evaluations: int) -> int:
-    """Network evaluations of one path's choice with all its candidates."""
-    return settings.steps + settings.candidates * draw_cost(settings, settings.steps, draw_evaluations)
+def rollout_cost(settings: TTCSettings, steps: int, draw_evaluations: int) -> int:
+    """Network evaluations of one trajectory of `steps` steps, with all candidates and as many paths as there are places
+    for them."""
+    total, paths = 0, 1
+    for start in range(0, steps, settings.steps):
+        length = min(settings.steps, steps - start)
+        total += paths * (length + settings.candidates * draw_cost(settings, length, draw_evaluations))
+        paths = min(settings.beam_width, paths * (1 + settings.candidates * len(settings.scales)))
+    return total
 
 
 def draw_cost(settings: TTCSettings, length: int, draw_evaluations: int) -> int:

@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
 from ups.core.settings import Settings
 
 RewardName = Literal["residual", "mean", "energy", "maximum", "bounds"]
 """What a step can be judged by."""
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""A finite number above 0."""
 
 
 class TTCSettings(Settings):
@@ -27,7 +29,7 @@ class TTCSettings(Settings):
     """Rollout steps between two choices."""
     candidates: int = Field(default=4, ge=1)
     """Candidates drawn at each choice, besides the unperturbed prediction."""
-    scales: tuple[float, ...] = Field(default=(1.0,), min_length=1)
+    scales: tuple[Positive, ...] = Field(default=(1.0,), min_length=1)
     """Multiples of its distance from the unperturbed prediction at which every draw is tried; each costs a decoding and
     a reward, but with `steps` 1 no network evaluation."""
     beam_width: int = Field(default=1, ge=1)
@@ -43,7 +45,7 @@ class TTCSettings(Settings):
     nfe: int | None = Field(default=None, ge=1)
     """Sampling steps of a candidate; the sampler's own setting unless given."""
 
-    rewards: Annotated[dict[str, PositiveFloat], Field(min_length=1)] | None = None
+    rewards: Annotated[dict[str, Positive], Field(min_length=1)] | None = None
     """Weights of the rewards `residual`, `mean`, `energy`, `maximum` and `bounds`; those of the task unless given. A
     reward that does not hold for the task is refused."""
 
@@ -71,6 +73,13 @@ class TTCSettings(Settings):
         if self.max_evaluations is None or self.max_evaluations >= steps:
             return None
         return f"must be at least the {steps} steps of the rollout, found {self.max_evaluations}"
+
+    def shortened(self, steps: int, of: int) -> Self:
+        """The settings of the first `steps` of a rollout of `of` steps, with their share of `max_evaluations`."""
+        if self.max_evaluations is None:
+            return self
+        share = max(steps, round(self.max_evaluations * steps / of))
+        return self.model_copy(update={"max_evaluations": share})
 
 
 def in_words(settings: Mapping[str, Any]) -> str:

@@ -1,0 +1,58 @@
+"""A forecast with test-time conditioning, as `Surrogate.rollout` gives one without."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ups.core.errors import UserError
+from ups.forecast import Forecast
+from ups.surrogate import Params, Surrogate
+from ups.ttc.candidates import condition, judge_of
+from ups.ttc.rewards import Reward, rewards_of, weighted
+from ups.ttc.settings import TTCSettings
+
+
+def conditioned(
+    model: Surrogate,
+    u0: Tensor | np.ndarray,
+    steps: int,
+    *,
+    params: Params | None = None,
+    settings: TTCSettings | None = None,
+    reward: Reward | None = None,
+    space: str | None = None,
+    seed: int = 0,
+    batch: int = 64,
+) -> Forecast:
+    """Forecasts from initial states, choosing every step among candidates by what is known of the physics.
+
+    Args:
+        model: A run with a sampler.
+        u0: As in `Surrogate.rollout`.
+        steps: Steps of the data's time step to go.
+        params: As in `Surrogate.rollout`; a residual is that of the equation with these parameters.
+        settings: Candidates, width, horizon and budget; the defaults of `TTCSettings` unless given.
+        reward: What chooses, (before (B, C, *S), after (B, C, *S), params (B, P)) -> (B,), higher is better; the
+            rewards of the settings, which are those of the task unless given.
+        space: As in `Surrogate.rollout`.
+        seed: Fixes the draws; the same seed and batch give the same forecast.
+        batch: States at once.
+
+    Returns:
+        A `Forecast` with one member, values (B, 1, steps, C, *S), and the mean number of evaluations per step.
+
+    Raises:
+        UserError: A shape, a value or a name does not fit, the run has no sampler, the budget is too small, or the
+            rewards need the range of the training data, which a model alone does not know.
+    """
+    plan, fields = settings or TTCSettings(), model.states(u0)
+    if steps < 1 or space not in (None, "field", "latent"):
+        raise UserError(f"steps must be at least 1 and space `field` or `latent`, found {steps} and {space!r}")
+    judge = judge_of(reward or weighted(rewards_of(model.system, weights=plan.rewards)))
+    conditions = model.conditions(params, len(fields))
+    found = condition(model, judge, fields, steps, conditions, plan, space=space, seed=seed, batch=batch)
+    times = model.system.dt * torch.arange(1, steps + 1, dtype=torch.double)
+    evaluations = float(found.evaluations.double().mean()) / steps
+    return Forecast(found.values.unsqueeze(1), times, model.system, evaluations)
