@@ -49,8 +49,14 @@ def test_a_truncated_checkpoint_is_one_sentence(tmp_path: Path, share: float) ->
 
 def test_a_foreign_file_is_named_as_such(tmp_path: Path) -> None:
     torch.save({"model": torch.zeros(2)}, tmp_path / "foreign.pt")
-    with pytest.raises(UserError, match="expected format 1, found None"):
+    with pytest.raises(UserError, match="expected format 2, found None"):
         checkpoint.load(tmp_path / "foreign.pt")
+
+
+def test_a_checkpoint_of_an_earlier_format_says_what_to_do(tmp_path: Path) -> None:
+    torch.save({"format": 1, "state": {}}, tmp_path / "old.pt")
+    with pytest.raises(UserError, match="earlier version of this program.*train again in another run.dir"):
+        checkpoint.load(tmp_path / "old.pt")
 
 
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ import torch
 from ups.core.errors import UserError
 from ups.core.files import replacing
 
-FORMAT = 1
+FORMAT = 2
+"""Grows whenever weights of the same names and shapes come to mean another model."""
 
 
 def save(payload: Mapping[str, Any], path: Path) -> None:
@@ -45,6 +46,11 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
         raise UserError(f"{path} is not a readable checkpoint (truncated or foreign): {_reason(error)}") from error
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         found = payload.get("format") if isinstance(payload, dict) else type(payload).__name__
+        if found in range(1, FORMAT):
+            raise UserError(
+                f"{path} was written by an earlier version of this program: expected format {FORMAT}, found {found}; "
+                "train again in another run.dir"
+            )
         raise UserError(f"{path} is not a checkpoint of this program: expected format {FORMAT}, found {found}")
     return payload
 
