@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from bench.cells import records
@@ -157,15 +156,19 @@ def data(place: Place) -> str:
 
 def distillation(place: Place) -> str:
     """What each optimisation of the distillation stage buys."""
-    path = place.results / "distill.json"
-    if not path.exists():
-        return ""
-    found = json.loads(path.read_text())
-    rows = [
-        [name, number(r["off_ms"]), number(r["on_ms"]), f"{r['speedup']:.2f}"] for name, r in found["results"].items()
-    ]
-    text = f"`python bench/distill.py`, on {found['machine']['device']}, {found['machine']['threads']} threads."
-    return section("Distillation", text, table(("optimisation", "off, ms", "on, ms", "off / on"), rows))
+    parts = []
+    for record in records(place, "distill"):
+        rows = [
+            [name, number(pair["off_ms"]), number(pair["on_ms"]), f"{pair['speedup']:.2f}"]
+            for name, pair in record["pairs"].items()
+        ]
+        heads = (f"optimisation, on {record['device']}", "off, ms a step", "on, ms a step", "off / on")
+        parts.append(table(heads, rows))
+    text = (
+        "A step of stage 3 with each optimisation off and on, in turn; above 1 it pays here. Workers live as long as "
+        "their stage whatever `persistent_workers` says, so there is nothing to switch."
+    )
+    return section("Distillation", text, *parts) if parts else ""
 
 
 def duration(place: Place) -> str:

@@ -12,7 +12,7 @@ from bench import cost_sections, peer_sections, pictures
 from bench.cells import records
 from bench.scale import SHORT, Place
 
-BENCHES = ("data", "tuning", "peers", "stages", "classical", "speed", "growth", "memory")
+BENCHES = ("data", "tuning", "peers", "stages", "classical", "speed", "growth", "memory", "distill")
 SECTIONS: Sequence[Callable[[Place], str]] = (
     peer_sections.targets,
     peer_sections.equal_time,

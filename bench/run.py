@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench import classical, growth, memory, peers, problems, speed, stages, tuning
+from bench import classical, distill, growth, memory, peers, problems, speed, stages, tuning
 from bench.cells import Cell, Phase, pending, run_cell
 from bench.document import write_document
 from bench.scale import FULL, SHORT, Place, Scale
 
-BENCHES = (problems, tuning, peers, stages, classical, speed, growth, memory)
+BENCHES = (problems, tuning, peers, stages, classical, speed, growth, memory, distill)
 """Modules whose `cells` make up all benchmarks."""
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
