@@ -160,10 +160,7 @@ def predict(
     """
     import ups
 
-    if overrides and not ttc:
-        raise UserError("--set changes settings of test-time conditioning, such as ttc.candidates=16: give --ttc too")
-    if ttc and (members > 1 or sampler != SamplerName.AUTO or nfe is not None):
-        raise UserError("--ttc makes one forecast of ttc.sampler and ttc.nfe: give no --members, --sampler or --nfe")
+    _refuse(ttc, sampled=members > 1 or sampler != SamplerName.AUTO or nfe is not None, changed=bool(overrides))
     target, model = _target(output, input, "forecast"), ups.load(run)
     states, params = conditions_of(model.system, input, frame, param)
     where: dict[str, Any] = {"params": params, "space": space.value if space else None, "seed": seed}
@@ -173,6 +170,14 @@ def predict(
         forecast = model.rollout(states, steps, members=members, sampler=sampler.value, nfe=nfe, **where)
     _write(forecast, target)
     typer.echo(f"wrote {target}: {len(states)} states, {members} members, {steps} steps")
+
+
+def _refuse(ttc: bool, *, sampled: bool, changed: bool) -> None:
+    """Raises UserError for options of sampling with test-time conditioning, and for its settings without it."""
+    if ttc and sampled:
+        raise UserError("--ttc makes one forecast of ttc.sampler and ttc.nfe: give no --members, --sampler or --nfe")
+    if changed and not ttc:
+        raise UserError("--set changes settings of test-time conditioning, such as ttc.candidates=16: give --ttc too")
 
 
 def _conditioned(
