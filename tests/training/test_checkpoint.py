@@ -55,7 +55,7 @@ def test_a_foreign_file_is_named_as_such(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_an_earlier_format_says_what_to_do(tmp_path: Path) -> None:
     torch.save({"format": 1, "state": {}}, tmp_path / "old.pt")
-    with pytest.raises(UserError, match="earlier version of this program.*train again in another run.dir"):
+    with pytest.raises(UserError, match=r"earlier version of this program.*train again in another run.dir"):
         checkpoint.load(tmp_path / "old.pt")
 
 
