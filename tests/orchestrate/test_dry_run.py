@@ -113,6 +113,12 @@ def test_a_shortened_split_is_the_beginning_of_it(tmp_path: Path) -> None:
     assert short.params.shape[0] == 2 and short.times.tolist() == split.times[:4].tolist() and short.hash == split.hash
 
 
+def test_stages_are_timed_though_those_that_they_build_on_take_several_epochs(tmp_path: Path) -> None:
+    plan = resolve(Options(waves(tmp_path), overrides=("stages.autoencoder.epochs=3",)))
+    found = estimate(plan, lambda: open_dataset(plan.config.data), tmp_path / "scratch")
+    assert list(found.stages) == ["autoencoder", "operator"]
+
+
 def test_every_stage_and_both_evaluations_are_estimated_and_nothing_is_left(tmp_path: Path) -> None:
     plan = resolve(Options(waves(tmp_path)))
     data = open_dataset(plan.config.data)

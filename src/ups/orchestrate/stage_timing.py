@@ -14,6 +14,7 @@ from ups.orchestrate.measure import WORTH_REPEATING, device_peak, host_peak, res
 from ups.pipeline import STAGES
 from ups.stages.context import Context
 from ups.tracking.training_logger import TrainingLogger
+from ups.training.compilation import Compilation
 from ups.training.loop import Trainer
 from ups.training.progress import ProgressBar
 from ups.training.timing import clock, step_seconds, steps_from
@@ -52,15 +53,15 @@ def stage_time(context: Context, name: str, measured: bool = True) -> StageEstim
     trainer = new_trainer(context, name)
     once = clock() - began
     scored = end_epoch(trainer)
+    scored = end_epoch(trainer) if measured and scored < WORTH_REPEATING else scored
     trainer.files.finish(0.0)  # the stages that build on it ask for that
     if not measured:
         return None
-    scored = end_epoch(trainer) if scored < WORTH_REPEATING else scored
     saved, copied = timed(trainer.save_resume), timed(lambda: trainer.save_weights("copy"))
     settings, training = context.settings(name), context.training
     compiled = training.compiles(settings)
     if compiled:
-        trainer.model.compile(mode=training.compile_mode)
+        trainer.compilation = Compilation(trainer.model, training.compile_mode)
     first, step = step_seconds(trainer)
     first *= compiled  # without compilation a first step is slow once in a process, not in every stage
     steps = settings.epochs * trainer.epoch_steps

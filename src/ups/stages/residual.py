@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ups.data.latent_cache import cached_latents
 from ups.data.latent_pairs import WindowBatches, Windows, build_latent_pair_loader
@@ -30,8 +30,9 @@ from ups.training.losses import nrmse, spectral_energy_loss
 from ups.training.settings import TauDistribution, TrainingSettings
 from ups.training.stage import Progress, Stage
 
-SCORED_PAIRS, SCORED_MEMBERS = 96, 8
-"""One-step forecasts of the validation split that choose the best epoch, and members of each."""
+SCORED_PAIRS, SCORED_MEMBERS, SCORED_LEVELS, SCORED_BATCH = 512, 8, 8, 32
+"""Single steps of the validation split that choose the best epoch, members or noise levels of each, and steps that are
+scored at once."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,7 @@ def flow_loss(
 ) -> dict[str, Tensor]:
     """|| v(x_tau, tau) - (eps - r) ||^2, and the relative error of the denoised residual."""
     eps, tau = torch.randn_like(batch.r), draw_tau(training.tau_distribution, len(batch.r), batch.r.device)
-    t = tau.view(-1, 1, 1)
-    x = (1 - t) * batch.r + t * eps
-    v = batch.given.velocity(network, x, tau)
-    base, relative = (v - (eps - batch.r)).square().mean(), nrmse(denoised(x, tau, v), batch.r)
+    base, relative = _flow_error(network, batch, eps, tau)
     return {"loss": base + training.lambda_relative * relative, "L_base": base, "L_rel": relative}
 
 
@@ -161,26 +159,63 @@ def pair_loader(context: Context, name: str, latents: np.ndarray) -> WindowBatch
     )
 
 
-def one_step_crps(context: Context, model: LatentModel, objective: Objective) -> Any:
-    """The fair CRPS of one-step forecasts of decoded fields on the validation split, by the objective's sampler."""
+def held_out_windows(context: Context) -> list[Windows]:
+    """The same random single steps of the validation split for every epoch, in batches."""
     split, draws = context.data.validation, np.random.default_rng(context.seed)
-    trajectory = draws.integers(0, split.n, SCORED_PAIRS)
-    frames = split.windows(trajectory, draws.integers(0, split.frames - 1, SCORED_PAIRS), 2).to(context.device)
-    params = split.params[trajectory].to(context.device)
-    dt = torch.full((SCORED_PAIRS,), context.dt, device=context.device)
-    members = 1 if objective == "regression" else SCORED_MEMBERS
+    trajectory, start = draws.integers(0, split.n, SCORED_PAIRS), draws.integers(0, split.frames - 1, SCORED_PAIRS)
+    found = []
+    for first in range(0, SCORED_PAIRS, SCORED_BATCH):
+        part = slice(first, first + SCORED_BATCH)
+        frames = split.windows(trajectory[part], start[part], 2)
+        found.append(Windows(frames, split.params[trajectory[part]], torch.full((len(frames),), context.dt)))
+    return [windows.to(context.device) for windows in found]
 
-    def score(network: nn.Module) -> float:
-        assert isinstance(network, DiffusionResidual)
-        z = model.codec.encode(frames[:, 0])
-        given = Given(z, model.step(z, params, dt), params, dt).repeat(members)
-        steps = context.diffusion.steps if objective == "flow" else 1
-        head = ResidualHead(network, objective, steps, context.diffusion.solver)
-        generator = torch.Generator(context.device).manual_seed(context.seed)
-        ahead = model.codec.decode(head.step(given, generator=generator)).unflatten(0, (-1, members))
-        return float(fair_crps(frames[:, 1], ahead).mean())
+
+def one_step_crps(context: Context, model: LatentModel, objective: Objective) -> Callable[[Any], float]:
+    """The fair CRPS of one-step forecasts of decoded fields on the validation split, by the objective's sampler."""
+    held_out, members = held_out_windows(context), 1 if objective == "regression" else SCORED_MEMBERS
+
+    def score(network: DiffusionResidual) -> float:
+        head = ResidualHead(network, objective)
+        generator, total = torch.Generator(context.device).manual_seed(context.seed), 0.0
+        for windows in held_out:
+            z = model.codec.encode(windows.frames[:, 0])
+            given = Given(z, model.step(z, windows.params, windows.dt), windows.params, windows.dt).repeat(members)
+            ahead = model.codec.decode(head.step(given, generator=generator)).unflatten(0, (-1, members))
+            total += float(fair_crps(windows.frames[:, 1], ahead).mean()) * windows.size
+        return total / SCORED_PAIRS
 
     return score
+
+
+def held_out_flow_loss(context: Context, model: LatentModel) -> Callable[[Any], float]:
+    """The flow loss on the validation split, at the same noise and evenly spread levels in every epoch.
+
+    Between epochs of a good model the CRPS of a few members differs by less than its own sampling error, and chooses
+    one that is too early. This loss asks for the whole distribution, at every level.
+    """
+    held_out = held_out_windows(context)
+
+    def score(network: DiffusionResidual) -> float:
+        generator, total = torch.Generator(context.device).manual_seed(context.seed), 0.0
+        for windows in held_out:
+            latents = [model.codec.encode(windows.frames[:, i]) for i in (0, 1)]
+            batch = with_operator(model, network.scale, Windows(torch.stack(latents, 1), windows.params, windows.dt))
+            for level in range(SCORED_LEVELS):
+                eps = torch.randn(batch.r.shape, generator=generator, device=context.device)
+                tau = torch.full((windows.size,), (level + 0.5) / SCORED_LEVELS, device=context.device)
+                total += float(_flow_error(network, batch, eps, tau)[0]) * windows.size / SCORED_LEVELS
+        return total / SCORED_PAIRS
+
+    return score
+
+
+def _flow_error(network: DiffusionResidual, batch: ResidualBatch, eps: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
+    """mean (v - (eps - r))^2, and the relative error of the denoised residual."""
+    t = tau.view(-1, 1, 1)
+    x = (1 - t) * batch.r + t * eps
+    v = batch.given.velocity(network, x, tau)
+    return (v - (eps - batch.r)).square().mean(), nrmse(denoised(x, tau, v), batch.r)
 
 
 def head_payload(context: Context, model: LatentModel, objective: Objective) -> dict[str, Any]:
@@ -211,7 +246,7 @@ def build(context: Context, name: str = "diff_residual") -> Stage:
         loader,
         loader.steps_per_epoch,
         losses_of(context, model, objective),
-        one_step_crps(context, model, objective),
+        held_out_flow_loss(context, model) if objective == "flow" else one_step_crps(context, model, objective),
         chunks=chunks,
         fingerprint=context.fingerprint(name, {"operator": digest(model)}),
         payload=head_payload(context, model, objective),
