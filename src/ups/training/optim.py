@@ -19,8 +19,8 @@ SMALLEST = 16
 class OptimizerSettings(Settings):
     """The optimizer of a stage.
 
-    Good values: `muon` with lr 2e-3 for transformers and codecs (AdamW takes what is no matrix, at the same rate);
-    `adamw` with 1e-3.
+    Good values: `muon` with lr 2e-3 to 8e-3 for transformers and codecs (AdamW takes what is no matrix, at the same
+    rate), the higher for short trainings on single steps; `adamw` with 1e-3.
     """
 
     name: Literal["adamw", "muon", "adam", "sgd"] = "adamw"
