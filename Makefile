@@ -30,7 +30,7 @@ format: $(STAMP)  ## bring all files into shape
 bench: $(VENV)/.bench  ## a small look at every benchmark (minutes)
 	$(BIN)/python -m bench.run --short
 
-bench-full: $(VENV)/.bench  ## all benchmarks and their page (3.5 hours on two cores)
+bench-full: $(VENV)/.bench  ## all benchmarks and their page (3¼ hours on two cores)
 	$(BIN)/python -m bench.run
 
 docs: $(VENV)/.docs  ## the documentation, in site/

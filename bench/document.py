@@ -29,7 +29,7 @@ SECTIONS: Sequence[Callable[[Place], str]] = (
 )
 INTRODUCTION = """# Benchmarks
 
-`make bench-full` measures everything here (about 3.5 hours on two cores by its own estimate) and writes this page;
+`make bench-full` measures everything here (about 3¼ hours on two cores by its own estimate) and writes this page;
 `make bench` takes minutes for a small look at every part, which says nothing about the models. What has a result in
 `bench/results` is not measured again.
 
