@@ -95,9 +95,9 @@ class Contender:
 
 CONTENDERS = {
     "ups": Contender((8e-3, 4e-3, 1.6e-2)),
-    "fno": Contender((1e-3, 5e-4, 2e-3), PeerSettings(network="fno")),
-    "fno-rollout": Contender((1e-3, 5e-4, 2e-3), PeerSettings(network="fno", rollout_horizon=3)),
-    "unet": Contender((1e-3, 5e-4, 2e-3), PeerSettings(network="unet")),
+    "fno": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="fno")),
+    "fno-rollout": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="fno", rollout_horizon=3)),
+    "unet": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="unet")),
 }
 COMPRESSED = Contender((8e-3,), overrides=("latent.tokens=16", "latent.dim=2", "operator.pdet.spectral_modes=9"))
 """UPS with latents 8 times smaller than a field of 256 points."""
