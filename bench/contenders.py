@@ -95,8 +95,8 @@ class Contender:
 
 CONTENDERS = {
     "ups": Contender((8e-3, 4e-3, 1.6e-2)),
-    "fno": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="fno")),
-    "fno-rollout": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="fno", rollout_horizon=3)),
+    "fno": Contender((4e-3, 2e-3, 8e-3), PeerSettings(network="fno")),
+    "fno-rollout": Contender((4e-3, 2e-3, 8e-3), PeerSettings(network="fno", rollout_horizon=3)),
     "unet": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="unet")),
 }
 COMPRESSED = Contender((8e-3,), overrides=("latent.tokens=16", "latent.dim=2", "operator.pdet.spectral_modes=9"))
