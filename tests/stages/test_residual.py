@@ -14,8 +14,8 @@ from ups.data.latent_pairs import Windows
 from ups.models.consistency import jumps
 from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
 from ups.models.residual_head import Given, ResidualHead
-from ups.pipeline import run
-from ups.stages import residual
+from ups.pipeline import prepare, run
+from ups.stages import operator, residual
 from ups.stages.distill import DistillBatch, levels_per_sample, pieces, student_loss
 from ups.stages.residual import ResidualBatch, draw_tau
 from ups.training import checkpoint
@@ -239,3 +239,15 @@ def test_a_head_of_another_operator_is_refused(trained: Path, tmp_path: Path) ->
     checkpoint.save(payload, path)
     with pytest.raises(UserError, match="belongs to another operator"):
         ups.load(folder)
+
+
+def test_the_held_out_flow_loss_draws_the_same_each_time_and_tells_a_better_network(trained: Path) -> None:
+    context = prepare(load_config(trained))
+    model, made = operator.load(context), residual.build(context).model
+    score = residual.held_out_flow_loss(context, model)
+    with torch.no_grad():
+        untrained, state = score(made), torch.get_rng_state()
+        checkpoint.load_state(made, checkpoint.load(context.checkpoints / "diffusion_residual.pt"), Path("here"))
+        learnt = score(made)
+        assert learnt == score(made) and torch.equal(state, torch.get_rng_state())
+    assert learnt < untrained

@@ -19,7 +19,6 @@ class Compilation:
     Args:
         model: Compiled in place.
         mode: Mode of torch.compile, or None to leave the model as it is.
-
     """
 
     def __init__(self, model: nn.Module, mode: str | None):
