@@ -8,6 +8,7 @@ from typing import Any
 
 from ups.config import Config, load_config
 from ups.data.dataset import Dataset
+from ups.data.statistics import conserves_mean
 from ups.evaluation.emulator import Emulator
 from ups.evaluation.emulators import SurrogateEmulator
 from ups.evaluation.evaluate import evaluate
@@ -33,7 +34,13 @@ SCORES = EvaluationSettings(also_context=(10,), members=1, lead_times=(1,), stor
 KEPT = ("rollout", "rollout_context_10", "one_step", "ms_per_step", "train_seconds", "parameters", "error")
 """What a result keeps of a row of `metrics.json`."""
 LATENT = "latent space"
-"""Row of the surrogate rolled out without decoding."""
+"""Row of the surrogate rolled out without encoding its forecasts again."""
+HELD = "held means"
+"""Row of a peer whose forecasts keep conserved means, as those of the surrogate do."""
+SAMPLED = 64
+"""Training trajectories in which conserved means are looked for."""
+OF_PEERS = {"accum_steps", "ema_decay", "grad_clip", "rollout_horizon", "rollout_start", "shift_augmentation"}
+"""What the training of a peer takes from the settings of training."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,13 @@ class Contender:
         rates: Learning rates that are tried, the usual one first.
         peer: How it is built and trained, or None for UPS.
         overrides: Changes to bench/ups.yaml.
+        tuning_minutes: How long it learns at each of its rates.
     """
 
     rates: tuple[float, ...]
     peer: PeerSettings | None = None
     overrides: tuple[str, ...] = ()
+    tuning_minutes: float = 1.0
 
     def at(self, rate: float) -> Contender:
         """The same with another learning rate."""
@@ -75,7 +84,10 @@ class Contender:
     def settings(self) -> dict[str, Any]:
         """Everything that is set of it, as plain values."""
         if self.peer is not None:
-            return {"peer": self.peer.model_dump(mode="json"), "training": self.training.model_dump(mode="json")}
+            return {
+                "peer": self.peer.model_dump(mode="json"),
+                "training": self.training.model_dump(mode="json", include=OF_PEERS),
+            }
         return self.config.model_dump(mode="json", include={"latent", "operator", "training", "stages", "rollout"})
 
     def build(self, data: Dataset, seconds: float, seed: int, folder: Path) -> Stage:
@@ -95,7 +107,7 @@ class Contender:
 
 CONTENDERS = {
     "ups": Contender((8e-3, 4e-3, 1.6e-2)),
-    "fno": Contender((4e-3, 2e-3, 8e-3), PeerSettings(network="fno")),
+    "fno": Contender((4e-3, 2e-3, 8e-3), PeerSettings(network="fno"), tuning_minutes=3.0),
     "fno-rollout": Contender((4e-3, 2e-3, 8e-3), PeerSettings(network="fno", rollout_horizon=3)),
     "unet": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="unet")),
 }
@@ -127,7 +139,12 @@ def train(contender: Contender, data: Dataset, seconds: float, seed: int, folder
     model = fit(stage, contender.stage(seconds), contender.training, weights, log, seed=seed)
     if isinstance(model, ResidualForecaster):
         facts = _facts(weights, contender.peer.network if contender.peer else "")
-        return Trained({"model": PeerEmulator(model, facts["seconds"])}, facts)
+        peer = PeerEmulator(model, facts["seconds"])
+        held = conserves_mean(data.train.spread(SAMPLED)[0], model.std)
+        of_peer: dict[str, Emulator] = {"model": peer}
+        if held.any():
+            of_peer[HELD] = replace(peer, held=held)
+        return Trained(of_peer, facts)
     surrogate = Surrogate.load(folder)
     rows: dict[str, Emulator] = {
         "model": SurrogateEmulator(surrogate, "field"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.cells import records
-from bench.contenders import LATENT
+from bench.contenders import HELD, LATENT
 from bench.peers import FURTHER, MINUTES, SMALL_LATENTS
 from bench.problems import SPLIT_OF_FEWER
 from bench.results import MODEL, Result, chosen, paired, results, whole
@@ -21,6 +21,8 @@ NAMES = {
     "unet": "U-Net",
     SMALL_LATENTS: "UPS, latents 8 times smaller",
 }
+ROWS = {LATENT: "in latent space", HELD: "means held"}
+PARTS = {"rollout": "from frame 0", "rollout_context_10": "from frame 9"}
 HEADS = (
     "model",
     "one step",
@@ -61,11 +63,9 @@ def _persistence(place: Place, problem: str) -> list[list[str]]:
 
 def _rows(name: str, own: Sequence[Result]) -> list[list[str]]:
     rows = [_cells(name, [r.scores[MODEL] for r in own])]
-    if all(r.has_latent for r in own):
-        rows.append(_cells(f"{name}, in latent space", [r.scores[LATENT] for r in own]))
-        size = f"{own[0].training['compression']:g}"
-        return [[*row, size] for row in rows]
-    return [[*row, "–"] for row in rows]
+    rows += [_cells(f"{name}, {ROWS[other]}", [r.scores[other] for r in own]) for other in own[0].others]
+    size = own[0].training.get("compression")
+    return [[*row, f"{size:g}" if size else "–"] for row in rows]
 
 
 def _cells(name: str, scores: Sequence[Any]) -> list[str]:
@@ -106,14 +106,17 @@ def targets(place: Place) -> str:
         ups = chosen(main, problem=problem, model="ups")
         for peer in ("fno", "fno-rollout"):
             pairs = paired(ups, chosen(main, problem=problem, model=peer))
-            ratios = [_ratio(a.error(), b.error()) for a, b in pairs]
-            rows.append(_verdict(f"{problem}: error of the rollout, UPS / {NAMES[peer]}", ratios, TARGETS["error"]))
+            for part, start in PARTS.items() if problem != "ks" else ():
+                ratios = [_ratio(a.error(part=part), b.error(part=part)) for a, b in pairs]
+                rows.append(_verdict(f"{problem}: error {start}, UPS / {NAMES[peer]}", ratios, TARGETS["error"]))
             if problem == "ks":
                 times = [_ratio(*(r.scores[MODEL]["rollout"]["correlation_time"] for r in pair)) for pair in pairs]
                 title = f"{problem}: correlation time, UPS / {NAMES[peer]}"
                 rows.append(_verdict(title, times, TARGETS["correlation"], at_least=True))
-        latent = [_ratio(r.error(LATENT), r.error()) for r in ups]
-        rows.append(_verdict(f"{problem}: error of UPS in latent space / re-encoded", latent, TARGETS["latent"]))
+        for part, start in PARTS.items():
+            latent = [_ratio(r.error(LATENT, part), r.error(part=part)) for r in ups]
+            title = f"{problem}: error {start}, UPS in latent space / re-encoded"
+            rows.append(_verdict(title, latent, TARGETS["latent"]))
     pairs = paired(chosen(main, model=SMALL_LATENTS), chosen(main, problem=SPLIT_OF_FEWER, model="ups"))
     small = [_ratio(a.error(), b.error()) for a, b in pairs]
     rows.append(_verdict("latents 8 times smaller / as they are", small, TARGETS["compressed"]))
@@ -169,5 +172,8 @@ def tuning(place: Place) -> str:
         [f"{s['problem']}: {NAMES[s['model']]}", f"{s['rate']:g}", number(score)]
         for s, score in sorted(found, key=lambda pair: (pair[0]["problem"], pair[0]["model"], pair[0]["rate"]))
     ]
-    text = "One minute each, first seed, error of the free rollout on the validation split; the smallest was taken."
+    text = (
+        "One minute each, three for the FNO on single steps, first seed, error of the free rollout on the validation "
+        "split; the smallest was taken."
+    )
     return section("Learning rates", text, table(("model", "rate", "validation nRMSE"), rows)) if rows else ""

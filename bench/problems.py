@@ -30,19 +30,21 @@ class Problem:
         tuned_on: The problem whose learning rates it takes.
         params: PDE parameters.
         seconds: About how long the generation of one trajectory takes.
+        frames: Frames of a trajectory; those of the task unless given.
     """
 
     task: str
     tuned_on: str
     params: dict[str, float]
     seconds: float
+    frames: int | None = None
 
 
 PROBLEMS = {
     "burgers-0.001": Problem("burgers1d", "burgers-0.001", {"Nu": 0.001}, 0.47),
     "burgers-0.01": Problem("burgers1d", "burgers-0.001", {"Nu": 0.01}, 0.06),
     "advection": Problem("advection1d", "burgers-0.001", {"beta": 0.4}, 0.01),
-    "ks": Problem("ks1d", "ks", {}, 0.08),
+    "ks": Problem("ks1d", "ks", {}, 0.03, 201),
 }
 SPLIT_OF_FEWER = "burgers-0.001"
 """The problem that is also trained on with fewer trajectories."""
@@ -51,7 +53,13 @@ SPLIT_OF_FEWER = "burgers-0.001"
 def generation(problem: str, split: str, trajectories: int) -> GenerateSettings:
     """How a split is generated."""
     known = PROBLEMS[problem]
-    return GenerateSettings(pde=known.task, params=dict(known.params), trajectories=trajectories, seed=SEEDS[split])
+    return GenerateSettings(
+        pde=known.task,
+        params=dict(known.params),
+        trajectories=trajectories,
+        frames=known.frames,
+        seed=SEEDS[split],
+    )
 
 
 def split_file(place: Place, problem: str, split: str, trajectories: int) -> Path:

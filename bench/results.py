@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from bench.cells import records
-from bench.contenders import LATENT
+from bench.contenders import HELD, LATENT
 from bench.scale import Place
 
 MODEL = "model"
@@ -22,7 +22,8 @@ class Result:
         problem, model, minutes, seed, trajectories: What was trained, on what and for how long.
         rate: The tuned learning rate.
         training: What the training says of itself: `step`, `seconds`, `best_score`, `compression` of UPS, ...
-        scores: Rows of `metrics.json` by name: `model`, `latent space` of UPS, `persistence`.
+        scores: Rows of `metrics.json` by name: `model`, `latent space` of UPS, `held means` of a peer,
+            `persistence`.
     """
 
     problem: str
@@ -46,9 +47,9 @@ class Result:
         return self.scores[row][part]["nrmse"]
 
     @property
-    def has_latent(self) -> bool:
-        """Whether it was rolled out in latent space too."""
-        return LATENT in self.scores
+    def others(self) -> list[str]:
+        """Rows of the same model rolled out in another way."""
+        return [row for row in (HELD, LATENT) if row in self.scores]
 
 
 def results(place: Place) -> list[Result]:

@@ -1,4 +1,5 @@
-"""The learning rate of every model: the same number of rates, each for a minute, chosen on the validation split."""
+"""The learning rate of every model: the same number of rates, each for a minute or as long as it is compared, chosen on
+the validation split."""
 
 from __future__ import annotations
 
@@ -22,10 +23,10 @@ def cells(scale: Scale) -> list[Cell]:
             "tuning",
             f"{problem}_{name}_{rate:g}",
             Phase.TUNING,
-            {"problem": problem, "model": name, "rate": rate, "minutes": 1, "seed": scale.seeds[0]}
-            | {"scale": scale.name, "setup": contender.at(rate).settings()},
+            {"problem": problem, "model": name, "rate": rate, "minutes": contender.tuning_minutes}
+            | {"seed": scale.seeds[0], "scale": scale.name, "setup": contender.at(rate).settings()},
             partial(_tune, name, problem, rate, scale),
-            scale.minute + 20,
+            contender.tuning_minutes * scale.minute + 20,
         )
         for problem in scale.problems
         if PROBLEMS[problem].tuned_on == problem
@@ -54,5 +55,6 @@ def _is_of(settings: dict[str, Any], name: str, problem: str) -> bool:
 
 def _tune(name: str, problem: str, rate: float, scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     data = opened(place, problem, scale)
-    result = train(CONTENDERS[name].at(rate), data, scale.minute, scale.seeds[0], folder)
+    contender = CONTENDERS[name].at(rate)
+    result = train(contender, data, contender.tuning_minutes * scale.minute, scale.seeds[0], folder)
     return {"training": result.facts, "data": data.describe()}

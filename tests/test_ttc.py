@@ -216,7 +216,7 @@ def numbered(draw_evaluations: int = 1) -> Step:
     return Step(
         base=lambda x, params: 2 * x,
         draw=lambda x, base, params, generator: base + 1,
-        fields=lambda x: x.unsqueeze(-1),
+        fields=lambda x, before: (x, x.unsqueeze(-1)),
         enter=lambda x, u: x,
         draw_evaluations=draw_evaluations,
     )
@@ -303,7 +303,7 @@ def test_evaluations_are_those_that_the_networks_saw(steps: int, candidates: int
     step = Step(
         base=lambda x, params: counted(x, 1),
         draw=lambda x, base, params, generator: counted(base, draw),
-        fields=lambda x: x.unsqueeze(-1),
+        fields=lambda x, before: (x, x.unsqueeze(-1)),
         enter=lambda x, u: x,
         draw_evaluations=draw,
     )
@@ -337,7 +337,7 @@ def test_scales_try_every_draw_at_several_distances_for_no_evaluation() -> None:
     step = Step(
         base=lambda x, params: x,
         draw=lambda x, base, params, generator: base + torch.randn(base.shape, generator=generator),
-        fields=lambda x: x.unsqueeze(-1),
+        fields=lambda x, before: (x, x.unsqueeze(-1)),
         enter=lambda x, u: x,
         draw_evaluations=2,
     )

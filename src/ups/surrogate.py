@@ -225,7 +225,7 @@ class Surrogate:
         fields, parts = self.states(u0), []
         for u, c in zip(fields.split(batch), self.conditions(params, len(fields)).split(batch), strict=True):
             refined = self.steady_prior(LatentState(self.model.codec.encode(u), cond={"params": c}))
-            parts.append(self.model.codec.decode(refined.z).cpu())
+            parts.append(self.model.codec.decode_like(refined.z, u).cpu())
         return torch.cat(parts)
 
     def _tensor(self, values: Tensor | np.ndarray | Sequence[float]) -> Tensor:

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ups.core.errors import UserError
-from ups.data.statistics import RunningMoments
+from ups.data.statistics import RunningMoments, conserves_mean
 
 
 def moments(values: np.ndarray, cuts: list[int]) -> RunningMoments:
@@ -38,3 +39,14 @@ def test_a_channel_that_never_changes_has_unit_deviation():
 def test_values_that_never_change_at_all_are_refused():
     with pytest.raises(UserError, match="never change"):
         moments(np.full((3, 2, 1, 4), 0.1, np.float32), [1]).std()
+
+
+def test_only_means_that_trajectories_keep_count_as_conserved():
+    torch.manual_seed(0)
+    u = torch.randn(4, 5, 3, 32)
+    u = u - u.mean(-1, keepdim=True) + torch.randn(4, 1, 3, 1)  # every trajectory keeps means of its own
+    time = torch.arange(5).view(1, 5, 1)
+    u[:, :, 1] += 0.01 * time
+    u[:, :, 2] += 1e-5 * time
+    assert conserves_mean(u, torch.ones(3)).tolist() == [True, False, True]
+    assert conserves_mean(1e4 * u, torch.full((3,), 1e4)).tolist() == [True, False, True]

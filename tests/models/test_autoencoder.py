@@ -87,3 +87,18 @@ def test_the_encoder_takes_another_resolution() -> None:
 def test_fields_of_another_shape_are_one_sentence() -> None:
     with pytest.raises(UserError, match=r"\(B, 1, 32\), found \(2, 1, 16\)"):
         Autoencoder(system((32,)), LatentSettings(dim=8, tokens=8)).encode(torch.zeros(2, 1, 16))
+
+
+@pytest.mark.parametrize("space", ["field", "latent"])
+@pytest.mark.parametrize("shape", [(32,), (16, 8)])
+def test_rollouts_keep_conserved_means_and_no_others(space: str, shape: tuple[int, ...]) -> None:
+    model = latent_model(system(shape, channels=2))
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.2)
+    model.codec.conserved.copy_(torch.tensor([True, False]))
+    u = torch.randn(3, 2, *shape) + 1
+    with torch.no_grad():
+        frames = model.rollout(u, 4, torch.ones(3, 1), torch.full((3,), 0.1), space)
+    change = (frames.flatten(3).mean(-1) - u.flatten(2).mean(-1)[:, None]).abs()
+    assert float(change[..., 0].max()) < 1e-5
+    assert float(change[..., 1].min()) > 1e-3

@@ -166,6 +166,11 @@ def test_residuals_are_learnt_on_the_reserved_trajectories_alone(
     assert all(frame.numpy().tobytes() in known for pair in frames for frame in pair)
 
 
+def test_models_hold_the_means_that_their_data_conserve_unless_told_not_to(path: Path) -> None:
+    assert new_model(prepare(load_config(path))).codec.conserved.all()
+    assert not new_model(prepare(load_config(path, ["latent.hold_means=false"]))).codec.conserved.any()
+
+
 @pytest.mark.parametrize(
     ("objective", "terms"), [("regression", {"L_base", "L_rel"}), ("crps", {"L_crps", "L_crps_field"})]
 )

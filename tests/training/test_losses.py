@@ -12,6 +12,7 @@ from ups.training.losses import (
     compute_inverse_loss_curriculum_weight,
     compute_operator_loss_bundle,
     latent_consistency,
+    latent_distance,
     nrmse,
     relative_l2,
     spectral_energy_loss,
@@ -39,6 +40,20 @@ def test_spectral_loss_is_blind_to_phase_and_sees_each_frequency_alike() -> None
     assert float(spectral_energy_loss(u.roll(7, -1), u, 1)) < 1e-2
     without = torch.sin(x).view(1, 1, 64)
     assert float(spectral_energy_loss(without, u, 1)) == pytest.approx(1 / 33, rel=0.05)
+
+
+def test_latent_distance_is_relative_and_pulls_alike_at_any_error() -> None:
+    target, direction = torch.randn(3, 2, 8, 4, requires_grad=True), torch.randn(3, 2, 8, 4)
+    pulls = []
+    for size in (1.0, 1e-3):
+        z = (target.detach() + size * direction).requires_grad_()
+        loss = latent_distance(z, target)
+        expected = size * (direction.flatten(1).norm(dim=1) / target.detach().flatten(1).norm(dim=1)).mean()
+        torch.testing.assert_close(loss.detach(), expected, rtol=1e-3, atol=0.0)
+        (gradient, back) = torch.autograd.grad(loss, (z, target))
+        torch.testing.assert_close(gradient, -back)  # none through the norm of the target
+        pulls.append(gradient)
+    torch.testing.assert_close(pulls[0], pulls[1], rtol=1e-2, atol=1e-4)
 
 
 def test_latent_consistency_is_relative_to_the_variance() -> None:

@@ -1,8 +1,14 @@
-"""Mean and standard deviation per channel, from trajectories that are read once, piece by piece."""
+"""Mean and standard deviation per channel, from trajectories that are read once, piece by piece; conserved means."""
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ups.core.errors import UserError
+
+CONSERVED = 1e-3
+"""Largest change of a conserved mean, relative to a channel's deviation: above what a simulation in float32 or with a
+slightly leaky scheme shows, below any error of a surrogate."""
 
 
 class RunningMoments:
@@ -42,3 +48,11 @@ class RunningMoments:
         if not changing.any():
             raise UserError("the values of the training split never change: there is nothing to learn")
         return np.where(changing, std, 1.0)
+
+
+def conserves_mean(values: Tensor, std: Tensor) -> Tensor:
+    """Channels whose spatial mean trajectories `(b, T, C, *S)` keep from their first frame on, `(C,)` bool: to
+    `CONSERVED` of the channel's deviation std `(C,)`, as a root of the mean square over frames and trajectories."""
+    means = values.double().flatten(3).mean(-1)
+    change = (means - means[:, :1]).square().mean((0, 1)).sqrt()
+    return change <= CONSERVED * std.to(torch.double)

@@ -43,6 +43,9 @@ class LatentSettings(Settings):
     """Channels of the convolutions around the patches."""
     kernel: int = Field(default=5, ge=1)
     """Points of these convolutions along each axis; odd."""
+    hold_means: bool = True
+    """Forecasts keep the spatial mean of every channel whose mean no training trajectory changes (mass, momentum), as a
+    conservation law in flux form demands; off, such means drift like any other error."""
 
 
 def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
@@ -74,6 +77,9 @@ class Autoencoder(nn.Module):
     Args:
         system: Channels, grid and boundary of the data.
         latent: Size of the latent space.
+
+    Attributes:
+        conserved: Channels whose spatial mean forecasts keep, (C,) bool; none until the stage that trains it says so.
     """
 
     basis: Tensor
@@ -81,6 +87,7 @@ class Autoencoder(nn.Module):
     u_std: Tensor
     z_mean: Tensor
     z_std: Tensor
+    conserved: Tensor
 
     def __init__(self, system: System, latent: LatentSettings):
         super().__init__()
@@ -98,6 +105,7 @@ class Autoencoder(nn.Module):
             ("z_std", latent.dim, 1.0),
         ):
             self.register_buffer(name, torch.full((size,), value))
+        self.register_buffer("conserved", torch.zeros(channels, dtype=torch.bool))
         self.stem = nn.Sequential(
             BoundaryConv(channels, width, latent.kernel, boundary),
             nn.GELU(),
@@ -183,6 +191,25 @@ class Autoencoder(nn.Module):
         if isinstance(coords, Tensor):
             return sample(u, self._native(), coords, self.system.boundary)
         return resample(u, self._native(), coords, self.system.boundary)
+
+    def decode_like(self, z: Tensor, u: Tensor) -> Tensor:
+        """Latent tokens (B, N, D) -> physical fields (B, C, *S) at another time of the states u (B, C, *S), from which
+        they take the spatial means of the channels that conserve them."""
+        v = self.decode(z)
+        return v - self._drift(v, u)
+
+    def hold(self, z: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """As `decode_like`, with the latents moved along: their exact part takes the means of u too."""
+        v = self.decode(z)
+        drift = self._drift(v, u)
+        by = self.patches.split((drift / self._channelwise(self.u_std)).expand_as(v)) @ self.basis.T
+        exact, learnt = z[..., : self.linear_dim], z[..., self.linear_dim :]
+        return torch.cat([exact - by / self.z_std[: self.linear_dim], learnt], -1), v - drift
+
+    def _drift(self, v: Tensor, u: Tensor) -> Tensor:
+        """By how much conserved means of v (B, C, *S) exceed those of u (B, C, *S), (B, C, 1, ...)."""
+        space = tuple(range(2, u.ndim))
+        return (v.mean(space, keepdim=True) - u.mean(space, keepdim=True)) * self._channelwise(self.conserved)
 
     def forward(self, u: Tensor) -> Tensor:
         """decode(encode(u))."""

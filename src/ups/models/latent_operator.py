@@ -122,7 +122,8 @@ class LatentModel(nn.Module):
         return self.operator(LatentState(z, cond={} if params is None else {"params": params}), dt).z
 
     def forward(self, frames: Tensor, params: Tensor, dt: Tensor, reencode: bool = False) -> Unrolled:
-        """Unrolls the operator from the first frame through its own predictions.
+        """Unrolls the operator from the first frame through its own predictions, for training: means that the system
+        conserves are left to drift, so that the latents learn to keep them too.
 
         Args:
             frames: True fields, (B, K + 1, C, *S).
@@ -166,8 +167,8 @@ def roll_out(codec: Autoencoder, advance: Callable[[Tensor], Tensor], u0: Tensor
     """
     z, frames = codec.encode(u0), []
     for _ in range(steps):
-        z = advance(z)
-        frames.append(codec.decode(z))
+        z, u = codec.hold(advance(z), u0)
+        frames.append(u)
         if space == "field":
             z = codec.encode(frames[-1])
     return torch.stack(frames, 1)

@@ -21,6 +21,7 @@ class PeerEmulator:
         train_seconds: Time spent on its training.
         batch: States rolled out at once.
         device: Where it runs.
+        held: Channels whose spatial mean is held after every step, (C,) bool; none unless given.
     """
 
     model: ResidualForecaster
@@ -28,6 +29,7 @@ class PeerEmulator:
     batch: int = 64
     device: torch.device = CPU
     evaluations: float = 1.0
+    held: Tensor | None = None
 
     @property
     def parameters(self) -> int:
@@ -38,5 +40,5 @@ class PeerEmulator:
     def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
         """Free rollout from frame `start` of truth (b, T, C, *S): (b, 1, steps, C, *S)."""
         parts = zip(truth[:, start].split(self.batch), params.split(self.batch), strict=True)
-        frames = [self.model.rollout(u.to(self.device), steps, c.to(self.device)).cpu() for u, c in parts]
+        frames = [self.model.rollout(u.to(self.device), steps, c.to(self.device), self.held).cpu() for u, c in parts]
         return torch.cat(frames).unsqueeze(1)

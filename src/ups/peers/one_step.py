@@ -55,11 +55,18 @@ class ResidualForecaster(nn.Module):
         position = self.position.expand(len(u), *self.position.shape)
         return u + self._spread(self.change_std) * self.network(torch.cat([standard, constants, position], 1))
 
-    def rollout(self, u0: Tensor, steps: int, params: Tensor) -> Tensor:
-        """Free rollout: u0 (B, C, *S) and params (B, P) -> frames 1 to `steps`, (B, steps, C, *S)."""
-        frames = [u0]
+    def rollout(self, u0: Tensor, steps: int, params: Tensor, held: Tensor | None = None) -> Tensor:
+        """Free rollout: u0 (B, C, *S) and params (B, P) -> frames 1 to `steps`, (B, steps, C, *S).
+
+        Args:
+            held: Channels that keep their spatial mean after every step, (C,) bool; none unless given.
+        """
+        frames, space = [u0], tuple(range(2, u0.ndim))
         for _ in range(steps):
-            frames.append(self(frames[-1], params))
+            u = self(frames[-1], params)
+            if held is not None:
+                u = u - (u.mean(space, keepdim=True) - u0.mean(space, keepdim=True)) * self._spread(held)
+            frames.append(u)
         return torch.stack(frames[1:], 1)
 
     def standardised(self, u: Tensor) -> Tensor:

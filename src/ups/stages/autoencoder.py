@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ups.data.latent_pairs import Windows, build_field_loader
+from ups.data.statistics import conserves_mean
 from ups.metrics import compare, nrmse
 from ups.models.autoencoder import Autoencoder
 from ups.models.latent_operator import LatentModel, set_statistics
@@ -15,14 +16,19 @@ from ups.stages.context import Context
 from ups.training.losses import relative_l2
 from ups.training.stage import Progress, Stage
 
+SAMPLED = 64
+"""Training trajectories in which conserved means are looked for."""
+
 
 def new_model(context: Context) -> LatentModel:
-    """A model with fresh weights, the training split's statistics and calibrated latents."""
+    """A model with fresh weights, the training split's statistics and conserved means, and calibrated latents."""
     torch.manual_seed(context.seed)
     model = LatentModel(context.system, context.latent, context.operator)
     s = context.data.statistics
     set_statistics(model, s.mean, s.std, s.param_mean, s.param_std)
     model.codec.calibrate(calibration_fields(context))
+    if context.latent.hold_means:
+        model.codec.conserved.copy_(conserves_mean(context.data.train.spread(SAMPLED)[0], model.codec.u_std))
     return model
 
 

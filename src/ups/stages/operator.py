@@ -23,9 +23,12 @@ from ups.stages.predecessors import require
 from ups.training.checkpoint import digest, load_state
 from ups.training.curriculum import horizon
 from ups.training.forecast_score import forecast_score
-from ups.training.losses import compute_operator_loss_bundle, latent_consistency, relative_l2
+from ups.training.losses import compute_operator_loss_bundle, latent_consistency, latent_distance, relative_l2
 from ups.training.settings import TrainingSettings
 from ups.training.stage import Progress, Stage
+
+LATENT_MEASURES = {"squared": latent_consistency, "relative": latent_distance}
+"""`training.latent_measure`."""
 
 
 def operator_loss(
@@ -63,18 +66,20 @@ def operator_loss(
         return {"loss": bundle.total, **bundle.components}
     extra = {
         "L_rec": relative_l2(scaled(out.reconstruction), scaled(frames[:, 0])),
-        "L_lat": latent_consistency(out.latents, target_latents(training, out)),
+        "L_lat": LATENT_MEASURES[training.latent_measure](out.latents, target_latents(training, out)),
     }
     total = bundle.total + training.lambda_reconstruction * extra["L_rec"] + training.lambda_latent * extra["L_lat"]
     return {"loss": total, **bundle.components, **extra}
 
 
 def with_input_noise(frames: Tensor, share: float, std: Tensor) -> Tensor:
-    """Windows (B, K + 1, C, *S) with Gaussian noise on the first frame, `share` of the fields' deviations std (C,)."""
+    """Windows (B, K + 1, C, *S) with Gaussian noise of no mean on the first frame, `share` of the fields' std (C,)."""
     if not share:
         return frames
     first = frames[:, :1]
-    noise = share * std.view(-1, *[1] * (frames.ndim - 3)) * torch.randn_like(first)
+    noise = torch.randn_like(first)
+    noise = noise - noise.mean(tuple(range(3, frames.ndim)), keepdim=True)
+    noise = share * std.view(-1, *[1] * (frames.ndim - 3)) * noise
     return torch.cat([first + noise, frames[:, 1:]], 1)
 
 

@@ -181,7 +181,8 @@ def one_step_crps(context: Context, model: LatentModel, objective: Objective) ->
         for windows in held_out:
             z = model.codec.encode(windows.frames[:, 0])
             given = Given(z, model.step(z, windows.params, windows.dt), windows.params, windows.dt).repeat(members)
-            ahead = model.codec.decode(head.step(given, generator=generator)).unflatten(0, (-1, members))
+            before = windows.frames[:, 0].repeat_interleave(members, 0)
+            ahead = model.codec.decode_like(head.step(given, generator=generator), before).unflatten(0, (-1, members))
             total += float(fair_crps(windows.frames[:, 1], ahead).mean()) * windows.size
         return total / SCORED_PAIRS
 

@@ -64,7 +64,8 @@ def steady_loss(model: LatentModel, prior: SteadyPrior, batch: Windows, progress
     refined = prior(LatentState(model.codec.encode(batch.frames[:, 0]), cond={"params": batch.params}))
     truth = batch.frames[:, 1]
     floor = NEGLIGIBLE * model.codec.u_std
-    error, size = (u.flatten(2).square().mean(-1) for u in (model.codec.decode(refined.z) - truth, truth))
+    found = model.codec.decode_like(refined.z, batch.frames[:, 0])
+    error, size = (u.flatten(2).square().mean(-1) for u in (found - truth, truth))
     loss = (error / (size + floor.square())).sqrt().mean()
     return {"loss": loss, "L_steady": loss}
 
@@ -93,7 +94,7 @@ def steady_score(context: Context, model: LatentModel, rows: np.ndarray) -> Call
 
     def score(prior: nn.Module) -> float:
         refined = prior(LatentState(model.codec.encode(first), cond={"params": params}))
-        return float(nrmse(compare(last, model.codec.decode(refined.z).unsqueeze(1))))
+        return float(nrmse(compare(last, model.codec.decode_like(refined.z, first).unsqueeze(1))))
 
     return score
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -20,7 +21,8 @@ class LossWeights(Settings):
     """Weights of the operator's losses; a loss with weight 0 is not computed.
 
     Good values: with `train_codec` on, `lambda_reconstruction` 0.25 and `lambda_latent` 0.1 to 1 (the larger, the
-    closer a rollout in latent space comes to one that re-encodes); `lambda_rollout` 1 with a horizon of 2 to 4.
+    closer a rollout in latent space comes to one that re-encodes), with `latent_measure` relative for deterministic
+    systems; `lambda_rollout` 1 with a horizon of 2 to 4.
     """
 
     lambda_forward: float = Field(default=1.0, ge=0)
@@ -40,8 +42,9 @@ class LossWeights(Settings):
     lambda_reconstruction: float = Field(default=0.25, ge=0)
     """Reconstruction of the input while the codec is trained with the operator; no curriculum."""
     lambda_latent: float = Field(default=0.1, ge=0)
-    """Latent consistency, operator(encode(u_t)) against encode(u_t+1), relative to the latents' variance, while the
-    codec is trained."""
+    """Latent consistency, operator(encode(u_t)) against encode(u_t+1), while the codec is trained."""
+    latent_measure: Literal["squared", "relative"] = "squared"
+    """Latent consistency as mean squared error over the latents' variance, or as relative error of each sample."""
     inverse_loss_warmup_epochs: int = Field(default=15, ge=0)
     """Epochs without inverse losses; they then grow over as many epochs."""
     inverse_loss_max_weight: float = Field(default=0.05, ge=0)
@@ -79,6 +82,16 @@ def latent_consistency(z: Tensor, target: Tensor) -> Tensor:
     """
     variance = target.flatten(0, -2).var(0).mean().detach()
     return F.mse_loss(z, target) / variance.clamp_min(1e-8)
+
+
+def latent_distance(z: Tensor, target: Tensor) -> Tensor:
+    """Mean over samples of ||z - target|| / ||target|| of latents (B, ..., D), norms over all axes but the first.
+
+    Unlike the squares of `latent_consistency` it pulls as hard at small errors as at large ones. The target's norm has
+    no gradient, so latents gain nothing by growing.
+    """
+    size = target.detach().flatten(1).norm(dim=1).clamp_min(1e-8)
+    return ((z - target).flatten(1).norm(dim=1) / size).mean()
 
 
 def spectral_energy_loss(v: Tensor, u: Tensor, axes: int) -> Tensor:

@@ -5,7 +5,7 @@
 NS takes the singular values of a matrix (a, b) to about 1 by five steps X <- p X + (q A + r A A) X, A = X X^T, of a
 Newton-Schulz iteration; the factor gives u the usual size of an update of AdamW (arXiv 2502.16982), so both share a
 rate. The same rule as `torch.optim.Muon`, which works through one matrix after the other in bfloat16: here matrices of
-a shape go through together, on a CPU in float32 (on one without bfloat16 units, 10 times as fast), and stacks of
+a shape go through together, in float32 where the device has no bfloat16 units (10 times as fast there), and stacks of
 matrices and convolutions too.
 """
 
@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ups.training.precision import native_bf16
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """p, q and r: steepest at 0, so that five steps suffice; singular values end between 0.7 and 1.2."""
 STEPS = 5
@@ -25,7 +27,7 @@ STEPS = 5
 def orthogonalised(matrices: Tensor) -> Tensor:
     """(n, a, b) -> (n, a, b), with the same singular vectors and singular values near 1."""
     p, q, r = COEFFICIENTS
-    x = matrices.float() if matrices.device.type == "cpu" else matrices.bfloat16()
+    x = matrices.to(torch.bfloat16 if native_bf16(matrices.device) else torch.float32)
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)

@@ -46,7 +46,7 @@ def step_of(surrogate: Surrogate, head: ResidualHead, space: str, nfe: int | Non
     return Step(
         base=lambda z, params: model.step(z, params, times(z)),
         draw=draw,
-        fields=codec.decode,
+        fields=codec.hold,
         enter=(lambda z, u: codec.encode(u)) if space == "field" else (lambda z, u: z),
         draw_evaluations=head.evaluations(nfe),
     )

@@ -34,14 +34,15 @@ class Step:
     Attributes:
         base: Unperturbed prediction, (x (R, ...), params (R, P)) -> (R, ...); one network evaluation a row.
         draw: A random one, (x, base(x), params, generator) -> (R, ...).
-        fields: Physical fields of predictions, (R, ...) -> (R, C, *S).
+        fields: Predictions with their physical fields, (predictions (R, ...), fields before (R, C, *S)) ->
+            ((R, ...), (R, C, *S)).
         enter: The state that the next step starts from, of a prediction and its fields.
         draw_evaluations: Network evaluations of `draw`, without those of `base`.
     """
 
     base: Callable[[Tensor, Tensor], Tensor]
     draw: Callable[[Tensor, Tensor, Tensor, torch.Generator], Tensor]
-    fields: Callable[[Tensor], Tensor]
+    fields: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     enter: Callable[[Tensor, Tensor], Tensor]
     draw_evaluations: int
 
@@ -251,7 +252,8 @@ class Tree:
                 ahead = rows.base if scale is None else self._draw(rows)
             if scale is not None:
                 ahead = rows.base + scale.view(-1, *[1] * (ahead.ndim - 1)) * (ahead - rows.base)
-            frames.append(self.step.fields(ahead))
+            ahead, seen = self.step.fields(ahead, before)
+            frames.append(seen)
             reward = reward + self.judge(before, frames[-1], rows.params, rows.owner, t)
             before = frames[-1]
         return ahead, torch.stack(frames, 1), reward.nan_to_num(LOWEST, neginf=LOWEST)
