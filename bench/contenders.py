@@ -107,7 +107,7 @@ class Contender:
 
 CONTENDERS = {
     "ups": Contender((8e-3, 4e-3, 1.6e-2)),
-    "fno": Contender((4e-3, 2e-3, 8e-3), PeerSettings(network="fno"), tuning_minutes=3.0),
+    "fno": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="fno"), tuning_minutes=3.0),
     "fno-rollout": Contender((4e-3, 2e-3, 8e-3), PeerSettings(network="fno", rollout_horizon=3)),
     "unet": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="unet")),
 }

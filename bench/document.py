@@ -27,6 +27,8 @@ SECTIONS: Sequence[Callable[[Place], str]] = (
     peer_sections.tuning,
     cost_sections.data,
 )
+LEARNT = Path(__file__).parent / "learnt.md"
+"""What was found out on the validation split, and what did not help: the one part that no cell measures."""
 INTRODUCTION = """# Benchmarks
 
 `make bench-full` measures everything here (about 3¼ hours on two cores by its own estimate) and writes this page;
@@ -46,7 +48,8 @@ layout."""
 
 def document(place: Place) -> str:
     """The page in Markdown; parts without results are left out."""
-    parts = [INTRODUCTION, setup(place), *(section(place) for section in SECTIONS)]
+    learnt = LEARNT.read_text().strip() if records(place, "peers") else ""
+    parts = [INTRODUCTION, setup(place), *(section(place) for section in SECTIONS), learnt]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

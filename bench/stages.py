@@ -17,6 +17,7 @@ from bench.scale import Place, Scale
 MINUTES = 1.0
 CHANGES: dict[str, tuple[str, ...]] = {
     "as it is": (),
+    "conserved means left to drift": ("latent.hold_means=false",),
     "stem of 8 channels": ("latent.width=8",),
     "stem without neighbours": ("latent.kernel=1",),
     "no depthwise convolution": ("operator.pdet.conv_taps=1",),
@@ -25,7 +26,6 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "64 tokens of width 32": ("latent.tokens=64", "latent.dim=32", "operator.pdet.spectral_modes=24"),
     "16 tokens of width 128": ("latent.tokens=16", "latent.dim=128", "operator.pdet.spectral_modes=9"),
     "attention in windows beside Fourier mixing": ("operator.pdet.group_size=16",),
-    "attention over all tokens beside Fourier mixing": ("operator.pdet.group_size=32",),
     "attention in windows alone": ("operator.pdet.group_size=16", "operator.pdet.spectral_modes=0"),
     "attention over all tokens alone": ("operator.pdet.group_size=32", "operator.pdet.spectral_modes=0"),
     "AdamW, lr 1e-3": ("stages.operator.optimizer.name=adamw", "stages.operator.optimizer.lr=1e-3"),
@@ -44,6 +44,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "no latent consistency": ("training.lambda_latent=0",),
     "latent consistency 0.1": ("training.lambda_latent=0.1",),
     "latent consistency 3": ("training.lambda_latent=3",),
+    "latent consistency by squares": ("training.latent_measure=squared",),
     "reconstruction 1": ("training.lambda_reconstruction=1.0",),
     "inverse losses": (
         "training.lambda_inv_enc=0.05",
@@ -54,6 +55,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "no average of the weights": ("training.ema_decay=null",),
     "average over fewer steps": ("training.ema_decay=0.99",),
     "no shifts": ("training.shift_augmentation=false",),
+    "bfloat16": ("training.amp=true",),
     "batches of 16": ("training.batch_size=16",),
     "batches of 64": ("training.batch_size=64",),
 }
