@@ -69,24 +69,11 @@ class Cell:
         return place.runs / self.bench / f"{self.name}-{key}"
 
     def finished(self, place: Place) -> bool:
-        """Whether there is a result of these settings, and the product that others need.
-
-        Settings of a model that did not exist when it was measured, and so had no effect, do not count.
-        """
+        """Whether there is a result of these settings, and the product that others need."""
         path = self.result(place)
         if self.product is not None and not self.product(place).exists():
             return False
-        if not path.exists():
-            return False
-        old, new = json.loads(path.read_text())["settings"], json.loads(json.dumps(self.settings))
-        return old.keys() == new.keys() and agrees(old, new)
-
-
-def agrees(old: Any, new: Any) -> bool:
-    """Whether all that `old` names, at any depth, is the same in `new`."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return all(key in new and agrees(value, new[key]) for key, value in old.items())
-    return old == new
+        return path.exists() and json.loads(path.read_text())["settings"] == json.loads(json.dumps(self.settings))
 
 
 def run_cell(cell: Cell, place: Place) -> dict[str, Any]:

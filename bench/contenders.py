@@ -20,6 +20,7 @@ from ups.peers.settings import EVALUATIONS, PeerSettings
 from ups.peers.stage import PeerRun
 from ups.pipeline import context_of
 from ups.stages import autoencoder, operator
+from ups.stages.autoencoder import SAMPLED
 from ups.stages.context import Context
 from ups.surrogate import Surrogate
 from ups.tracking.training_logger import TrainingLogger
@@ -37,8 +38,6 @@ LATENT = "latent space"
 """Row of the surrogate rolled out without encoding its forecasts again."""
 HELD = "held means"
 """Row of a peer whose forecasts keep conserved means, as those of the surrogate do."""
-SAMPLED = 64
-"""Training trajectories in which conserved means are looked for."""
 OF_PEERS = {"accum_steps", "ema_decay", "grad_clip", "rollout_horizon", "rollout_start", "shift_augmentation"}
 """What the training of a peer takes from the settings of training."""
 
@@ -140,7 +139,7 @@ def train(contender: Contender, data: Dataset, seconds: float, seed: int, folder
     if isinstance(model, ResidualForecaster):
         facts = _facts(weights, contender.peer.network if contender.peer else "")
         peer = PeerEmulator(model, facts["seconds"])
-        held = conserves_mean(data.train.spread(SAMPLED)[0], model.std)
+        held = conserves_mean(data.train.one_by_one(SAMPLED), model.std)
         of_peer: dict[str, Emulator] = {"model": peer}
         if held.any():
             of_peer[HELD] = replace(peer, held=held)

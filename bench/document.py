@@ -40,9 +40,9 @@ thread, its scores on the validation split included, and its learning rate falls
 UPS is `bench/ups.yaml`. The Fourier neural operator (`neuraloperator`: width 64,
 modes 64, 4 layers) and the U-Net see one frame and the PDE parameters, predict the change to the next, and are trained
 by AdamW on the relative error of single steps, or of rollouts of up to three steps; shifts and the average of the
-weights are as in UPS. For each model three learning rates were tried, each for a minute or, for the FNO on single steps
-(which a minute would tell to learn too fast), three; the validation split chose. Where a mean is conserved, UPS holds
-it (`latent.hold_means`); "means held" gives the same to a peer after its training. Data are generated in PDEBench's
+weights are as in UPS. For each model three learning rates were tried, for a minute each or, for the FNO on single
+steps, against which targets are set, for three; the validation split chose. Where a mean is conserved, UPS holds it
+(`latent.hold_means`); "means held" gives the same to a peer after its training. Data are generated in PDEBench's
 layout."""
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from bench.cells import records
-from bench.contenders import HELD, LATENT
 from bench.scale import Place
 
 MODEL = "model"
@@ -46,10 +45,9 @@ class Result:
         """nRMSE; None if the forecast is not finite."""
         return self.scores[row][part]["nrmse"]
 
-    @property
-    def others(self) -> list[str]:
-        """Rows of the same model rolled out in another way."""
-        return [row for row in (HELD, LATENT) if row in self.scores]
+    def time(self, row: str = MODEL) -> float | None:
+        """Correlation time of the free rollout."""
+        return self.scores[row]["rollout"]["correlation_time"]
 
 
 def results(place: Place) -> list[Result]:

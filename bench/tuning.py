@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cells import Cell, Phase, records
-from bench.contenders import CONTENDERS, train
+from bench.contenders import CONTENDERS, Contender, train
 from bench.problems import PROBLEMS, opened
 from bench.scale import Place, Scale
 from ups.core.errors import UserError
@@ -43,14 +43,15 @@ def tuned_rate(place: Place, name: str, problem: str, scale: Scale) -> float:
     contender, tuned_on = CONTENDERS[name], PROBLEMS[problem].tuned_on
     if scale.rates < 2:
         return contender.rates[0]
-    tried = [r for r in records(place, "tuning") if _is_of(r["settings"], name, tuned_on)]
+    tried = [r for r in records(place, "tuning") if _is_of(r["settings"], name, tuned_on, contender)]
     if len(tried) < scale.rates:
         raise UserError(f"expected {scale.rates} tuning results of {name} on {tuned_on}, found {len(tried)}")
     return min(tried, key=lambda r: r["training"]["best_score"])["settings"]["rate"]
 
 
-def _is_of(settings: dict[str, Any], name: str, problem: str) -> bool:
-    return settings["model"] == name and settings["problem"] == problem
+def _is_of(settings: dict[str, Any], name: str, problem: str, contender: Contender) -> bool:
+    wanted = settings["rate"] in contender.rates and settings["minutes"] == contender.tuning_minutes
+    return wanted and settings["model"] == name and settings["problem"] == problem
 
 
 def _tune(name: str, problem: str, rate: float, scale: Scale, place: Place, folder: Path) -> dict[str, Any]:

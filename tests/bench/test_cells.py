@@ -48,13 +48,6 @@ def test_a_cell_whose_settings_changed_is_run_again_in_another_folder(place: Pla
     assert pending([changed], place) == [changed] and changed.folder(place) != cell("a").folder(place)
 
 
-def test_a_setting_of_a_model_that_is_new_does_not_make_its_results_old(place: Place) -> None:
-    run_cell(cell("a", setup={"latent": {"dim": 8}}), place)
-    assert pending([cell("a", setup={"latent": {"dim": 8, "new": True}})], place) == []
-    for changed in ({"latent": {"dim": 9}}, {"latent": {"new": True}}):
-        assert pending([other := cell("a", setup=changed)], place) == [other]
-
-
 def test_a_result_says_what_was_measured_where_and_with_what(place: Place) -> None:
     run_cell(cell("a"), place)
     (record,) = records(place, "toy")

@@ -49,4 +49,4 @@ def test_only_means_that_trajectories_keep_count_as_conserved():
     u[:, :, 1] += 0.01 * time
     u[:, :, 2] += 1e-5 * time
     assert conserves_mean(u, torch.ones(3)).tolist() == [True, False, True]
-    assert conserves_mean(1e4 * u, torch.full((3,), 1e4)).tolist() == [True, False, True]
+    assert conserves_mean(iter(1e4 * u), torch.full((3,), 1e4)).tolist() == [True, False, True]

@@ -102,3 +102,21 @@ def test_rollouts_keep_conserved_means_and_no_others(space: str, shape: tuple[in
     change = (frames.flatten(3).mean(-1) - u.flatten(2).mean(-1)[:, None]).abs()
     assert float(change[..., 0].max()) < 1e-5
     assert float(change[..., 1].min()) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("shape", "tokens", "dim"),
+    [((32,), 8, 8), ((32,), 5, 16), ((8, 12), 12, 16), ((4, 6, 4), 12, 16), ((32,), 4, 4)],
+)
+def test_latents_are_moved_to_the_means_that_their_fields_take(shape: tuple[int, ...], tokens: int, dim: int) -> None:
+    codec = Autoencoder(system(shape, channels=2), LatentSettings(dim=dim, tokens=tokens, width=4))
+    codec.u_std.copy_(torch.tensor([3.0, 0.5]))
+    codec.conserved.copy_(torch.tensor([True, False]))
+    u, other = torch.randn(20, 2, *shape), torch.randn(20, 2, *shape) + 1
+    codec.calibrate(u)
+    with torch.no_grad():
+        z, held = codec.hold(codec.encode(u), other)
+        torch.testing.assert_close(codec.decode(z), held, rtol=1e-4, atol=1e-4)  # a codec before training is linear
+    means = [x.flatten(2).mean(-1) for x in (held, other, codec.decode(codec.encode(u)).detach())]
+    torch.testing.assert_close(means[0][:, 0], means[1][:, 0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(means[0][:, 1], means[2][:, 1], rtol=1e-4, atol=1e-4)

@@ -24,18 +24,19 @@ def test_updates_are_those_of_torch() -> None:
         assert (a - b).norm() < 0.02 * (b - was).norm()
 
 
+@pytest.mark.parametrize(("native", "tolerance"), [(False, 1e-4), (True, 0.03)])
 @pytest.mark.parametrize("shape", [(1, 16, 40), (2, 40, 16), (3, 16, 16)])
 def test_singular_values_come_near_one_and_vectors_stay(
-    shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, int, int], native: bool, tolerance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(muon, "native_bf16", lambda device: False)
+    monkeypatch.setattr(muon, "native_bf16", lambda device: native)
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     out = orthogonalised(matrix)
     values = torch.linalg.svdvals(out)
     assert values.min() > 0.6 and values.max() < 1.3
     u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
     inner = u.mT @ out @ vh.mT
-    assert torch.allclose(inner, torch.diag_embed(inner.diagonal(dim1=-2, dim2=-1)), atol=1e-4)
+    assert torch.allclose(inner, torch.diag_embed(inner.diagonal(dim1=-2, dim2=-1)), atol=tolerance)
 
 
 def test_stacks_and_convolutions_move_as_their_matrices_would() -> None:

@@ -1,6 +1,6 @@
 """One split of a data set: windows and whole trajectories by index, from memory or from the files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -96,6 +96,11 @@ class Split:
         """Return at most `count` whole trajectories, evenly spread, `(m, T, C, *S)`, and their parameters `(m, P)`."""
         rows = evenly(self.n, count)
         return self.windows(rows, np.zeros_like(rows), self.frames), self.params[rows]
+
+    def one_by_one(self, count: int) -> Iterator[Tensor]:
+        """The trajectories of `spread`, `(T, C, *S)` each, of which one at a time need be in memory."""
+        for row in evenly(self.n, count):
+            yield self.windows(np.array([row]), np.zeros(1, dtype=int), self.frames)[0]
 
     def _read(self, row: int, start: int, length: int) -> np.ndarray:
         """Read `(length, C, *S)` of one trajectory from its file."""

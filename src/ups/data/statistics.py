@@ -1,5 +1,7 @@
 """Mean and standard deviation per channel, from trajectories that are read once, piece by piece; conserved means."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,7 +10,7 @@ from ups.core.errors import UserError
 
 CONSERVED = 1e-3
 """Largest change of a conserved mean, relative to a channel's deviation: above what a simulation in float32 or with a
-slightly leaky scheme shows, below any error of a surrogate."""
+slightly leaky scheme shows."""
 
 
 class RunningMoments:
@@ -50,9 +52,9 @@ class RunningMoments:
         return np.where(changing, std, 1.0)
 
 
-def conserves_mean(values: Tensor, std: Tensor) -> Tensor:
-    """Channels whose spatial mean trajectories `(b, T, C, *S)` keep from their first frame on, `(C,)` bool: to
+def conserves_mean(trajectories: Iterable[Tensor], std: Tensor) -> Tensor:
+    """Channels whose spatial mean trajectories `(T, C, *S)` keep from their first frame on, `(C,)` bool: to
     `CONSERVED` of the channel's deviation std `(C,)`, as a root of the mean square over frames and trajectories."""
-    means = values.double().flatten(3).mean(-1)
+    means = torch.stack([u.flatten(2).mean(-1, dtype=torch.double) for u in trajectories])
     change = (means - means[:, :1]).square().mean((0, 1)).sqrt()
-    return change <= CONSERVED * std.to(torch.double)
+    return change <= CONSERVED * std.to(change)

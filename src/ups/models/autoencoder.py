@@ -44,8 +44,8 @@ class LatentSettings(Settings):
     kernel: int = Field(default=5, ge=1)
     """Points of these convolutions along each axis; odd."""
     hold_means: bool = True
-    """Forecasts keep the spatial mean of every channel whose mean no training trajectory changes (mass, momentum), as a
-    conservation law in flux form demands; off, such means drift like any other error."""
+    """Forecasts keep the spatial mean of every channel whose mean the training data keep (64 trajectories are looked
+    at), as a conservation law in flux form demands of mass or momentum; off, such means drift like any other error."""
 
 
 def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
@@ -202,14 +202,16 @@ class Autoencoder(nn.Module):
         """As `decode_like`, with the latents moved along: their exact part takes the means of u too."""
         v = self.decode(z)
         drift = self._drift(v, u)
-        by = self.patches.split((drift / self._channelwise(self.u_std)).expand_as(v)) @ self.basis.T
+        with torch.autocast(u.device.type, enabled=False):
+            by = self.patches.split((drift / self._channelwise(self.u_std)).expand_as(v)) @ self.basis.T
         exact, learnt = z[..., : self.linear_dim], z[..., self.linear_dim :]
         return torch.cat([exact - by / self.z_std[: self.linear_dim], learnt], -1), v - drift
 
     def _drift(self, v: Tensor, u: Tensor) -> Tensor:
         """By how much conserved means of v (B, C, *S) exceed those of u (B, C, *S), (B, C, 1, ...)."""
         space = tuple(range(2, u.ndim))
-        return (v.mean(space, keepdim=True) - u.mean(space, keepdim=True)) * self._channelwise(self.conserved)
+        drift = v.mean(space, keepdim=True) - u.mean(space, keepdim=True)
+        return drift.where(self._channelwise(self.conserved), 0.0)
 
     def forward(self, u: Tensor) -> Tensor:
         """decode(encode(u))."""

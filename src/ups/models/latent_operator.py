@@ -167,10 +167,13 @@ def roll_out(codec: Autoencoder, advance: Callable[[Tensor], Tensor], u0: Tensor
     """
     z, frames = codec.encode(u0), []
     for _ in range(steps):
-        z, u = codec.hold(advance(z), u0)
-        frames.append(u)
+        z = advance(z)
         if space == "field":
-            z = codec.encode(frames[-1])
+            u = codec.decode_like(z, u0)
+            z = codec.encode(u)
+        else:
+            z, u = codec.hold(z, u0)
+        frames.append(u)
     return torch.stack(frames, 1)
 
 

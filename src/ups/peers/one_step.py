@@ -65,7 +65,8 @@ class ResidualForecaster(nn.Module):
         for _ in range(steps):
             u = self(frames[-1], params)
             if held is not None:
-                u = u - (u.mean(space, keepdim=True) - u0.mean(space, keepdim=True)) * self._spread(held)
+                drift = u.mean(space, keepdim=True) - u0.mean(space, keepdim=True)
+                u = u - drift.where(self._spread(held.to(u.device)), 0.0)
             frames.append(u)
         return torch.stack(frames[1:], 1)
 

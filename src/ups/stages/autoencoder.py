@@ -28,8 +28,15 @@ def new_model(context: Context) -> LatentModel:
     set_statistics(model, s.mean, s.std, s.param_mean, s.param_std)
     model.codec.calibrate(calibration_fields(context))
     if context.latent.hold_means:
-        model.codec.conserved.copy_(conserves_mean(context.data.train.spread(SAMPLED)[0], model.codec.u_std))
+        model.codec.conserved.copy_(conserves_mean(context.data.train.one_by_one(SAMPLED), model.codec.u_std))
     return model
+
+
+def held_means(model: LatentModel) -> tuple[str, ...]:
+    """The sentence on the means that forecasts of a model keep, if there are any."""
+    codec = model.codec
+    names = [name for name, held in zip(codec.system.channels, codec.conserved.tolist(), strict=True) if held]
+    return (f"forecasts keep the mean of {', '.join(names)}, as the training data do",) if names else ()
 
 
 def calibration_fields(context: Context) -> Tensor:

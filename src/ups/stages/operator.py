@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ups.data.fields import System
 from ups.data.latent_pairs import Windows, build_field_loader
 from ups.models.latent_operator import LatentModel, Unrolled
-from ups.stages.autoencoder import calibration_fields, new_model, standardised
+from ups.stages.autoencoder import calibration_fields, held_means, new_model, standardised
 from ups.stages.context import Context
 from ups.stages.predecessors import require
 from ups.training.checkpoint import digest, load_state
@@ -73,13 +73,11 @@ def operator_loss(
 
 
 def with_input_noise(frames: Tensor, share: float, std: Tensor) -> Tensor:
-    """Windows (B, K + 1, C, *S) with Gaussian noise of no mean on the first frame, `share` of the fields' std (C,)."""
+    """Windows (B, K + 1, C, *S) with Gaussian noise on the first frame, `share` of the fields' deviations std (C,)."""
     if not share:
         return frames
     first = frames[:, :1]
-    noise = torch.randn_like(first)
-    noise = noise - noise.mean(tuple(range(3, frames.ndim)), keepdim=True)
-    noise = share * std.view(-1, *[1] * (frames.ndim - 3)) * noise
+    noise = share * std.view(-1, *[1] * (frames.ndim - 3)) * torch.randn_like(first)
     return torch.cat([first + noise, frames[:, 1:]], 1)
 
 
@@ -129,6 +127,7 @@ def build(context: Context) -> Stage:
         fingerprint=fingerprint,
         payload=describe(context),
         command=partial(context.command, name, True),
+        notes=held_means(model),
     )
 
 

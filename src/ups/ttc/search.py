@@ -34,7 +34,7 @@ class Step:
     Attributes:
         base: Unperturbed prediction, (x (R, ...), params (R, P)) -> (R, ...); one network evaluation a row.
         draw: A random one, (x, base(x), params, generator) -> (R, ...).
-        fields: Predictions with their physical fields, (predictions (R, ...), fields before (R, C, *S)) ->
+        fields: Predictions with their physical fields, (predictions (R, ...), initial fields (R, C, *S)) ->
             ((R, ...), (R, C, *S)).
         enter: The state that the next step starts from, of a prediction and its fields.
         draw_evaluations: Network evaluations of `draw`, without those of `base`.
@@ -252,7 +252,7 @@ class Tree:
                 ahead = rows.base if scale is None else self._draw(rows)
             if scale is not None:
                 ahead = rows.base + scale.view(-1, *[1] * (ahead.ndim - 1)) * (ahead - rows.base)
-            ahead, seen = self.step.fields(ahead, before)
+            ahead, seen = self.step.fields(ahead, self.u0[rows.owner, 0])
             frames.append(seen)
             reward = reward + self.judge(before, frames[-1], rows.params, rows.owner, t)
             before = frames[-1]
