@@ -38,7 +38,16 @@ LATENT = "latent space"
 """Row of the surrogate rolled out without encoding its forecasts again."""
 HELD = "held means"
 """Row of a peer whose forecasts keep conserved means, as those of the surrogate do."""
-OF_PEERS = {"accum_steps", "ema_decay", "grad_clip", "rollout_horizon", "rollout_start", "shift_augmentation"}
+OF_PEERS = {
+    "accum_steps",
+    "ema_decay",
+    "grad_clip",
+    "rollout_horizon",
+    "rollout_start",
+    "select_by",
+    "shift_augmentation",
+    "steps_per_epoch",
+}
 """What the training of a peer takes from the settings of training."""
 
 
