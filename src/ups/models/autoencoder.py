@@ -31,8 +31,8 @@ from ups.data.fields import System
 class LatentSettings(Settings):
     """The latent space.
 
-    Good values: one token for 4 grid points of an axis and `dim` 32 for accuracy; `tokens * dim` an eighth of the
-    field's size where latents are to be small.
+    Good values: one token for 8 grid points of an axis and `dim` 64 for accuracy in 1D; `tokens * dim` an eighth of
+    the field's size where latents are to be small, at several times the error.
     """
 
     dim: int = Field(default=32, ge=1)

@@ -16,5 +16,6 @@ def clip_gradients(parameters: Iterable[Tensor], largest: float) -> Tensor:
     """
     held = [p for p in parameters if p.grad is not None]
     norm = get_total_norm([torch.view_as_real(g) if g.is_complex() else g for p in held if (g := p.grad) is not None])
-    clip_grads_with_norm_(held, largest, norm)
+    if norm.device.type != "cpu" or not norm <= largest:  # a factor of 1 would cost a pass over all gradients
+        clip_grads_with_norm_(held, largest, norm)
     return norm
