@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ups.core.boundary import BoundaryConv
+from ups.core.conservation import drift_of_means
 from ups.core.errors import UserError
 from ups.core.interpolate import resample, sample
 from ups.core.patches import Patches, token_grid
@@ -196,22 +197,17 @@ class Autoencoder(nn.Module):
         """Latent tokens (B, N, D) -> physical fields (B, C, *S) at another time of the states u (B, C, *S), from which
         they take the spatial means of the channels that conserve them."""
         v = self.decode(z)
-        return v - self._drift(v, u)
+        return v - drift_of_means(v, u, self.conserved)
 
     def hold(self, z: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        """As `decode_like`, with the latents moved along: their exact part takes the means of u too."""
+        """As `decode_like`, with the latents moved along: latents (B, N, D) whose exact part takes the means of u too,
+        and their fields (B, C, *S)."""
         v = self.decode(z)
-        drift = self._drift(v, u)
+        drift = drift_of_means(v, u, self.conserved)
         with torch.autocast(u.device.type, enabled=False):
             by = self.patches.split((drift / self._channelwise(self.u_std)).expand_as(v)) @ self.basis.T
         exact, learnt = z[..., : self.linear_dim], z[..., self.linear_dim :]
         return torch.cat([exact - by / self.z_std[: self.linear_dim], learnt], -1), v - drift
-
-    def _drift(self, v: Tensor, u: Tensor) -> Tensor:
-        """By how much conserved means of v (B, C, *S) exceed those of u (B, C, *S), (B, C, 1, ...)."""
-        space = tuple(range(2, u.ndim))
-        drift = v.mean(space, keepdim=True) - u.mean(space, keepdim=True)
-        return drift.where(self._channelwise(self.conserved), 0.0)
 
     def forward(self, u: Tensor) -> Tensor:
         """decode(encode(u))."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ups.core.conservation import drift_of_means
 from ups.data.fields import System
 from ups.data.split import Split
 
@@ -61,13 +62,10 @@ class ResidualForecaster(nn.Module):
         Args:
             held: Channels that keep their spatial mean after every step, (C,) bool; none unless given.
         """
-        frames, space = [u0], tuple(range(2, u0.ndim))
+        frames = [u0]
         for _ in range(steps):
             u = self(frames[-1], params)
-            if held is not None:
-                drift = u.mean(space, keepdim=True) - u0.mean(space, keepdim=True)
-                u = u - drift.where(self._spread(held.to(u.device)), 0.0)
-            frames.append(u)
+            frames.append(u if held is None else u - drift_of_means(u, u0, held))
         return torch.stack(frames[1:], 1)
 
     def standardised(self, u: Tensor) -> Tensor:
