@@ -236,10 +236,7 @@ class Trainer:
             "lr": t.rate,
             "grad_norm": norm,
             "score": score,
-            "best_score": t.best_score,
-            "best_loss": t.best_loss,
-            "epochs_since_improve": t.since_improve,
-            "steps": t.step,
+            **t.standing(),
             "epoch_time_sec": round(seconds, 4),
         }
         self.log.write(entry)

@@ -41,6 +41,11 @@ class Tally:
             self.reductions += 1
         return False
 
+    def standing(self) -> dict[str, Any]:
+        """What an epoch's line of the log says of the stage so far."""
+        best = {"best_score": self.best_score, "best_loss": self.best_loss}
+        return {**best, "epochs_since_improve": self.since_improve, "steps": self.step}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
