@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from bench.cells import records
 from bench.contenders import LATENT
@@ -32,6 +33,9 @@ def training_time(place: Place, path: Path) -> None:
             points = [(r.training["seconds"] / 60, error) for r in own if (error := r.error(row)) is not None]
             _plot(axis, points, label, index)
         axis.set(xscale="log", yscale="log", xlabel="training time in minutes", ylabel="nRMSE of the free rollout")
+        minutes = sorted({r.minutes for r in found})
+        axis.set_xticks(minutes, [f"{m:g}" for m in minutes])
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(True)
         legend_below(canvas, axis)
 
@@ -52,6 +56,7 @@ def solver_costs(place: Place, path: Path) -> None:
             axis.set(
                 xscale="log", yscale="log", title=problem, xlabel="ms per forecast", ylabel="nRMSE of the free rollout"
             )
+            axis.xaxis.set_minor_formatter(NullFormatter())  # those of a panel of less than a decade would overlap
             axis.grid(True)
         legend_below(canvas, panels[0], 6)
 
