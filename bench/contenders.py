@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.problems import PROBLEMS
 from ups.config import Config, load_config
 from ups.data.dataset import Dataset
 from ups.data.statistics import conserves_mean
@@ -72,6 +73,10 @@ class Contender:
         if self.peer is not None:
             return replace(self, peer=self.peer.model_copy(update={"lr": rate}))
         return replace(self, overrides=(*self.overrides, f"stages.operator.optimizer.lr={rate}"))
+
+    def on(self, problem: str) -> Contender:
+        """The same with what was chosen for UPS on a problem."""
+        return self if self.peer is not None else replace(self, overrides=(*PROBLEMS[problem].ups, *self.overrides))
 
     @property
     def config(self) -> Config:

@@ -49,7 +49,7 @@ def cell(name: str, problem: str, minutes: float, seed: int, scale: Scale, traje
         "seed": seed,
         "trajectories": trajectories or scale.train,
         "scale": scale.name,
-        "setup": contender_of(name).settings(),
+        "setup": contender_of(name).on(problem).settings(),
     }
     return Cell(
         "peers",
@@ -79,6 +79,6 @@ def _compare(
     """Trains at the tuned rate and scores on the test split."""
     data = opened(place, problem, scale, trajectories)
     rate = tuned_rate(place, "ups" if name == SMALL_LATENTS else name, problem, scale)
-    result = train(contender_of(name).at(rate), data, minutes * scale.minute, seed, folder)
+    result = train(contender_of(name).on(problem).at(rate), data, minutes * scale.minute, seed, folder)
     found = scores(result.rows, data, seed, folder)
     return {"rate": rate, "training": result.facts, "scores": found, "data": data.describe()}

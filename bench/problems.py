@@ -31,6 +31,7 @@ class Problem:
         params: PDE parameters.
         seconds: About how long the generation of one trajectory takes.
         frames: Frames of a trajectory; those of the task unless given.
+        ups: What else the validation split chose for UPS on it, as changes to bench/ups.yaml.
     """
 
     task: str
@@ -38,13 +39,14 @@ class Problem:
     params: dict[str, float]
     seconds: float
     frames: int | None = None
+    ups: tuple[str, ...] = ()
 
 
 PROBLEMS = {
     "burgers-0.001": Problem("burgers1d", "burgers-0.001", {"Nu": 0.001}, 0.47),
     "burgers-0.01": Problem("burgers1d", "burgers-0.001", {"Nu": 0.01}, 0.06),
     "advection": Problem("advection1d", "burgers-0.001", {"beta": 0.4}, 0.01),
-    "ks": Problem("ks1d", "ks", {}, 0.03, 201),
+    "ks": Problem("ks1d", "ks", {}, 0.03, 201, ("training.amp=false",)),
 }
 SPLIT_OF_FEWER = "burgers-0.001"
 """The problem that is also trained on with fewer trajectories."""

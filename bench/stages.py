@@ -55,7 +55,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "no average of the weights": ("training.ema_decay=null",),
     "average over fewer steps": ("training.ema_decay=0.99",),
     "no shifts": ("training.shift_augmentation=false",),
-    "bfloat16": ("training.amp=true",),
+    "float32": ("training.amp=false",),
     "batches of 16": ("training.batch_size=16",),
     "batches of 64": ("training.batch_size=64",),
 }

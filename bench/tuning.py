@@ -24,7 +24,7 @@ def cells(scale: Scale) -> list[Cell]:
             f"{problem}_{name}_{rate:g}",
             Phase.TUNING,
             {"problem": problem, "model": name, "rate": rate, "minutes": contender.tuning_minutes}
-            | {"seed": scale.seeds[0], "scale": scale.name, "setup": contender.at(rate).settings()},
+            | {"seed": scale.seeds[0], "scale": scale.name, "setup": contender.on(problem).at(rate).settings()},
             partial(_tune, name, problem, rate, scale),
             contender.tuning_minutes * scale.minute + 20,
         )
@@ -56,6 +56,6 @@ def _is_of(settings: dict[str, Any], name: str, problem: str, contender: Contend
 
 def _tune(name: str, problem: str, rate: float, scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     data = opened(place, problem, scale)
-    contender = CONTENDERS[name].at(rate)
+    contender = CONTENDERS[name].on(problem).at(rate)
     result = train(contender, data, contender.tuning_minutes * scale.minute, scale.seeds[0], folder)
     return {"training": result.facts, "data": data.describe()}
