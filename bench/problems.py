@@ -43,10 +43,10 @@ class Problem:
 
 
 PROBLEMS = {
-    "burgers-0.001": Problem("burgers1d", "burgers-0.001", {"Nu": 0.001}, 0.47),
+    "burgers-0.001": Problem("burgers1d", "burgers-0.001", {"Nu": 0.001}, 0.47, ups=("training.amp=true",)),
     "burgers-0.01": Problem("burgers1d", "burgers-0.001", {"Nu": 0.01}, 0.06),
     "advection": Problem("advection1d", "burgers-0.001", {"beta": 0.4}, 0.01),
-    "ks": Problem("ks1d", "ks", {}, 0.03, 201, ("training.amp=false",)),
+    "ks": Problem("ks1d", "ks", {}, 0.03, 201),
 }
 SPLIT_OF_FEWER = "burgers-0.001"
 """The problem that is also trained on with fewer trajectories."""
