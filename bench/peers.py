@@ -57,7 +57,7 @@ def cell(name: str, problem: str, minutes: float, seed: int, scale: Scale, traje
         Phase.TRAINING,
         settings,
         partial(_compare, name, problem, minutes, seed, scale, trajectories),
-        minutes * scale.minute + (75 if problem == "ks" else 40),
+        minutes * scale.minute + (65 if problem == "ks" else 20),
     )
 
 

@@ -73,7 +73,7 @@ def cells(scale: Scale) -> list[Cell]:
             {"change": name, "overrides": list(overrides), "minutes": MINUTES, "seed": scale.seeds[0]}
             | {"scale": scale.name, "setup": changed(overrides).settings()},
             partial(_ablate, changed(overrides), scale),
-            MINUTES * scale.minute + 40,
+            MINUTES * scale.minute + 15,
         )
         for name, overrides in CHANGES.items()
     ]

@@ -26,7 +26,7 @@ def cells(scale: Scale) -> list[Cell]:
             {"problem": problem, "model": name, "rate": rate, "minutes": contender.tuning_minutes}
             | {"seed": scale.seeds[0], "scale": scale.name, "setup": contender.on(problem).at(rate).settings()},
             partial(_tune, name, problem, rate, scale),
-            contender.tuning_minutes * scale.minute + 20,
+            contender.tuning_minutes * scale.minute + 5,
         )
         for problem in scale.problems
         if PROBLEMS[problem].tuned_on == problem
