@@ -70,9 +70,11 @@ class Cell:
 
     def finished(self, place: Place) -> bool:
         """Whether there is a result of these settings, and the product that others need."""
+        return (self.product is None or self.product(place).exists()) and self.measured(place)
+
+    def measured(self, place: Place) -> bool:
+        """Whether there is a result of these settings."""
         path = self.result(place)
-        if self.product is not None and not self.product(place).exists():
-            return False
         return path.exists() and json.loads(path.read_text())["settings"] == json.loads(json.dumps(self.settings))
 
 

@@ -1,4 +1,5 @@
-"""How the time of UPS grows with tokens, with trajectories rolled out at once, and with members, on one thread."""
+"""How the time of UPS (bench/ups.yaml, untrained) grows with tokens, with trajectories rolled out at once, and with
+members, on one thread."""
 
 from __future__ import annotations
 
@@ -11,13 +12,12 @@ import torch
 from torch import Tensor
 
 from bench.cells import Cell, Phase
+from bench.contenders import CONTENDERS
 from bench.scale import Place, Scale
 from bench.speed import in_turn
-from ups.core.blocks_pdet import PDETransformerConfig
 from ups.data.fields import System
-from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
-from ups.models.latent_operator import LatentModel, OperatorSettings
+from ups.models.latent_operator import LatentModel
 from ups.models.residual_head import ResidualHead
 from ups.surrogate import Surrogate
 
@@ -25,9 +25,10 @@ TOKENS = (64, 256, 1024, 4096)
 MIXING = {
     "attention in windows of 16": (16, 0),
     "attention over all tokens": (4096, 0),
-    "Fourier mixing of 24 modes": (0, 24),
+    "Fourier mixing of 17 modes": (0, 17),
 }
 """Tokens in a window and Fourier modes."""
+POINTS_PER_TOKEN = 8
 TRAJECTORIES, MEMBERS = (1, 4, 16, 64, 256), (1, 2, 4, 8, 16)
 FORECAST = 5
 """Steps of a timed rollout."""
@@ -36,19 +37,19 @@ FORECAST = 5
 def cells(scale: Scale) -> list[Cell]:
     """One cell for each quantity."""
     work = {"tokens": _tokens, "trajectories": _trajectories, "members": _members}
-    settings = {"scale": scale.name, "repeats": scale.repeats}
+    settings = {"scale": scale.name, "repeats": scale.repeats, "setup": CONTENDERS["ups"].settings()}
     return [
         Cell("growth", name, Phase.ALONE, {"what": name, **settings}, partial(function, scale), 60)
         for name, function in work.items()
     ]
 
 
-def untrained(tokens: int, window: int, modes: int) -> LatentModel:
-    """A model of 4 points a token on a periodic line."""
-    points = 4 * tokens
+def untrained(*overrides: str) -> LatentModel:
+    """The model of bench/ups.yaml with some changes, on a periodic line of 8 points a token."""
+    config = CONTENDERS["ups"].changed(*overrides).config
+    points = POINTS_PER_TOKEN * config.latent.tokens
     system = System(("u",), (points,), (tuple(i / points for i in range(points)),), ("periodic",), ("Nu",), 0.05)
-    pdet = PDETransformerConfig(depths=(4,), group_size=window, spectral_modes=modes)
-    return LatentModel(system, LatentSettings(tokens=tokens), OperatorSettings(pdet=pdet)).eval()
+    return LatentModel(system, config.latent, config.operator).eval()
 
 
 @torch.no_grad()
@@ -58,8 +59,10 @@ def _tokens(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     for tokens in TOKENS:
         works: dict[str, Callable[[], object]] = {}
         for name, (window, modes) in MIXING.items():
-            model = untrained(tokens, window, modes)
-            works[name] = partial(model.step, torch.randn(1, tokens, 32), torch.ones(1, 1), torch.full((1,), 0.05))
+            mixing = f"operator.pdet.group_size={window}", f"operator.pdet.spectral_modes={modes}"
+            model = untrained(f"latent.tokens={tokens}", *mixing)
+            z = torch.randn(1, tokens, model.codec.latent.dim)
+            works[name] = partial(model.step, z, torch.ones(1, 1), torch.full((1,), 0.05))
         for name, seconds in in_turn(works, scale.repeats).items():
             found[name][str(tokens)] = 1e3 * seconds
     return {"ms_per_step": found}
@@ -67,7 +70,7 @@ def _tokens(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
 
 def _trajectories(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     """Milliseconds of one step of all trajectories together."""
-    surrogate = Surrogate(untrained(64, 0, 24))
+    surrogate = Surrogate(untrained())
     works = {str(n): partial(_forecast, surrogate, torch.randn(n, 1, 256), 1) for n in TRAJECTORIES}
     return {"ms_per_step": _milliseconds(works, scale)}
 
@@ -75,8 +78,8 @@ def _trajectories(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
 def _members(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     """Milliseconds of one step of all members of one trajectory together, a network evaluation for each beside the
     operator's."""
-    model = untrained(64, 0, 24)
-    network = DiffusionResidual(32, DiffusionSettings(), model.codec.grid, model.system.boundary, 1)
+    model = untrained()
+    network = DiffusionResidual(model.codec.latent.dim, DiffusionSettings(), model.codec.grid, model.system.boundary, 1)
     surrogate = Surrogate(model, heads={"crps": ResidualHead(network.eval(), "crps")})
     works = {str(n): partial(_forecast, surrogate, torch.randn(1, 1, 256), n) for n in MEMBERS}
     return {"ms_per_step": _milliseconds(works, scale)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from bench.cells import Cell, Phase
 from bench.contenders import CONTENDERS, Contender
+from bench.problems import SPLIT_OF_FEWER
 from bench.scale import Place, Scale
 from bench.speed import trainer_of
 from ups.data.dataset import Dataset, open_dataset
@@ -47,7 +47,7 @@ def cells(scale: Scale) -> list[Cell]:
 
 def ups(*overrides: str) -> Contender:
     """UPS with changes to bench/ups.yaml."""
-    return replace(CONTENDERS["ups"], overrides=overrides)
+    return CONTENDERS["ups"].on(SPLIT_OF_FEWER).changed(*overrides)
 
 
 def waves(path: Path, megabytes: int) -> Path:

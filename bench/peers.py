@@ -76,9 +76,11 @@ def _compare(
     place: Place,
     folder: Path,
 ) -> dict[str, Any]:
-    """Trains at the tuned rate and scores on the test split."""
+    """Trains at the tuned rate and scores on the test split; another rate or other data start anew."""
     data = opened(place, problem, scale, trajectories)
     rate = tuned_rate(place, "ups" if name == SMALL_LATENTS else name, problem, scale)
-    result = train(contender_of(name).on(problem).at(rate), data, minutes * scale.minute, seed, folder)
-    found = scores(result.rows, data, seed, folder)
+    own = folder / f"{rate:g}-{data.hash[:8]}"
+    own.mkdir(parents=True, exist_ok=True)
+    result = train(contender_of(name).on(problem).at(rate), data, minutes * scale.minute, seed, own)
+    found = scores(result.rows, data, seed, own)
     return {"rate": rate, "training": result.facts, "scores": found, "data": data.describe()}

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 from bench.cells import records
-from bench.contenders import LATENT
+from bench.contenders import HELD, LATENT
 from bench.peer_sections import NAMES
 from bench.peers import MINUTES
 from bench.problems import SPLIT_OF_FEWER
@@ -27,9 +27,14 @@ def training_time(place: Place, path: Path) -> None:
     found = chosen(whole(results(place)), problem=SPLIT_OF_FEWER)
     with figure(path, 7, 4.5) as canvas:
         axis = canvas.subplots()
-        curves = (("ups", MODEL, "UPS"), ("ups", LATENT, "UPS, in latent space"), ("fno", MODEL, "FNO"))
+        curves = (
+            ("ups", MODEL, "UPS"),
+            ("ups", LATENT, "UPS, in latent space"),
+            ("fno", MODEL, "FNO"),
+            ("fno", HELD, "FNO, means held"),
+        )
         for index, (model, row, label) in enumerate(curves):
-            own = chosen(found, model=model)
+            own = [r for r in chosen(found, model=model) if row in r.scores]
             points = [(r.training["seconds"] / 60, error) for r in own if (error := r.error(row)) is not None]
             _plot(axis, points, label, index)
         axis.set(xscale="log", yscale="log", xlabel="training time in minutes", ylabel="nRMSE of the free rollout")

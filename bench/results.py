@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -59,6 +60,12 @@ def whole(found: Sequence[Result]) -> list[Result]:
     """Those that were trained on the whole training split."""
     most = max((r.trajectories for r in found), default=0)
     return [r for r in found if r.trajectories == most]
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None if a value is missing, as that of a forecast that diverged."""
+    finite = [value for value in values if value is not None]
+    return statistics.fmean(finite) if finite and len(finite) == len(values) else None
 
 
 def chosen(found: Sequence[Result], **wanted: Any) -> list[Result]:

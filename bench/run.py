@@ -3,7 +3,7 @@
     python -m bench.run [--short] [--only 'peers/ks_*'] [--workers 2] [--list]
 
 Every cell is a process of its own with one thread, on a core of its own where the system allows it. Cells that measure
-time or memory of small things run alone.
+time or memory of small things run alone. To measure a cell again, delete its result and its folder in `runs/bench`.
 """
 
 from __future__ import annotations
@@ -18,24 +18,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench import classical, distill, growth, memory, peers, problems, speed, stages, tuning
+from bench.catalogue import all_cells
 from bench.cells import Cell, Phase, pending, run_cell
 from bench.document import write_document
-from bench.scale import FULL, SHORT, Place, Scale
+from bench.scale import FULL, SHORT, Place
 
-BENCHES = (problems, tuning, peers, stages, classical, speed, growth, memory, distill)
-"""Modules whose `cells` make up all benchmarks."""
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
 SHORT_PLACE = Place(Path("runs/bench-short/results"), Path("runs/bench-short"), Path("data/bench-short"))
-
-
-def all_cells(scale: Scale) -> list[Cell]:
-    """The cells of all benchmarks."""
-    return [cell for bench in BENCHES for cell in bench.cells(scale)]
 
 
 def main() -> int:

@@ -10,18 +10,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.cells import Cell, Phase
+from bench.cells import Cell, Phase, records
 from bench.contenders import CONTENDERS, LATENT, Contender
-from bench.problems import SPLIT_OF_FEWER, opened
+from bench.peers import MINUTES
+from bench.problems import PROBLEMS, SPLIT_OF_FEWER, opened
+from bench.results import chosen, results, whole
 from bench.scale import Place, Scale
+from ups.data.coarse import coarse_solution
 from ups.data.dataset import Dataset
 from ups.evaluation.emulator import Emulator
 from ups.evaluation.emulators import SurrogateEmulator
@@ -34,7 +37,8 @@ from ups.training.loop import Trainer
 from ups.training.stage import Progress
 from ups.training.timing import steps_from
 
-MODELS = ("ups", "fno", "unet")
+UPS = CONTENDERS["ups"].on(SPLIT_OF_FEWER)
+MODELS = {"ups": UPS, "fno": CONTENDERS["fno"], "unet": CONTENDERS["unet"]}
 STEPS = 4
 """Optimizer steps in one measurement."""
 START = Progress(0, 0.0, 0.0)
@@ -54,7 +58,7 @@ def cells(scale: Scale) -> list[Cell]:
         "rollout": (_rollout, 60),
         "start": (_start, 30),
     }
-    settings = {"scale": scale.name, "repeats": scale.repeats, "setup": CONTENDERS["ups"].settings()}
+    settings = {"scale": scale.name, "repeats": scale.repeats, "setup": UPS.settings()}
     return [
         Cell(
             "speed", name.replace(" ", "-"), Phase.ALONE, {"what": name, **settings}, partial(function, scale), seconds
@@ -107,18 +111,19 @@ def flops(trainer: Trainer) -> int:
     return counter.get_total_flops()
 
 
-def matmul_gflops(repeats: int, n: int = 1024) -> float:
-    """Billions of operations a second of a product of two float32 matrices (n, n)."""
-    a, b = torch.rand(n, n), torch.rand(n, n)
+def matmul_gflops(repeats: int, dtype: torch.dtype, n: int = 1024) -> float:
+    """Billions of operations a second of a product of two matrices (n, n)."""
+    a, b = torch.rand(n, n, dtype=dtype), torch.rand(n, n, dtype=dtype)
     return 2 * n**3 / in_turn({"": lambda: a @ b}, repeats)[""] / 1e9
 
 
 def _training(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     """Steps a second of the loop, the share that is no forward, backward or optimizer, and arithmetic speed."""
-    data, peak = opened(place, SPLIT_OF_FEWER, scale), matmul_gflops(scale.repeats)
+    data = opened(place, SPLIT_OF_FEWER, scale)
     found = {}
-    for name in MODELS:
-        trainer = trainer_of(CONTENDERS[name], data, folder)
+    for name, contender in MODELS.items():
+        trainer = trainer_of(contender, data, folder)
+        dtype = trainer.precision.dtype or torch.float32
         works = {"loop": partial(steps_from, trainer, 0, STEPS), "bare": bare_steps(trainer)}
         seconds, batch = in_turn(works, scale.repeats), next(trainer.stage.batches(0)).size
         found[name] = {
@@ -126,15 +131,17 @@ def _training(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
             "samples_per_second": batch * STEPS / seconds["loop"],
             "overhead": 1 - seconds["bare"] / seconds["loop"],
             "gflops": flops(trainer) * STEPS / seconds["bare"] / 1e9,
+            "matmul_gflops": matmul_gflops(scale.repeats, dtype),
+            "precision": str(dtype).removeprefix("torch."),
         }
-    return {"models": found, "matmul_gflops": peak, "data": data.describe()}
+    return {"models": found, "data": data.describe()}
 
 
 def _variants(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     """Milliseconds of a training step of UPS in float32, the same compiled, and in bfloat16."""
-    data, ups = opened(place, SPLIT_OF_FEWER, scale), CONTENDERS["ups"]
-    whole, half = (replace(ups, overrides=(f"training.amp={amp}",)) for amp in ("false", "bf16"))
-    trainers = {name: trainer_of(whole, data, folder) for name in ("float32", "float32, compiled")}
+    data = opened(place, SPLIT_OF_FEWER, scale)
+    full, half = (UPS.changed(f"training.amp={amp}") for amp in ("false", "bf16"))
+    trainers = {name: trainer_of(full, data, folder) for name in ("float32", "float32, compiled")}
     trainers["float32, compiled"].model.compile()
     trainers["bfloat16"] = trainer_of(half, data, folder)
     works = {name: partial(steps_from, trainer, 0, STEPS) for name, trainer in trainers.items()}
@@ -143,9 +150,10 @@ def _variants(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
 
 
 def _rollout(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
-    """Milliseconds of one step of one trajectory in a free rollout."""
+    """Milliseconds of one step of one trajectory in a free rollout, beside the solver at about the error of UPS."""
     data = opened(place, SPLIT_OF_FEWER, scale)
-    trainers = {name: trainer_of(CONTENDERS[name], data, folder) for name in MODELS}
+    trainers = {name: trainer_of(contender, data, folder) for name, contender in MODELS.items()}
+    solver = matched_solver(place)
     found: dict[str, dict[str, float]] = {}
     for batch in BATCHES:
         u0, params = data.test.trajectories(0, 1)[:, 0].expand(batch, -1, -1), data.test.params[:1].expand(batch, -1)
@@ -155,7 +163,32 @@ def _rollout(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
                 works[label] = partial(emulator.rollout, u0[:, None], 0, FORECAST, params, 1, 0)
         for name, seconds in in_turn(works, scale.repeats).items():
             found.setdefault(name, {})[str(batch)] = 1e3 * seconds / FORECAST / batch
-    return {"ms_per_trajectory_step": found, "data": data.describe()}
+        if solver:
+            times = [solver_seconds(data, batch, solver) for _ in range(scale.repeats)]
+            found.setdefault("solver", {})[str(batch)] = 1e3 * statistics.median(times)
+    return {"ms_per_trajectory_step": found, "solver": solver, "data": data.describe()}
+
+
+def matched_solver(place: Place) -> dict[str, Any] | None:
+    """The cheapest run of the solver that is at least as accurate as UPS, the mean over its seeds, or the most accurate
+    one if none is; None before these are measured."""
+    swept = [r for r in records(place, "classical") if r["settings"]["problem"] == SPLIT_OF_FEWER]
+    own = chosen(whole(results(place)), problem=SPLIT_OF_FEWER, model="ups", minutes=MINUTES)
+    errors = [error for r in own if (error := r.error()) is not None]
+    runs = [run for record in swept for run in record["runs"] if run["nrmse"] is not None]
+    if not runs or not errors:
+        return None
+    as_good = [run for run in runs if run["nrmse"] <= statistics.fmean(errors)]
+    if as_good:
+        return min(as_good, key=lambda run: run["seconds"])
+    return min(runs, key=lambda run: run["nrmse"])
+
+
+def solver_seconds(data: Dataset, batch: int, run: Mapping[str, Any]) -> float:
+    """Seconds that the solver takes for one frame of one of `batch` trajectories at once."""
+    u0, times = data.test.trajectories(0, 1)[:, 0].expand(batch, -1, -1), data.system.dt * np.arange(FORECAST + 1)
+    params, length = PROBLEMS[SPLIT_OF_FEWER].params, float(data.system.extent[0])
+    return coarse_solution(data.system.task, u0.numpy(), times, params, run["points"], run["substeps"], length)[1]
 
 
 def forecasters(name: str, trainer: Trainer, batch: int) -> dict[str, Emulator]:

@@ -5,7 +5,6 @@ Not a setting, and so not here: the number of layers of the convolutional stem, 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,24 +64,19 @@ CHANGES: dict[str, tuple[str, ...]] = {
 
 def cells(scale: Scale) -> list[Cell]:
     """One training for each change."""
+    usual = CONTENDERS["ups"].on(SPLIT_OF_FEWER)
     return [
         Cell(
             "stages",
             name.replace(" ", "-").replace(",", ""),
             Phase.TRAINING,
             {"change": name, "overrides": list(overrides), "minutes": MINUTES, "seed": scale.seeds[0]}
-            | {"scale": scale.name, "setup": changed(overrides).settings()},
-            partial(_ablate, changed(overrides), scale),
+            | {"scale": scale.name, "setup": usual.changed(*overrides).settings()},
+            partial(_ablate, usual.changed(*overrides), scale),
             MINUTES * scale.minute + 15,
         )
         for name, overrides in CHANGES.items()
     ]
-
-
-def changed(overrides: tuple[str, ...]) -> Contender:
-    """UPS as it is on that problem, but for some changes."""
-    usual = CONTENDERS["ups"].on(SPLIT_OF_FEWER)
-    return replace(usual, overrides=(*usual.overrides, *overrides))
 
 
 def _ablate(contender: Contender, scale: Scale, place: Place, folder: Path) -> dict[str, Any]:

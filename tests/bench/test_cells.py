@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bench.catalogue import all_cells, outdated
 from bench.cells import Cell, Phase, Work, pending, records, run_cell
-from bench.run import all_cells
 from bench.scale import FULL, SHORT, Place
 
 
@@ -46,6 +46,16 @@ def test_a_cell_whose_settings_changed_is_run_again_in_another_folder(place: Pla
     run_cell(cell("a"), place)
     changed = cell("a", minutes=3)
     assert pending([changed], place) == [changed] and changed.folder(place) != cell("a").folder(place)
+
+
+def test_results_that_no_cell_would_leave_today_are_found(place: Place) -> None:
+    (chosen,) = [c for c in all_cells(SHORT) if c.title == "speed/start"]
+    path = chosen.result(place)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"settings": chosen.settings}))
+    assert outdated(place, SHORT) == [] and outdated(place, FULL) == [path]
+    (unknown := path.with_name("gone.json")).write_text(json.dumps({"settings": {}}))
+    assert outdated(place, SHORT) == [unknown]
 
 
 def test_a_result_says_what_was_measured_where_and_with_what(place: Place) -> None:

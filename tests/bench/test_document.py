@@ -49,15 +49,50 @@ def test_targets_are_judged_by_the_mean_over_seeds(place: Place) -> None:
     text = document(place)
     for frame in (0, 9):
         verdict = line(text, f"burgers-0.001: error from frame {frame}, UPS / FNO |")
-        assert verdict.endswith("| 0.22 (0.2–0.24) | ≤ 0.33 | yes |")
-    assert line(text, "ks: correlation time, UPS / FNO |").endswith("| 1.5 (1.5–1.5) | ≥ 1.30 | yes |")
+        assert verdict.endswith("| 0.22 (0.2–0.24) | 3 | ≤ 0.33 | yes |")
+    assert line(text, "ks: correlation time, UPS / FNO |").endswith("| 1.5 (1.5–1.5) | 3 | ≥ 1.30 | yes |")
     assert line(text, "ks: correlation time, UPS re-encoded / in latent space").endswith("| ≤ 1.20 | **no** |")
-    assert line(text, "latents 8 times smaller").endswith("| – | ≤ 1.10 | not measured |")
+    assert line(text, "burgers-0.001: error from frame 0, latents of an eighth").endswith(
+        "| – | 0 | ≤ 1.10 | not measured |"
+    )
 
 
 def test_a_peer_that_diverges_is_said_to_and_is_no_victory(place: Place) -> None:
     verdict = line(document(place), "burgers-0.01: error from frame 0, UPS / FNO |")
-    assert verdict.endswith("| 1 of 3 diverged | ≤ 0.33 | **no** |")
+    assert verdict.endswith("| 1 of 3 diverged | 3 | ≤ 0.33 | **no** |")
+
+
+def change(path: Path, **rollout: Any) -> None:
+    """Changes the free rollout in a result file."""
+    record = json.loads(path.read_text())
+    record["scores"]["model"]["rollout"].update(rollout)
+    path.write_text(json.dumps(record))
+
+
+def test_a_forecast_that_one_seed_never_loses_is_said_to_hold_longer_than_the_mean(place: Place) -> None:
+    paths = [place.results / "peers" / f"ks_ups_{seed}.json" for seed in range(3)]
+    change(paths[0], correlation_lost=False, correlation_time=18.0)
+    assert "| ≥ 16 (15–18), 2 of 3 lost |" in line(document(place).split("### ks")[1], "UPS |")
+    for path in paths:
+        change(path, correlation_lost=False)
+    assert "| never lost |" in line(document(place).split("### ks")[1], "UPS |")
+
+
+def test_results_of_other_settings_and_of_other_data_are_named(place: Place) -> None:
+    assert "to be measured again: peers/burgers-0.001_fno_0, " in document(place)
+    for seed in range(2):
+        path = place.results / "peers" / f"ks_ups_{seed}.json"
+        record = json.loads(path.read_text())
+        splits = {split: {"trajectories": 1, "hash": f"{seed}" * 64} for split in ("train", "validation", "test")}
+        path.write_text(json.dumps(record | {"data": {"data_hash": "a" * 64, "splits": splits}}))
+    (place.results / "data").mkdir()
+    (place.results / "data" / "ks.json").write_text(
+        json.dumps(
+            {"settings": {"problem": "ks", "split": "test", "trajectories": 1, "scale": "full"}, "machine": MACHINE}
+            | {"seconds_per_trajectory": 0.1, "refinement_error": None}
+        )
+    )
+    assert "Results of different data are mixed: ks, 1,080 trajectories." in document(place)
 
 
 def test_the_mean_and_range_of_every_model_stand_in_its_table(place: Place) -> None:
