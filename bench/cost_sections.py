@@ -41,7 +41,8 @@ def ablations(place: Place) -> str:
     heads = ("change", "one step", "rollout", "rollout in latent space", "rollout over as it is", "steps")
     text = (
         "One change at a time to UPS as it is on this problem (`bench/ups.yaml` in bfloat16), a minute of training "
-        "each, one seed. Three seeds of the same model differ by up to 1.5 times after a minute, so that smaller "
+        "each, one seed. Three seeds of the same model differ by up to 1.5 times after a minute, and the "
+        "speed of this machine by up to a fifth between one minute and another (see the steps), so that smaller "
         "differences decide nothing. The number of layers of the stem and the depth of the codec's head are no "
         "settings, and so not among the changes."
     )
