@@ -65,8 +65,7 @@ class Cell:
 
     def folder(self, place: Place) -> Path:
         """Its own folder, another one for other settings."""
-        key = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:8]
-        return place.runs / self.bench / f"{self.name}-{key}"
+        return place.runs / self.bench / f"{self.name}-{key_of(self.settings)}"
 
     def finished(self, place: Place) -> bool:
         """Whether there is a result of these settings, and the product that others need."""
@@ -76,6 +75,11 @@ class Cell:
         """Whether there is a result of these settings."""
         path = self.result(place)
         return path.exists() and json.loads(path.read_text())["settings"] == json.loads(json.dumps(self.settings))
+
+
+def key_of(values: Any) -> str:
+    """Eight digits that stand for plain values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def run_cell(cell: Cell, place: Place) -> dict[str, Any]:

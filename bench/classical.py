@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from bench.problems import PROBLEMS, opened
 from bench.scale import Place, Scale
 from ups.data.coarse import coarse_solution
 from ups.data.dataset import Dataset
+from ups.evaluation.breakeven import SolverRun
 from ups.evaluation.physics import CoarseSolver
 from ups.metrics import compare, nrmse
 
@@ -49,6 +51,15 @@ def _sweep(problem: str, scale: Scale, place: Place, folder: Path) -> dict[str, 
     ]
     distinct = {(run["points"], run["substeps"]): run for run in runs}
     return {"runs": list(distinct.values()), "scores": scores({}, data, 0, folder), "data": data.describe()}
+
+
+def runs_of(sweep: Mapping[str, Any]) -> dict[SolverRun, Mapping[str, Any]]:
+    """The runs of a result of this benchmark that stayed finite, with their names, and what was measured of each."""
+    return {
+        SolverRun(f"{run['points']} points, {run['substeps']} steps a frame", run["nrmse"], run["seconds"]): run
+        for run in sweep["runs"]
+        if run["nrmse"] is not None
+    }
 
 
 def solver_run(data: Dataset, problem: str, points: int, share: float) -> dict[str, Any]:

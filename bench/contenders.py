@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.cells import key_of
 from bench.problems import PROBLEMS
 from ups.config import Config, load_config
 from ups.data.dataset import Dataset
@@ -143,10 +144,11 @@ class Trained:
 
 
 def train(contender: Contender, data: Dataset, seconds: float, seed: int, folder: Path) -> Trained:
-    """Trains for about `seconds`, or goes on where `folder` holds a part of it.
+    """Trains for about `seconds`, or goes on where `folder` holds a part of the same training on the same data.
 
     The time of an autoencoder stage, where there is one, is taken from that of UPS.
     """
+    folder = folder / key_of([contender.settings(), data.hash])
     weights, log = folder / "checkpoints", TrainingLogger(folder / "log.jsonl")
     weights.mkdir(parents=True, exist_ok=True)
     first = contender.config.stages.autoencoder

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bench.cells import records
+from bench.classical import runs_of
 from bench.contenders import LATENT
+from bench.growth import POINTS_PER_TOKEN
 from bench.peer_sections import NAMES
 from bench.peers import MINUTES
 from bench.results import MODEL, chosen, mean, results, whole
@@ -54,10 +56,7 @@ def classical(place: Place) -> str:
     trained, parts = whole(results(place)), []
     for record in records(place, "classical"):
         problem = record["settings"]["problem"]
-        finite = [run for run in record["runs"] if run["nrmse"] is not None]
-        runs = [
-            SolverRun(f"{r['points']} points, {r['substeps']} steps a frame", r["nrmse"], r["seconds"]) for r in finite
-        ]
+        runs = list(runs_of(record))
         front = [run for run in runs if not any(_better(other, run) for other in runs)]
         rows = [
             [run.name, number(run.error), number(1e3 * run.seconds)] for run in sorted(front, key=lambda r: r.error)
@@ -67,14 +66,8 @@ def classical(place: Place) -> str:
         frames = record["data"]["frames"] - 1
         for name in ("ups", "fno"):
             own = chosen(trained, problem=problem, model=name, minutes=MINUTES)
-            error, ms, spent = (
-                mean(values)
-                for values in (
-                    [r.error() for r in own],
-                    [r.scores[MODEL]["ms_per_step"] for r in own],
-                    [r.scores[MODEL]["train_seconds"] for r in own],
-                )
-            )
+            error = mean([r.error() for r in own])
+            ms, spent = (mean([r.scores[MODEL][key] for r in own]) for key in ("ms_per_step", "train_seconds"))
             if error is not None and ms is not None and spent is not None:
                 pays = break_even(error, ms * frames / 1e3, spent, runs)
                 lines.append(f"{NAMES[name]} (nRMSE {number(error)}): {pays.sentence}.")
@@ -137,7 +130,7 @@ def speed(place: Place) -> str:
         times = found["rollout"]["ms_per_trajectory_step"]
         batches = list(next(iter(times.values())))
         solver = found["rollout"]["solver"] or {}
-        names = {**ROLLED, "solver": "solver, {points} points, {substeps} steps a frame, nRMSE {nrmse:.3g}"}
+        names = {**ROLLED, "solver": "solver, {name}, nRMSE {error:.3g}"}
         rows = [
             [names[name].format_map(solver), *(number(by_batch[b]) for b in batches)]
             for name, by_batch in times.items()
@@ -160,9 +153,9 @@ def growth(place: Place) -> str:
         parts.append(table((f"ms of a step, by {what}", *sizes), rows))
     picture = "![Time of a step against tokens](images/bench_growth.png)" if parts else ""
     text = (
-        "Untrained models of `bench/ups.yaml` in float32, 8 points a token, 32 tokens unless said. A step by tokens "
-        "is one in latent space; the others encode and decode, and every member costs an evaluation of a residual "
-        "network more."
+        f"Untrained models of `bench/ups.yaml` in float32, {POINTS_PER_TOKEN} points a token, 32 tokens unless said. "
+        "A step by tokens is one in latent space; the others encode and decode, and every member costs an evaluation "
+        "of a residual network more."
     )
     return section("Growth", text, *parts, picture) if parts else ""
 

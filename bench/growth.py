@@ -29,6 +29,7 @@ MIXING = {
 }
 """Tokens in a window and Fourier modes."""
 POINTS_PER_TOKEN = 8
+"""As in the benchmarks with 256 points and 32 tokens."""
 TRAJECTORIES, MEMBERS = (1, 4, 16, 64, 256), (1, 2, 4, 8, 16)
 FORECAST = 5
 """Steps of a timed rollout."""
@@ -45,7 +46,7 @@ def cells(scale: Scale) -> list[Cell]:
 
 
 def untrained(*overrides: str) -> LatentModel:
-    """The model of bench/ups.yaml with some changes, on a periodic line of 8 points a token."""
+    """The model of bench/ups.yaml with some changes, on a periodic line."""
     config = CONTENDERS["ups"].changed(*overrides).config
     points = POINTS_PER_TOKEN * config.latent.tokens
     system = System(("u",), (points,), (tuple(i / points for i in range(points)),), ("periodic",), ("Nu",), 0.05)

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.cells import Cell, Phase
 from bench.contenders import CONTENDERS, Contender
-from bench.problems import SPLIT_OF_FEWER
+from bench.problems import MAIN
 from bench.scale import Place, Scale
 from bench.speed import trainer_of
 from ups.data.dataset import Dataset, open_dataset
@@ -47,7 +47,7 @@ def cells(scale: Scale) -> list[Cell]:
 
 def ups(*overrides: str) -> Contender:
     """UPS with changes to bench/ups.yaml."""
-    return CONTENDERS["ups"].on(SPLIT_OF_FEWER).changed(*overrides)
+    return CONTENDERS["ups"].on(MAIN).changed(*overrides)
 
 
 def waves(path: Path, megabytes: int) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.cells import Cell, Phase
 from bench.contenders import COMPRESSED, CONTENDERS, Contender, scores, train
-from bench.problems import SPLIT_OF_FEWER, opened
+from bench.problems import MAIN, opened
 from bench.scale import Place, Scale
 from bench.tuning import tuned_rate
 
@@ -24,7 +24,7 @@ SMALL_LATENTS = "ups-8x"
 
 def cells(scale: Scale) -> list[Cell]:
     """All models on all problems; then other times, smaller training splits and smaller latents on one problem."""
-    one = SPLIT_OF_FEWER
+    one = MAIN
     found = [
         cell(name, problem, MINUTES, seed, scale)
         for problem in scale.problems
@@ -76,11 +76,9 @@ def _compare(
     place: Place,
     folder: Path,
 ) -> dict[str, Any]:
-    """Trains at the tuned rate and scores on the test split; another rate or other data start anew."""
+    """Trains at the tuned rate and scores on the test split."""
     data = opened(place, problem, scale, trajectories)
     rate = tuned_rate(place, "ups" if name == SMALL_LATENTS else name, problem, scale)
-    own = folder / f"{rate:g}-{data.hash[:8]}"
-    own.mkdir(parents=True, exist_ok=True)
-    result = train(contender_of(name).on(problem).at(rate), data, minutes * scale.minute, seed, own)
-    found = scores(result.rows, data, seed, own)
+    result = train(contender_of(name).on(problem).at(rate), data, minutes * scale.minute, seed, folder)
+    found = scores(result.rows, data, seed, folder)
     return {"rate": rate, "training": result.facts, "scores": found, "data": data.describe()}

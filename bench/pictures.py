@@ -12,7 +12,7 @@ from bench.cells import records
 from bench.contenders import HELD, LATENT
 from bench.peer_sections import NAMES
 from bench.peers import MINUTES
-from bench.problems import SPLIT_OF_FEWER
+from bench.problems import MAIN
 from bench.results import MODEL, chosen, results, whole
 from bench.scale import Place
 from ups.evaluation.plot_scores import line_style
@@ -24,7 +24,7 @@ BLOWN_UP = 10.0
 
 def training_time(place: Place, path: Path) -> None:
     """Error against training time, a point for each seed."""
-    found = chosen(whole(results(place)), problem=SPLIT_OF_FEWER)
+    found = chosen(whole(results(place)), problem=MAIN)
     with figure(path, 7, 4.5) as canvas:
         axis = canvas.subplots()
         curves = (

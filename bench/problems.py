@@ -48,8 +48,8 @@ PROBLEMS = {
     "advection": Problem("advection1d", "burgers-0.001", {"beta": 0.4}, 0.01),
     "ks": Problem("ks1d", "ks", {}, 0.03, 201),
 }
-SPLIT_OF_FEWER = "burgers-0.001"
-"""The problem that is also trained on with fewer trajectories."""
+MAIN = "burgers-0.001"
+"""The problem of all that is measured on one only: other times, sizes and splits, ablations, speed."""
 
 
 def generation(problem: str, split: str, trajectories: int) -> GenerateSettings:
@@ -95,7 +95,7 @@ def cells(scale: Scale) -> list[Cell]:
 
 def sizes(problem: str, scale: Scale) -> list[tuple[str, int]]:
     """Splits and their trajectories."""
-    fewer = scale.fewer if problem == SPLIT_OF_FEWER else ()
+    fewer = scale.fewer if problem == MAIN else ()
     splits = [("train", scale.train), ("validation", scale.validation), ("test", scale.test)]
     return splits + [("train", n) for n in fewer]
 

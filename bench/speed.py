@@ -9,7 +9,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.cells import Cell, Phase, records
+from bench.classical import runs_of
 from bench.contenders import CONTENDERS, LATENT, Contender
 from bench.peers import MINUTES
-from bench.problems import PROBLEMS, SPLIT_OF_FEWER, opened
-from bench.results import chosen, results, whole
+from bench.problems import MAIN, PROBLEMS, opened
+from bench.results import chosen, mean, results, whole
 from bench.scale import Place, Scale
 from ups.data.coarse import coarse_solution
 from ups.data.dataset import Dataset
+from ups.evaluation.breakeven import SolverRun, solver_at
 from ups.evaluation.emulator import Emulator
 from ups.evaluation.emulators import SurrogateEmulator
 from ups.models.latent_operator import LatentModel
@@ -37,7 +40,7 @@ from ups.training.loop import Trainer
 from ups.training.stage import Progress
 from ups.training.timing import steps_from
 
-UPS = CONTENDERS["ups"].on(SPLIT_OF_FEWER)
+UPS = CONTENDERS["ups"].on(MAIN)
 MODELS = {"ups": UPS, "fno": CONTENDERS["fno"], "unet": CONTENDERS["unet"]}
 STEPS = 4
 """Optimizer steps in one measurement."""
@@ -119,7 +122,7 @@ def matmul_gflops(repeats: int, dtype: torch.dtype, n: int = 1024) -> float:
 
 def _training(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     """Steps a second of the loop, the share that is no forward, backward or optimizer, and arithmetic speed."""
-    data = opened(place, SPLIT_OF_FEWER, scale)
+    data = opened(place, MAIN, scale)
     found = {}
     for name, contender in MODELS.items():
         trainer = trainer_of(contender, data, folder)
@@ -139,7 +142,7 @@ def _training(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
 
 def _variants(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     """Milliseconds of a training step of UPS in float32, the same compiled, and in bfloat16."""
-    data = opened(place, SPLIT_OF_FEWER, scale)
+    data = opened(place, MAIN, scale)
     full, half = (UPS.changed(f"training.amp={amp}") for amp in ("false", "bf16"))
     trainers = {name: trainer_of(full, data, folder) for name in ("float32", "float32, compiled")}
     trainers["float32, compiled"].model.compile()
@@ -151,9 +154,12 @@ def _variants(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
 
 def _rollout(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     """Milliseconds of one step of one trajectory in a free rollout, beside the solver at about the error of UPS."""
-    data = opened(place, SPLIT_OF_FEWER, scale)
+    data = opened(place, MAIN, scale)
     trainers = {name: trainer_of(contender, data, folder) for name, contender in MODELS.items()}
-    solver = matched_solver(place)
+    swept = {
+        k: v for r in records(place, "classical") if r["settings"]["problem"] == MAIN for k, v in runs_of(r).items()
+    }
+    solver = matched_solver(place, list(swept))
     found: dict[str, dict[str, float]] = {}
     for batch in BATCHES:
         u0, params = data.test.trajectories(0, 1)[:, 0].expand(batch, -1, -1), data.test.params[:1].expand(batch, -1)
@@ -164,30 +170,24 @@ def _rollout(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
         for name, seconds in in_turn(works, scale.repeats).items():
             found.setdefault(name, {})[str(batch)] = 1e3 * seconds / FORECAST / batch
         if solver:
-            times = [solver_seconds(data, batch, solver) for _ in range(scale.repeats)]
+            times = [solver_seconds(data, batch, swept[solver]) for _ in range(scale.repeats)]
             found.setdefault("solver", {})[str(batch)] = 1e3 * statistics.median(times)
-    return {"ms_per_trajectory_step": found, "solver": solver, "data": data.describe()}
+    return {"ms_per_trajectory_step": found, "solver": asdict(solver) if solver else None, "data": data.describe()}
 
 
-def matched_solver(place: Place) -> dict[str, Any] | None:
+def matched_solver(place: Place, runs: Sequence[SolverRun]) -> SolverRun | None:
     """The cheapest run of the solver that is at least as accurate as UPS, the mean over its seeds, or the most accurate
     one if none is; None before these are measured."""
-    swept = [r for r in records(place, "classical") if r["settings"]["problem"] == SPLIT_OF_FEWER]
-    own = chosen(whole(results(place)), problem=SPLIT_OF_FEWER, model="ups", minutes=MINUTES)
-    errors = [error for r in own if (error := r.error()) is not None]
-    runs = [run for record in swept for run in record["runs"] if run["nrmse"] is not None]
-    if not runs or not errors:
+    error = mean([r.error() for r in chosen(whole(results(place)), problem=MAIN, model="ups", minutes=MINUTES)])
+    if error is None:
         return None
-    as_good = [run for run in runs if run["nrmse"] <= statistics.fmean(errors)]
-    if as_good:
-        return min(as_good, key=lambda run: run["seconds"])
-    return min(runs, key=lambda run: run["nrmse"])
+    return solver_at(error, runs) or min(runs, key=lambda run: run.error, default=None)
 
 
 def solver_seconds(data: Dataset, batch: int, run: Mapping[str, Any]) -> float:
     """Seconds that the solver takes for one frame of one of `batch` trajectories at once."""
     u0, times = data.test.trajectories(0, 1)[:, 0].expand(batch, -1, -1), data.system.dt * np.arange(FORECAST + 1)
-    params, length = PROBLEMS[SPLIT_OF_FEWER].params, float(data.system.extent[0])
+    params, length = PROBLEMS[MAIN].params, float(data.system.extent[0])
     return coarse_solution(data.system.task, u0.numpy(), times, params, run["points"], run["substeps"], length)[1]
 
 

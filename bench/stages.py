@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.cells import Cell, Phase
 from bench.contenders import CONTENDERS, Contender, scores, train
-from bench.problems import SPLIT_OF_FEWER, opened
+from bench.problems import MAIN, opened
 from bench.scale import Place, Scale
 
 MINUTES = 1.0
@@ -64,7 +64,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
 
 def cells(scale: Scale) -> list[Cell]:
     """One training for each change."""
-    usual = CONTENDERS["ups"].on(SPLIT_OF_FEWER)
+    usual = CONTENDERS["ups"].on(MAIN)
     return [
         Cell(
             "stages",
@@ -80,6 +80,6 @@ def cells(scale: Scale) -> list[Cell]:
 
 
 def _ablate(contender: Contender, scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
-    data, seed = opened(place, SPLIT_OF_FEWER, scale), scale.seeds[0]
+    data, seed = opened(place, MAIN, scale), scale.seeds[0]
     result = train(contender, data, MINUTES * scale.minute, seed, folder)
     return {"training": result.facts, "scores": scores(result.rows, data, seed, folder), "data": data.describe()}
