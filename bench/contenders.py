@@ -17,6 +17,7 @@ from ups.evaluation.evaluate import evaluate
 from ups.evaluation.settings import EvaluationSettings
 from ups.peers import stage as peers
 from ups.peers.emulator import PeerEmulator
+from ups.peers.fno import FNOSettings
 from ups.peers.one_step import ResidualForecaster
 from ups.peers.settings import EVALUATIONS, PeerSettings
 from ups.peers.stage import PeerRun
@@ -123,16 +124,29 @@ class Contender:
         return replace(context_of(self.config, data), folder=folder.parent, seed=seed)
 
 
+def _fno(**size: int) -> Contender:
+    """The FNO on single steps, of another size if asked for."""
+    peer = PeerSettings(network="fno", fno=FNOSettings.model_validate(size))
+    return Contender((2e-3, 1e-3, 4e-3), peer, tuning_minutes=3.0)
+
+
 CONTENDERS = {
     "ups": Contender((8e-3, 4e-3, 1.6e-2)),
-    "fno": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="fno"), tuning_minutes=3.0),
+    "fno": _fno(),
     "fno-rollout": Contender((4e-3, 2e-3, 8e-3), PeerSettings(network="fno", rollout_horizon=3)),
     "unet": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="unet")),
 }
-COMPRESSED = Contender(
-    (8e-3,), overrides=("latent.tokens=16", "latent.dim=2", "operator.pdet.spectral_modes=9", "training.amp=false")
-)
+SMALL_LATENTS = "ups-8x"
 """UPS with latents of an eighth of a field of 256 points, in float32, which the validation split prefers for them."""
+_UPS, _COMPRESSED = CONTENDERS["ups"], ("latent.tokens=16", "latent.dim=2", "operator.pdet.spectral_modes=9")
+VARIANTS: dict[str, tuple[str, Contender]] = {
+    SMALL_LATENTS: ("ups", _UPS.changed(*_COMPRESSED, "training.amp=false")),
+    "ups-narrow": ("ups", _UPS.changed("operator.pdet.hidden_dim=32", "latent.width=16")),
+    "ups-wide": ("ups", _UPS.changed("operator.pdet.hidden_dim=128", "latent.width=48")),
+    "fno-narrow": ("fno", _fno(width=32)),
+    "fno-wide": ("fno", _fno(width=96)),
+}
+"""Models of other sizes by name, each with the model whose learning rate it takes."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ SECTIONS: Sequence[Callable[[Place], str]] = (
     peer_sections.targets,
     peer_sections.equal_time,
     peer_sections.budgets,
+    peer_sections.weights,
     peer_sections.data_sizes,
     cost_sections.classical,
     cost_sections.ablations,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.cells import records
-from bench.contenders import HELD, LATENT
-from bench.peers import FURTHER, MINUTES, SMALL_LATENTS
+from bench.contenders import HELD, LATENT, SMALL_LATENTS
+from bench.peers import FURTHER, MINUTES
 from bench.problems import MAIN
 from bench.results import MODEL, Result, chosen, mean, paired, results, whole
 from bench.scale import Place
@@ -19,6 +19,14 @@ NAMES = {
     "fno-rollout": "FNO, trained on rollouts",
     "unet": "U-Net",
     SMALL_LATENTS: "UPS, latents of an eighth of a field",
+}
+SIZES = {
+    "ups-narrow": "UPS, blocks of width 32, convolutions of 16 channels",
+    "ups": "UPS, blocks of width 64, convolutions of 32 channels",
+    "ups-wide": "UPS, blocks of width 128, convolutions of 48 channels",
+    "fno-narrow": "FNO of width 32",
+    "fno": "FNO of width 64",
+    "fno-wide": "FNO of width 96",
 }
 ROWS = {LATENT: "in latent space", HELD: "means held"}
 CHAOTIC = "ks"
@@ -197,6 +205,28 @@ def budgets(place: Place) -> str:
     heads = ("model", *(f"{minutes:g} min" for minutes in times))
     picture = "![Error of the free rollout against training time](images/bench_time.png)"
     return section(f"More and less time ({MAIN})", table(heads, rows), picture) if len(times) > 1 else ""
+
+
+def weights(place: Place) -> str:
+    """Error against the number of weights, with the first seed."""
+    found = [r for r in chosen(whole(results(place)), problem=MAIN, minutes=MINUTES, seed=0) if r.model in SIZES]
+    rows = [
+        [
+            label,
+            f"{r.scores[MODEL]['parameters']:,}",
+            number(r.error(part="one_step")),
+            number(r.error()),
+            number(r.error(part="rollout_context_10")),
+            f"{r.training['step']:,}",
+        ]
+        for name, label in SIZES.items()
+        for r in chosen(found, model=name)
+    ]
+    heads = ("model", "weights", "one step", "rollout from frame 0", "from frame 9", "steps")
+    text = f"{MINUTES:g} minutes of training for every size, at the learning rate of the usual one."
+    return (
+        section(f"Smaller and larger ({MAIN}, one seed)", text, table(heads, rows)) if len(rows) > len(FURTHER) else ""
+    )
 
 
 def data_sizes(place: Place) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cells import Cell, Phase
-from bench.contenders import COMPRESSED, CONTENDERS, Contender, scores, train
+from bench.contenders import CONTENDERS, SMALL_LATENTS, VARIANTS, Contender, scores, train
 from bench.problems import MAIN, opened
 from bench.scale import Place, Scale
 from bench.tuning import tuned_rate
@@ -18,12 +18,10 @@ OTHER_MINUTES = (1.0, 10.0)
 FURTHER = ("ups", "fno")
 EASY, SECONDARY = ("burgers-0.01", "advection"), ("fno-rollout", "unet")
 """Problems on which some models are trained with the first seed only, and these models."""
-SMALL_LATENTS = "ups-8x"
-"""UPS with latents 8 times smaller than the field."""
 
 
 def cells(scale: Scale) -> list[Cell]:
-    """All models on all problems; then other times, smaller training splits and smaller latents on one problem."""
+    """All models on all problems; then other times, smaller training splits and other sizes on one problem."""
     one = MAIN
     found = [
         cell(name, problem, MINUTES, seed, scale)
@@ -35,7 +33,11 @@ def cells(scale: Scale) -> list[Cell]:
         cell(name, one, minutes, seed, scale) for minutes in OTHER_MINUTES for name in FURTHER for seed in scale.seeds
     ]
     found += [cell(name, one, MINUTES, scale.seeds[0], scale, n) for n in scale.fewer for name in FURTHER]
-    found += [cell(SMALL_LATENTS, one, MINUTES, seed, scale) for seed in scale.seeds]
+    found += [
+        cell(name, one, MINUTES, seed, scale)
+        for name in VARIANTS
+        for seed in (scale.seeds if name == SMALL_LATENTS else scale.seeds[:1])
+    ]
     return found
 
 
@@ -63,7 +65,7 @@ def cell(name: str, problem: str, minutes: float, seed: int, scale: Scale, traje
 
 def contender_of(name: str) -> Contender:
     """The model of that name."""
-    return COMPRESSED if name == SMALL_LATENTS else CONTENDERS[name]
+    return VARIANTS[name][1] if name in VARIANTS else CONTENDERS[name]
 
 
 def _compare(
@@ -78,7 +80,7 @@ def _compare(
 ) -> dict[str, Any]:
     """Trains at the tuned rate and scores on the test split."""
     data = opened(place, problem, scale, trajectories)
-    rate = tuned_rate(place, "ups" if name == SMALL_LATENTS else name, problem, scale)
+    rate = tuned_rate(place, VARIANTS[name][0] if name in VARIANTS else name, problem, scale)
     result = train(contender_of(name).on(problem).at(rate), data, minutes * scale.minute, seed, folder)
     found = scores(result.rows, data, seed, folder)
     return {"rate": rate, "training": result.facts, "scores": found, "data": data.describe()}

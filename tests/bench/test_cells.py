@@ -8,6 +8,8 @@ import pytest
 
 from bench.catalogue import all_cells, outdated
 from bench.cells import Cell, Phase, Work, pending, records, run_cell
+from bench.contenders import CONTENDERS, VARIANTS
+from bench.problems import MAIN
 from bench.scale import FULL, SHORT, Place
 
 
@@ -56,6 +58,21 @@ def test_results_that_no_cell_would_leave_today_are_found(place: Place) -> None:
     assert outdated(place, SHORT) == [] and outdated(place, FULL) == [path]
     (unknown := path.with_name("gone.json")).write_text(json.dumps({"settings": {}}))
     assert outdated(place, SHORT) == [unknown]
+
+
+def test_what_was_chosen_for_ups_on_a_problem_holds_there_alone_and_gives_way_to_what_is_asked_for() -> None:
+    ups, fno = CONTENDERS["ups"], CONTENDERS["fno"]
+    assert ups.on(MAIN).training.amp is True and ups.on("ks").training.amp is False
+    assert ups.on(MAIN).changed("training.amp=false").training.amp is False
+    assert ups.changed("training.amp=false").on(MAIN).training.amp is False
+    assert fno.on(MAIN) == fno
+
+
+def test_a_size_changes_the_size_alone() -> None:
+    for name, (base, contender) in VARIANTS.items():
+        changed = contender.on(MAIN).settings()
+        usual = CONTENDERS[base].on(MAIN).settings()
+        assert changed != usual and changed.get("stages") == usual.get("stages"), name
 
 
 def test_a_result_says_what_was_measured_where_and_with_what(place: Place) -> None:

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from bench.classical import runs_of
 from bench.document import document, write_document
+from bench.problems import MAIN
 from bench.scale import Place
+from bench.speed import matched_solver
 from bench.tables import number, over_seeds
+from ups.evaluation.breakeven import SolverRun
 
 MACHINE = {"cpu": "a processor", "cores": 2, "python": "3.11", "versions": {"torch": "2.13"}}
 
@@ -93,6 +97,47 @@ def test_results_of_other_settings_and_of_other_data_are_named(place: Place) -> 
         )
     )
     assert "Results of different data are mixed: ks, 1,080 trajectories." in document(place)
+
+
+def sweep(place: Place, *runs: tuple[int, float | None, float]) -> list[SolverRun]:
+    """A sweep of the solver: (points, nRMSE, seconds) of each run; returns those that stayed finite."""
+    found = [{"points": points, "substeps": 4, "nrmse": error, "seconds": s} for points, error, s in runs]
+    settings = {"problem": MAIN, "scale": "full"}
+    record = {"settings": settings, "machine": MACHINE, "data": {"frames": 41}, "runs": found, "scores": {}}
+    record["scores"] = {"persistence": scores(1.0)}
+    (place.results / "classical").mkdir()
+    (place.results / "classical" / f"{MAIN}.json").write_text(json.dumps(record))
+    return list(runs_of(record))
+
+
+def test_a_model_pays_against_the_cheapest_solver_that_is_as_accurate_as_its_mean_over_seeds(place: Place) -> None:
+    # UPS: 0.2, 0.22, 0.24 in 40 ms a forecast after 180 s; a solver at 0.21 beats the first seed only
+    runs = sweep(place, (256, 0.1, 0.4), (128, 0.215, 0.1), (64, 0.23, 0.05), (32, None, 0.01))
+    text = document(place)
+    assert "UPS (nRMSE 0.22): " in text and "128 points, 4 steps a frame (nRMSE 0.215)" in text
+    assert matched_solver(place, runs) == runs[1]
+    assert matched_solver(place, runs[2:]) == runs[2], "the most accurate where none is accurate enough"
+    assert matched_solver(place, []) is None
+
+
+def test_runs_of_the_solver_that_cost_more_and_are_no_better_are_left_out(place: Place) -> None:
+    sweep(place, (256, 0.1, 0.4), (128, 0.10005, 0.2), (64, 0.3, 0.3), (32, 0.9, 0.1))
+    section = document(place).split(f"### {MAIN}: the solver")[1].split("##")[0]
+    assert [line.split(" points")[0] for line in section.splitlines() if "points" in line and line[0] == "|"] == [
+        "| 128",
+        "| 32",
+    ]
+
+
+def test_means_of_the_fno_are_held_beside_it_at_all_times_of_training(place: Place) -> None:
+    for seed in range(3):
+        path = place.results / "peers" / f"{MAIN}_fno_{seed}.json"
+        record = json.loads(path.read_text())
+        record["scores"]["held means"] = scores(0.5)
+        path.write_text(json.dumps(record))
+        record["settings"]["minutes"] = 10.0
+        path.with_name(f"{MAIN}_fno_10_{seed}.json").write_text(json.dumps(record))
+    assert "| FNO, means held | 0.5 (0.5–0.5) | 0.5 (0.5–0.5) |" in document(place)
 
 
 def test_the_mean_and_range_of_every_model_stand_in_its_table(place: Place) -> None:
