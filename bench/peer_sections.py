@@ -208,25 +208,21 @@ def budgets(place: Place) -> str:
 
 
 def weights(place: Place) -> str:
-    """Error against the number of weights, with the first seed."""
-    found = [r for r in chosen(whole(results(place)), problem=MAIN, minutes=MINUTES, seed=0) if r.model in SIZES]
+    """Error against the number of weights."""
+    found = chosen(whole(results(place)), problem=MAIN, minutes=MINUTES)
     rows = [
         [
             label,
-            f"{r.scores[MODEL]['parameters']:,}",
-            number(r.error(part="one_step")),
-            number(r.error()),
-            number(r.error(part="rollout_context_10")),
-            f"{r.training['step']:,}",
+            f"{own[0].scores[MODEL]['parameters']:,}",
+            *(over_seeds([r.error(part=part) for r in own]) for part in ("one_step", *PARTS)),
+            number(mean([r.training["step"] for r in own])),
         ]
         for name, label in SIZES.items()
-        for r in chosen(found, model=name)
+        if (own := chosen(found, model=name))
     ]
     heads = ("model", "weights", "one step", "rollout from frame 0", "from frame 9", "steps")
-    text = f"{MINUTES:g} minutes of training for every size, at the learning rate of the usual one."
-    return (
-        section(f"Smaller and larger ({MAIN}, one seed)", text, table(heads, rows)) if len(rows) > len(FURTHER) else ""
-    )
+    text = f"{MINUTES:g} minutes of training for every size, at the learning rate of the usual one; a range where there are three seeds."
+    return section(f"Smaller and larger ({MAIN})", text, table(heads, rows)) if len(rows) > len(FURTHER) else ""
 
 
 def data_sizes(place: Place) -> str:

@@ -20,6 +20,10 @@ EASY, SECONDARY = ("burgers-0.01", "advection"), ("fno-rollout", "unet")
 """Problems on which some models are trained with the first seed only, and these models."""
 
 
+EVERY_SEED = (SMALL_LATENTS, "ups-narrow")
+"""Models of other sizes that are trained with all seeds; the others with the first only."""
+
+
 def cells(scale: Scale) -> list[Cell]:
     """All models on all problems; then other times, smaller training splits and other sizes on one problem."""
     one = MAIN
@@ -36,7 +40,7 @@ def cells(scale: Scale) -> list[Cell]:
     found += [
         cell(name, one, MINUTES, seed, scale)
         for name in VARIANTS
-        for seed in (scale.seeds if name == SMALL_LATENTS else scale.seeds[:1])
+        for seed in (scale.seeds if name in EVERY_SEED else scale.seeds[:1])
     ]
     return found
 
