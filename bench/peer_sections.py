@@ -222,8 +222,8 @@ def weights(place: Place) -> str:
     ]
     heads = ("model", "weights", "one step", "rollout from frame 0", "from frame 9", "steps")
     text = (
-        f"{MINUTES:g} minutes of training for every size, at the learning rate of the usual one; a range where there are "
-        "three seeds."
+        f"{MINUTES:g} minutes of training for every size, at the learning rate of the usual one; a range where there "
+        "are three seeds."
     )
     title = f"Smaller and larger ({MAIN})"
     return section(title, text, table(heads, rows)) if len(rows) > len(FURTHER) else ""
