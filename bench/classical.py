@@ -14,11 +14,11 @@ from bench.cells import Cell, Phase
 from bench.contenders import scores
 from bench.problems import PROBLEMS, opened
 from bench.scale import Place, Scale
-from ups.data.coarse import coarse_solution
 from ups.data.dataset import Dataset
 from ups.evaluation.breakeven import SolverRun
 from ups.evaluation.physics import CoarseSolver
 from ups.metrics import compare, nrmse
+from ups.simulate.coarse import coarse_solution
 
 COARSER = (1, 2, 4, 8)
 """By how much the grid is coarser than the data's; none is finer."""

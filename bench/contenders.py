@@ -11,21 +11,21 @@ from bench.problems import PROBLEMS
 from ups.config import Config, load_config
 from ups.data.dataset import Dataset
 from ups.data.statistics import conserves_mean
-from ups.evaluation.emulator import Emulator
-from ups.evaluation.emulators import SurrogateEmulator
 from ups.evaluation.evaluate import evaluate
+from ups.evaluation.forecaster import Forecaster
+from ups.evaluation.forecasters import SurrogateForecaster
 from ups.evaluation.settings import EvaluationSettings
 from ups.peers import stage as peers
-from ups.peers.emulator import PeerEmulator
 from ups.peers.fno import FNOSettings
+from ups.peers.forecaster import PeerForecaster
 from ups.peers.one_step import ResidualForecaster
 from ups.peers.settings import EVALUATIONS, PeerSettings
 from ups.peers.stage import PeerRun
-from ups.pipeline import context_of
+from ups.run.train import context_of
 from ups.stages import autoencoder, operator
 from ups.stages.autoencoder import SAMPLED
 from ups.stages.context import Context
-from ups.surrogate import Surrogate
+from ups.surrogate.surrogate import Surrogate
 from ups.tracking.training_logger import TrainingLogger
 from ups.training import checkpoint
 from ups.training.loop import fit
@@ -153,7 +153,7 @@ VARIANTS: dict[str, tuple[str, Contender]] = {
 class Trained:
     """A model after training: its rows, and what its training says of itself."""
 
-    rows: dict[str, Emulator]
+    rows: dict[str, Forecaster]
     facts: dict[str, Any]
 
 
@@ -174,16 +174,16 @@ def train(contender: Contender, data: Dataset, seconds: float, seed: int, folder
     model = fit(stage, contender.stage(seconds), contender.training, weights, log, seed=seed)
     if isinstance(model, ResidualForecaster):
         facts = _facts(weights, contender.peer.network if contender.peer else "")
-        peer = PeerEmulator(model, facts["seconds"])
+        peer = PeerForecaster(model, facts["seconds"])
         held = conserves_mean(data.train.one_by_one(SAMPLED), model.std)
-        of_peer: dict[str, Emulator] = {"model": peer}
+        of_peer: dict[str, Forecaster] = {"model": peer}
         if held.any():
             of_peer[HELD] = replace(peer, held=held)
         return Trained(of_peer, facts)
     surrogate = Surrogate.load(folder)
-    rows: dict[str, Emulator] = {
-        "model": SurrogateEmulator(surrogate, "field"),
-        LATENT: SurrogateEmulator(surrogate, "latent"),
+    rows: dict[str, Forecaster] = {
+        "model": SurrogateForecaster(surrogate, "field"),
+        LATENT: SurrogateForecaster(surrogate, "latent"),
     }
     return Trained(rows, _facts(weights, "operator") | {"compression": surrogate.model.codec.compression})
 
@@ -194,7 +194,7 @@ def _facts(folder: Path, stem: str) -> dict[str, Any]:
     return {name: tally[name] for name in ("step", "epoch", "best_epoch", "best_score", "seconds")}
 
 
-def scores(rows: dict[str, Emulator], data: Dataset, seed: int, folder: Path) -> dict[str, dict[str, Any]]:
+def scores(rows: dict[str, Forecaster], data: Dataset, seed: int, folder: Path) -> dict[str, dict[str, Any]]:
     """Rows of `metrics.json` on the test split, persistence among them."""
     metrics = evaluate(rows, data.test, data.system, SCORES, folder, data.describe(), seed=seed)
     return {row["model"]: {name: row[name] for name in KEPT} for row in metrics["rows"]}

@@ -20,7 +20,7 @@ from bench.cells import Cell, Phase
 from bench.scale import Place, Scale
 from bench.speed import in_turn
 from ups.core.blocks_pdet import PDETransformerConfig
-from ups.data.fields import System
+from ups.core.system import System
 from ups.data.latent_pairs import Windows, build_latent_pair_loader
 from ups.models.autoencoder import LatentSettings
 from ups.models.consistency import jumps

@@ -15,11 +15,11 @@ from bench.cells import Cell, Phase
 from bench.contenders import CONTENDERS
 from bench.scale import Place, Scale
 from bench.speed import in_turn
-from ups.data.fields import System
+from ups.core.system import System
 from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
 from ups.models.latent_operator import LatentModel
 from ups.models.residual_head import ResidualHead
-from ups.surrogate import Surrogate
+from ups.surrogate.surrogate import Surrogate
 
 TOKENS = (64, 256, 1024, 4096)
 MIXING = {

@@ -15,8 +15,8 @@ from typing import Any
 from bench.cells import Cell, Phase
 from bench.scale import Place, Scale
 from ups.data.dataset import Dataset, open_dataset
-from ups.data.generate import GenerateSettings, generate, refinement_error
 from ups.data.settings import DataSettings, FilesSettings
+from ups.simulate.generate import GenerateSettings, generate, refinement_error
 
 SEEDS = {"train": 0, "validation": 1, "test": 2}
 
@@ -26,7 +26,7 @@ class Problem:
     """A data set.
 
     Attributes:
-        task: Key of `ups.data.tasks.TASKS`.
+        task: Key of `ups.core.tasks.TASKS`.
         tuned_on: The problem whose learning rates it takes.
         params: PDE parameters.
         seconds: About how long the generation of one trajectory takes.

@@ -26,15 +26,15 @@ from bench.peers import MINUTES
 from bench.problems import MAIN, PROBLEMS, opened
 from bench.results import chosen, mean, results, whole
 from bench.scale import Place, Scale
-from ups.data.coarse import coarse_solution
 from ups.data.dataset import Dataset
 from ups.evaluation.breakeven import SolverRun, solver_at
-from ups.evaluation.emulator import Emulator
-from ups.evaluation.emulators import SurrogateEmulator
+from ups.evaluation.forecaster import Forecaster
+from ups.evaluation.forecasters import SurrogateForecaster
 from ups.models.latent_operator import LatentModel
-from ups.peers.emulator import PeerEmulator
+from ups.peers.forecaster import PeerForecaster
 from ups.peers.one_step import ResidualForecaster
-from ups.surrogate import Surrogate
+from ups.simulate.coarse import coarse_solution
+from ups.surrogate.surrogate import Surrogate
 from ups.tracking.training_logger import TrainingLogger
 from ups.training.loop import Trainer
 from ups.training.stage import Progress
@@ -165,8 +165,8 @@ def _rollout(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
         u0, params = data.test.trajectories(0, 1)[:, 0].expand(batch, -1, -1), data.test.params[:1].expand(batch, -1)
         works: dict[str, Callable[[], object]] = {}
         for name, trainer in trainers.items():
-            for label, emulator in forecasters(name, trainer, batch).items():
-                works[label] = partial(emulator.rollout, u0[:, None], 0, FORECAST, params, 1, 0)
+            for label, forecaster in forecasters(name, trainer, batch).items():
+                works[label] = partial(forecaster.rollout, u0[:, None], 0, FORECAST, params, 1, 0)
         for name, seconds in in_turn(works, scale.repeats).items():
             found.setdefault(name, {})[str(batch)] = 1e3 * seconds / FORECAST / batch
         if solver:
@@ -191,15 +191,15 @@ def solver_seconds(data: Dataset, batch: int, run: Mapping[str, Any]) -> float:
     return coarse_solution(data.system.task, u0.numpy(), times, params, run["points"], run["substeps"], length)[1]
 
 
-def forecasters(name: str, trainer: Trainer, batch: int) -> dict[str, Emulator]:
+def forecasters(name: str, trainer: Trainer, batch: int) -> dict[str, Forecaster]:
     """A model's forecasters by name; UPS in both spaces."""
     model = trainer.model.eval()
     if isinstance(model, ResidualForecaster):
-        return {name: PeerEmulator(model, 0.0, batch)}
+        return {name: PeerForecaster(model, 0.0, batch)}
     assert isinstance(model, LatentModel)
     surrogate = Surrogate(model)
     spaces = {name: "field", f"{name} ({LATENT})": "latent"}
-    return {label: SurrogateEmulator(surrogate, space, batch=batch) for label, space in spaces.items()}
+    return {label: SurrogateForecaster(surrogate, space, batch=batch) for label, space in spaces.items()}
 
 
 def _start(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def test_a_read_only_run_folder_is_one_sentence(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    from ups.pipeline import claim
+    from ups.run.train import claim
 
     path = config(tmp_path)
     with claim(tmp_path / "run"):

@@ -19,7 +19,7 @@ from ups.cli import app
 from ups.cli.guard import Terminated, explain
 from ups.config import load_config
 from ups.core.errors import Stopped, UserError
-from ups.data.fields import System
+from ups.core.system import System
 
 UPS = Path(sys.executable).parent / "ups"
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -56,7 +56,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     names = {"run": "run", "train": "train", "train_all_stages": "train all", "evaluate_run": "evaluate"}
     fake = SimpleNamespace(**{name: called(word) for name, word in names.items()}, config_of=load_config_of)
     fake.rescore_run = called("rescore")
-    for module in ("ups.pipeline", "ups.scoring", "ups.rescoring"):
+    for module in ("ups.run.train", "ups.run.score", "ups.run.rescore"):
         monkeypatch.setitem(sys.modules, module, fake)  # type: ignore[arg-type]
     return record
 
@@ -234,7 +234,7 @@ def test_a_signal_ends_with_the_command_that_goes_on(config: Path, number: signa
         "import signal, sys, time, types\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background\n"
         "def run(config):\n    print('started', flush=True)\n    time.sleep(60)\n"
-        "sys.modules['ups.pipeline'] = types.SimpleNamespace(run=run)\n"
+        "sys.modules['ups.run.train'] = types.SimpleNamespace(run=run)\n"
         "from ups.cli import main\n"
         f"sys.argv = ['/bin/ups', 'run', {str(config)!r}, '--fresh']\nmain()\n"
     )

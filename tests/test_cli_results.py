@@ -13,7 +13,7 @@ from tests.small import config
 from tests.stages.test_steady import STAGES, settling
 from ups.cli import app
 from ups.config import load_config
-from ups.pipeline import train
+from ups.run.train import train
 
 SIGNATURES = {".png": b"\x89PNG", ".PDF": b"%PDF", ".svg": b"<?xml", ".jpg": b"\xff\xd8"}
 

@@ -13,7 +13,7 @@ import torch
 
 from tests.small import config
 from ups.config import load_config
-from ups.pipeline import run
+from ups.run.train import run
 from ups.training import checkpoint
 
 STEMS = {

@@ -1,4 +1,5 @@
-"""Modules import only from rows above their own, also inside functions; the parts of row 1 never import each other."""
+"""Modules import only from rows above their own, also inside functions; the rooms of row 1 never import each other,
+but `data` asks `simulate` for a missing file."""
 
 import ast
 from pathlib import Path
@@ -11,26 +12,28 @@ PACKAGE = ROOT / "src" / "ups"
 ROWS: dict[str, int] = {
     "ups.core": 0,
     "ups.metrics": 0,
-    "ups.data.fields": 0,
     "ups.data": 1,
+    "ups.simulate": 1,
     "ups.models": 1,
     "ups.training": 1,
     "ups.tracking": 1,
-    "ups.forecast": 2,
-    "ups.restore": 2,
     "ups.surrogate": 2,
-    "ups.ttc": 2,
+    "ups.peers": 2,
     "ups.stages": 3,
-    "ups.peers": 3,
     "ups.evaluation": 3,
+    "ups.ttc": 3,
+    "ups.report": 4,
     "ups.config": 4,
-    "ups.rescoring": 5,
-    "ups.scoring": 5,
-    "ups.pipeline": 5,
-    "ups.orchestrate": 5,
-    "ups.cli": 6,
-    "scripts": 6,
+    "ups.run": 5,
+    "ups.orchestrate": 6,
+    "ups.cli": 7,
+    "ups.__main__": 7,
+    "scripts": 7,
 }
+
+
+ASKED = ("ups.data.locate", "ups.data.settings"), "ups.simulate.generate"
+"""Where `data` asks for a missing file, and the settings of the question."""
 
 
 def part_of(module: str) -> str:
@@ -41,7 +44,7 @@ def part_of(module: str) -> str:
 
 
 def module_name(path: Path) -> str:
-    """`src/ups/data/fields.py` -> `ups.data.fields`."""
+    """`src/ups/data/fields.py` -> `ups.core.system`."""
     base = PACKAGE.parent if PACKAGE in path.parents else ROOT
     parts = path.relative_to(base).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -70,7 +73,7 @@ def _without_type_checking(tree: ast.Module) -> ast.Module:
 
 
 def _imported(module: str, name: str) -> str:
-    """`from ups.data import fields` imports the module `ups.data.fields`, `from ups.data.fields import System` too."""
+    """`from ups.core import system` imports the module `ups.core.system`, `from ups.core.system import System` too."""
     inner = PACKAGE.parent / Path(*module.split("."), name)
     return f"{module}.{name}" if inner.is_dir() or inner.with_suffix(".py").exists() else module
 
@@ -81,6 +84,8 @@ def violation(module: str, imported: str) -> str | None:
         allowed = ROWS[part_of(module)] > 2
         return None if allowed else f"{module} imports the package itself"
     own, other = part_of(module), part_of(imported)
+    if module in ASKED[0] and imported == ASKED[1]:
+        return None
     if own == other or ROWS[other] < ROWS[own]:
         return None
     row = f"row {ROWS[own]}"
@@ -103,12 +108,12 @@ def test_a_module_imports_only_from_rows_above_its_own(path: Path) -> None:
     ("module", "imported"),
     [
         ("ups.core.attention", "ups.data.dataset"),
-        ("ups.data.fields", "ups.data.dataset"),
+        ("ups.core.system", "ups.data.dataset"),
         ("ups.training.loop", "ups.models.autoencoder"),
         ("ups.models.autoencoder", "ups.data.dataset"),
         ("ups.tracking.jsonl", "ups.training.loop"),
         ("ups.stages.operator", "ups.config"),
-        ("ups.pipeline", "ups.cli.runs"),
+        ("ups.run.train", "ups.cli.runs"),
         ("ups.training.loop", "ups"),
     ],
 )
@@ -119,11 +124,11 @@ def test_the_table_forbids(module: str, imported: str) -> None:
 @pytest.mark.parametrize(
     ("module", "imported"),
     [
-        ("ups.models.autoencoder", "ups.data.fields"),
+        ("ups.models.autoencoder", "ups.core.system"),
         ("ups.models.autoencoder", "ups.models.latent_operator"),
-        ("ups.data.fields", "ups.core.errors"),
+        ("ups.core.system", "ups.core.errors"),
         ("ups.stages.operator", "ups.training.loop"),
-        ("ups.cli.runs", "ups.pipeline"),
+        ("ups.cli.runs", "ups.run.train"),
         ("ups.cli.results", "ups"),
     ],
 )
@@ -136,6 +141,6 @@ def test_imports_inside_functions_count_and_imports_for_types_do_not(tmp_path: P
     file.write_text(
         "from typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    from ups.data.dataset import Dataset\n"
-        "def f():\n    from ups.config import load_config\n    import ups.pipeline\n    from ups.data import fields\n"
+        "def f():\n    from ups.config import load_config\n    import ups.run.train\n    from ups.core import system\n"
     )
-    assert imports(file) == {"ups.config", "ups.pipeline", "ups.data.fields"}
+    assert imports(file) == {"ups.config", "ups.run.train", "ups.core.system"}

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ups.forecast import Forecast
-    from ups.surrogate import Surrogate
+    from ups.surrogate.forecast import Forecast
+    from ups.surrogate.surrogate import Surrogate
 
 __version__ = "0.1.0"
 __all__ = ["Forecast", "Surrogate", "load"]
@@ -19,7 +19,7 @@ __all__ = ["Forecast", "Surrogate", "load"]
 
 def load(run: str | Path, device: str = "cpu") -> Surrogate:
     """Opens the trained surrogate of a run folder on `device`."""
-    from ups.surrogate import Surrogate
+    from ups.surrogate.surrogate import Surrogate
 
     return Surrogate.load(run, device)
 
@@ -27,11 +27,11 @@ def load(run: str | Path, device: str = "cpu") -> Surrogate:
 def __getattr__(name: str) -> Any:
     """Classes are imported when they are asked for: torch takes a second."""
     if name == "Surrogate":
-        from ups.surrogate import Surrogate
+        from ups.surrogate.surrogate import Surrogate
 
         return Surrogate
     if name == "Forecast":
-        from ups.forecast import Forecast
+        from ups.surrogate.forecast import Forecast
 
         return Forecast
     raise AttributeError(f"module 'ups' has no attribute {name!r}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ups.core.errors import UserError
-from ups.data.fields import System
+from ups.core.system import System
 from ups.data.inputs import load_input
 
 LINE = System(("u",), (8,), (tuple((np.arange(8) / 8).tolist()),), ("periodic",), ("Nu",), 0.1)

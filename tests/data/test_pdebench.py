@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from ups.core.errors import UserError
-from ups.data.generate import GenerateSettings, published_path
+from ups.core.tasks import TASKS
 from ups.data.pdebench import find_published, open_pdebench, task_of
 from ups.data.settings import SubsampleSettings
-from ups.data.tasks import TASKS
+from ups.simulate.generate import GenerateSettings, published_path
 
 
 def test_the_file_is_read_as_it_was_written_without_the_extra_time(write_pdebench, contents):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ups.core.errors import UserError
-from ups.data.fields import Boundary
+from ups.core.system import Boundary
 from ups.data.storage import stored_array
 from ups.data.trajectories import Axes, StoredTrajectories, blocks, require_finite
 

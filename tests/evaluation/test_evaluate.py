@@ -3,18 +3,20 @@
 import json
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from toy_process import DECAY, FRAMES, KICK, Process, ToySplit, step
 
+from tests.toy_process import DECAY, FRAMES, KICK, Process, ToySplit, step
 from ups.core.errors import UserError
 from ups.evaluation.baselines import FLOOR, AutoencoderFloor, Persistence
 from ups.evaluation.evaluate import evaluate, one_step
 from ups.evaluation.physics import TRUTH
 from ups.evaluation.rescore import rescore
 from ups.evaluation.settings import EvaluationSettings
+from ups.report.figures import draw_pictures
 
 SETTINGS = EvaluationSettings(lead_times=(1, 5), batch=25, store=4, also_context=(10,))
 
@@ -31,9 +33,9 @@ class Diverging(Process):
 @pytest.fixture(scope="module")
 def result(split, system, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluation")
-    emulators = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "mean": Process(False), "perfect": Process(True)}
-    emulators["diverging"] = Diverging(True)
-    return evaluate(emulators, split, system, SETTINGS, folder, {"data_hash": "abc"}), folder
+    forecasters = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "mean": Process(False), "perfect": Process(True)}
+    forecasters["diverging"] = Diverging(True)
+    return evaluate(forecasters, split, system, SETTINGS, folder, {"data_hash": "abc"}), folder
 
 
 def rows(result) -> dict[str, dict]:
@@ -108,7 +110,7 @@ def test_metrics_are_strict_json_with_the_protocol_beside_them(result):
 
 
 def test_pictures_are_drawn_and_nothing_partial_is_left(result):
-    names = {path.name for path in (result[1] / "report").iterdir()}
+    names = {Path(name).name for name in draw_pictures(*result)}
     assert {"ledger.png", "error.png", "spectra.png", "calibration.png", "ranks.png", "fields_perfect.png"} <= names
     assert not list(result[1].rglob("*.part"))
 
@@ -128,9 +130,9 @@ class Independent(Process):
 
 def test_ensembles_are_compared_with_the_true_one_beside_what_perfect_members_would_score(split, system, tmp_path):
     settings = EvaluationSettings(lead_times=(1, 5), batch=25, store=None, pictures=False)
-    emulators = {"before": Independent(), TRUTH: Process(True), "mean": Process(False)}
+    forecasters = {"before": Independent(), TRUTH: Process(True), "mean": Process(False)}
     metrics = evaluate(
-        emulators | {"perfect": Independent(), "wide": Independent(1.5)}, split, system, settings, tmp_path
+        forecasters | {"perfect": Independent(), "wide": Independent(1.5)}, split, system, settings, tmp_path
     )
     scores = {row["model"]: row["true_ensemble"] for row in metrics["rows"]}
     assert [name for name, found in scores.items() if found is not None] == ["perfect", "wide"]

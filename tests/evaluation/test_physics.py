@@ -7,11 +7,11 @@ import torch
 from tests.small import config
 from ups.config import load_config
 from ups.data.dataset import Dataset, open_dataset
-from ups.data.generate import GenerateSettings, ensemble
 from ups.data.settings import DataSettings
-from ups.evaluation.physics import TRUTH, TrueEnsemble, physics_emulators, without_true_ensemble
-from ups.pipeline import train
-from ups.scoring import evaluate_run
+from ups.evaluation.physics import TRUTH, TrueEnsemble, physics_forecasters, without_true_ensemble
+from ups.run.score import evaluate_run
+from ups.run.train import train
+from ups.simulate.generate import GenerateSettings, ensemble
 
 SMALL = {"pde": "forced_burgers1d", "resolution": 32, "points": 32, "substeps": 4, "frames": 9, "trajectories": 12}
 
@@ -26,7 +26,7 @@ def opened(folder, **given) -> tuple[Dataset, DataSettings]:
 def test_with_every_second_frame_the_true_ensemble_goes_two_frames_a_step(tmp_path):
     data, settings = opened(tmp_path, subsample={"time": 2})
     truth = data.test.trajectories(0, 1)
-    row = physics_emulators(data.system, settings)[TRUTH]
+    row = physics_forecasters(data.system, settings)[TRUTH]
     found = row.rollout(truth, 0, 3, data.test.params[:1], 5, 7)
     every = ensemble(GenerateSettings(**SMALL), truth[:, 0, 0].numpy(), 5, 7, 1_000_003 + 7)
     torch.testing.assert_close(found, torch.from_numpy(every[:, :, 2::2, None]))
@@ -37,7 +37,7 @@ def test_with_every_fourth_frame_the_truth_is_one_of_the_true_ensemble(tmp_path)
     # the spread of the generator grows like the square root of the time, so a wrong time step shows in the ratio
     data, settings = opened(tmp_path, subsample={"time": 4}, generate={"trajectories": 300}, test=0.8)
     truth = data.test.trajectories(0, data.test.n)
-    row = physics_emulators(data.system, settings)[TRUTH]
+    row = physics_forecasters(data.system, settings)[TRUTH]
     members = row.rollout(truth, 0, 2, data.test.params, 8, 0)
     spread = members.var(dim=1).mean(dim=(0, 2, 3)) * 9 / 8
     error = (members.mean(dim=1) - truth[:, 1:]).square().mean(dim=(0, 2, 3))
@@ -54,13 +54,13 @@ def test_with_every_fourth_frame_the_truth_is_one_of_the_true_ensemble(tmp_path)
 )
 def test_what_cannot_start_a_true_ensemble_leaves_its_row_out_with_a_sentence(tmp_path, given, words):
     data, settings = opened(tmp_path, **given)
-    assert physics_emulators(data.system, settings) == {}
+    assert physics_forecasters(data.system, settings) == {}
     assert words in (without_true_ensemble(data.system, settings) or "")
 
 
 def test_no_word_is_lost_where_there_is_a_true_ensemble_or_never_could_be(tmp_path):
     data, settings = opened(tmp_path)
-    assert without_true_ensemble(data.system, settings) is None and TRUTH in physics_emulators(data.system, settings)
+    assert without_true_ensemble(data.system, settings) is None and TRUTH in physics_forecasters(data.system, settings)
     certain = {"pde": "burgers1d", "resolution": 32, "frames": 3, "trajectories": 4, "params": {"Nu": 0.1}}
     settings = DataSettings.model_validate({"root": str(tmp_path / "other"), "generate": certain})
     assert without_true_ensemble(open_dataset(settings).system, settings) is None

@@ -3,8 +3,8 @@
 from io import StringIO
 
 from rich.console import Console
-from toy_process import Process
 
+from tests.toy_process import Process
 from ups.evaluation.evaluate import evaluate
 from ups.evaluation.progress import ScoringBar
 from ups.evaluation.settings import EvaluationSettings
@@ -14,8 +14,8 @@ SETTINGS = EvaluationSettings(members=2, lead_times=(1,), trajectories=5, batch=
 
 def test_every_forecaster_is_told_from_its_start_to_its_last_trajectory(split, system, tmp_path):
     told = []
-    emulators = {"operator": Process(False)}
-    evaluate(emulators, split, system, SETTINGS, tmp_path, progress=lambda *given: told.append(given))
+    forecasters = {"operator": Process(False)}
+    evaluate(forecasters, split, system, SETTINGS, tmp_path, progress=lambda *given: told.append(given))
     assert told == [(name, done, 5) for name in ("persistence", "operator") for done in (0, 2, 4, 5)]
 
 

@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from test_evaluate import Diverging
-from toy_process import Process
 
+from tests.evaluation.test_evaluate import Diverging
+from tests.toy_process import Process
 from ups.core.errors import UserError
-from ups.evaluation import evaluate as evaluate_module
 from ups.evaluation.baselines import FLOOR, AutoencoderFloor
 from ups.evaluation.evaluate import evaluate, write_metrics
 from ups.evaluation.rescore import rescore
@@ -21,9 +20,9 @@ CHANGED = {"lead_times": (2,), "correlation_threshold": 0.5, "bootstrap": 200}
 
 def scored(folder, split, system, settings=SETTINGS):
     """An evaluation of the toy process."""
-    emulators = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "perfect": Process(True), "diverging": Diverging(True)}
+    forecasters = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "perfect": Process(True), "diverging": Diverging(True)}
     protocol = {"config_hash": "first", "task": system.task, "boundary": list(system.boundary), "params": []}
-    return evaluate(emulators, split, system, settings, folder, protocol, seed=3)
+    return evaluate(forecasters, split, system, settings, folder, protocol, seed=3)
 
 
 @pytest.fixture
@@ -59,18 +58,6 @@ def test_under_the_same_settings_nothing_changes(folder):
     before = (folder / "metrics.json").read_bytes()
     again = rescore(folder, SETTINGS, "first")
     assert (folder / "metrics.json").read_bytes() == before and again == json.loads(before)
-
-
-def test_pictures_are_drawn_of_the_same_system(folder, system, monkeypatch):
-    drawn = []
-
-    def draw(metrics, stored, given, target):
-        drawn.append((given, len(stored.truth)))
-        return [target / "error.png"]
-
-    monkeypatch.setattr(evaluate_module, "draw_report", draw)
-    again = rescore(folder, SETTINGS.model_copy(update={"pictures": True}), "first")
-    assert drawn == [(system, 1)] and metrics_in(folder)["pictures"] == again["pictures"] == ["report/error.png"]
 
 
 def test_other_settings_score_as_if_the_forecasts_were_made_under_them(folder, split, system, tmp_path_factory):

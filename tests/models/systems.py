@@ -1,12 +1,12 @@
 """Small systems that the tests of models share."""
 
 from ups.core.blocks_pdet import PDETransformerConfig
-from ups.data.fields import Boundary, System
+from ups.core.system import Boundary, System
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
 from ups.models.latent_operator import LatentModel, OperatorSettings
 from ups.models.residual_head import Objective, ResidualHead
-from ups.surrogate import Surrogate
+from ups.surrogate.surrogate import Surrogate
 
 SMALL = {"hidden_dim": 16, "depths": (1,), "num_heads": 2, "group_size": 8}
 """A small residual network."""

@@ -8,7 +8,7 @@ import torch
 from tests.models.systems import latent_model, system
 from ups.core.boundary import BoundaryConv
 from ups.core.errors import UserError
-from ups.data.fields import Boundary
+from ups.core.system import Boundary
 from ups.models.autoencoder import Autoencoder, LatentSettings, cosine_basis
 
 

@@ -5,7 +5,7 @@ import torch
 
 from tests.models.systems import latent_model, system
 from ups.core.latent_state import LatentState
-from ups.data.fields import Boundary
+from ups.core.system import Boundary
 
 
 @pytest.mark.parametrize("shape,tokens", [((32,), 8), ((8, 8), 16), ((4, 4, 8), 16)])

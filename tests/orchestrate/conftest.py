@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ups import scoring
+from ups.run import score as scoring
 
 
 @pytest.fixture(scope="module", autouse=True)

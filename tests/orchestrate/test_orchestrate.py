@@ -19,7 +19,7 @@ from ups.core.errors import UserError
 from ups.orchestrate import GateSettings, Options, Result, orchestrate, steps
 from ups.orchestrate.plan import resolve
 from ups.orchestrate.records import set_aside_records
-from ups.pipeline import claim
+from ups.run.train import claim
 from ups.tracking.jsonl import read_lines
 from ups.training import checkpoint
 from ups.training.loop import Trainer

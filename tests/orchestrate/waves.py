@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.small import advection, config
-from ups import scoring
 from ups.evaluation import evaluate
 from ups.orchestrate import Options, Result, judged, orchestrate, steps
 from ups.orchestrate.state import State
+from ups.run import score as scoring
 from ups.training import stage_files
 from ups.training.loop import Trainer
 

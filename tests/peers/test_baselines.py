@@ -10,8 +10,8 @@ from tests.small import config
 from ups.config import load_config
 from ups.core.errors import UserError
 from ups.orchestrate.gates import forecasters
-from ups.pipeline import run
-from ups.scoring import evaluate_run
+from ups.run.score import evaluate_run
+from ups.run.train import run
 
 
 def rows(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:

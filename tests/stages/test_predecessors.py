@@ -15,7 +15,7 @@ from tests.small import config
 from ups.cli import app
 from ups.config import load_config
 from ups.core.errors import UserError
-from ups.pipeline import train
+from ups.run.train import train
 from ups.training import checkpoint
 from ups.training.loop import Trainer
 

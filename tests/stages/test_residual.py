@@ -14,7 +14,7 @@ from ups.data.latent_pairs import Windows
 from ups.models.consistency import jumps
 from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
 from ups.models.residual_head import Given, ResidualHead
-from ups.pipeline import prepare, run
+from ups.run.train import prepare, run
 from ups.stages import operator, residual
 from ups.stages.distill import DistillBatch, levels_per_sample, pieces, student_loss
 from ups.stages.residual import ResidualBatch, draw_tau

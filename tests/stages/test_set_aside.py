@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ups.pipeline import STAGES
+from ups.run.train import STAGES
 from ups.stages.order import FILES, PREDECESSORS
 from ups.stages.set_aside import set_aside_checkpoints
 

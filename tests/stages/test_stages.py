@@ -16,7 +16,7 @@ from tests.training.toy import Memory
 from ups.config import load_config
 from ups.core.errors import UserError
 from ups.data.split import Split
-from ups.pipeline import STAGES, prepare, run, train
+from ups.run.train import STAGES, prepare, run, train
 from ups.stages import autoencoder, distill, operator, residual
 from ups.stages.autoencoder import new_model
 from ups.stages.context import Context

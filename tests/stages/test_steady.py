@@ -16,8 +16,8 @@ from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
 from ups.data.split import Split
 from ups.models.steady_prior import SteadyPrior, is_steady
-from ups.pipeline import run, train
-from ups.scoring import evaluate_run
+from ups.run.score import evaluate_run
+from ups.run.train import run, train
 from ups.stages.steady import steady_rows
 
 

@@ -52,8 +52,8 @@ def generate(
       ups data generate ks1d --param Nu=0.5:1.5 --seed 1
       ups data generate ks1d --observe-every 4
     """
-    from ups.data.generate import GenerateSettings, published_path
     from ups.data.locate import generate_with_bar
+    from ups.simulate.generate import GenerateSettings, published_path
 
     given = {"trajectories": trajectories, "resolution": resolution, "frames": frames, "dt": dt, "length": length}
     given |= {"observe_every": observe_every, "members": members, "seed": seed, "params": _params(param)}

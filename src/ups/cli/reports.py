@@ -45,7 +45,7 @@ def compare(
     """
     from rich.console import Console
 
-    from ups.evaluation.compare import compare as compare_runs
+    from ups.report.compare import compare as compare_runs
 
     table, picture = compare_runs(runs, output)
     console = Console()
@@ -63,7 +63,7 @@ def log(run: Run) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from ups.evaluation.health import by_stage, findings
+    from ups.report.health import by_stage, findings
 
     entries, grad_clip = read_log(run)
     console = Console()
@@ -93,7 +93,7 @@ def log_table(stages: dict[str, list[Any]]) -> "Table":
     from rich import box
     from rich.table import Table
 
-    from ups.evaluation.health import series
+    from ups.report.health import series
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
     table.caption = "Curves run over the epochs of a stage, from its lowest to its highest value on a logarithmic axis."

@@ -12,9 +12,9 @@ from ups.core.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from ups.data.fields import System
-    from ups.forecast import Forecast
-    from ups.surrogate import Surrogate
+    from ups.core.system import System
+    from ups.surrogate.forecast import Forecast
+    from ups.surrogate.surrogate import Surrogate
 
 
 class SplitName(StrEnum):
@@ -109,8 +109,8 @@ def evaluate(
     if rescore and mode is not None:
         raise UserError("--rescore and --mode contradict each other: leave one of them out")
     from ups.core.files import claimed
-    from ups.rescoring import rescore_run
-    from ups.scoring import config_of, evaluate_run
+    from ups.run.rescore import rescore_run
+    from ups.run.score import config_of, evaluate_run
 
     settings = config_of(run, overrides or ())
     with claimed(run, "evaluate a copy of it"):
@@ -185,9 +185,9 @@ def _conditioned(
 ) -> "Forecast":
     """A forecast with test-time conditioning by the config of the run with `overrides`."""
     from ups.data.dataset import open_dataset
-    from ups.evaluation.ttc_emulator import reward_of
-    from ups.scoring import config_of
+    from ups.run.score import config_of
     from ups.ttc.forecast import conditioned
+    from ups.ttc.forecaster import reward_of
 
     config = config_of(run, overrides)
     data = config.data
@@ -225,7 +225,7 @@ def steady(
 def _target(output: Path | None, input: Path, what: str) -> Path:
     """The file to write, in a folder that is made if need be; in the current one and named after the input unless
     given. Raises UserError for an ending that says neither numbers nor a picture."""
-    from ups.forecast import NUMBERS, PICTURES
+    from ups.surrogate.forecast import NUMBERS, PICTURES
 
     target = output or Path(f"{input.stem}_{what}{NUMBERS[0]}")
     if target.suffix.lower() not in (*NUMBERS, *PICTURES):
@@ -237,7 +237,7 @@ def _target(output: Path | None, input: Path, what: str) -> Path:
 
 def _write(forecast: "Forecast", target: Path) -> None:
     """Numbers or a picture, as the name says."""
-    from ups.forecast import PICTURES
+    from ups.surrogate.forecast import PICTURES
 
     if target.suffix.lower() in PICTURES:
         forecast.plot(target)

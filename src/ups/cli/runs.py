@@ -58,7 +58,7 @@ def run(
     settings = load_config(config, overrides or ())
     if fresh:
         set_aside(settings.run.dir)
-    from ups.pipeline import run as run_pipeline  # after the config, whose mistakes are then told at once
+    from ups.run.train import run as run_pipeline  # after the config, whose mistakes are then told at once
 
     run_pipeline(settings)
 
@@ -87,8 +87,8 @@ def train(
     settings, whole = load_config(config, overrides or ()), stage is StageName.ALL
     if fresh and whole:
         set_aside(settings.run.dir)
-    from ups.pipeline import train as train_pipeline
-    from ups.pipeline import train_all_stages
+    from ups.run.train import train as train_pipeline
+    from ups.run.train import train_all_stages
 
     if evaluate and whole:
         train_all_stages(settings)

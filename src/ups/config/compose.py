@@ -12,8 +12,8 @@ from ups.config.reference import section_reference
 from ups.config.sections import RolloutSettings, RunSettings, TrackingSettings
 from ups.config.source import Key
 from ups.core.settings import Settings
+from ups.core.tasks import TASKS
 from ups.data.settings import DataSettings
-from ups.data.tasks import TASKS
 from ups.evaluation.settings import EvaluationSettings
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ups.core.errors import UserError
-from ups.data.fields import Boundary
+from ups.core.system import Boundary
 from ups.data.settings import MappingSettings, SubsampleSettings
 from ups.data.storage import StoredArray, stored_array
 from ups.data.trajectories import Axes, StoredTrajectories

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ups.core.errors import UserError
+from ups.core.system import Statistics, System
 from ups.data.arrays import open_mapped
-from ups.data.fields import Statistics, System
 from ups.data.hashes import content_hash, split_hash
 from ups.data.locate import Located, locate
 from ups.data.pdebench import open_pdebench, task_of

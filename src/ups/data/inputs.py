@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ups.core.errors import UserError
-from ups.data.fields import System
+from ups.core.system import System
 from ups.data.pdebench import TIMES, open_pdebench
 from ups.data.settings import SubsampleSettings
 from ups.data.storage import array_names, files_closed, stored_array

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ups.core.system import Boundary
 from ups.data.arrays import open_mapped
-from ups.data.fields import Boundary
 from ups.data.hashes import content_hash
 from ups.data.pdebench import TIMES, open_pdebench, task_of
 from ups.data.settings import MappingSettings

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
-from ups.data.fields import System
+from ups.core.system import System
+from ups.core.tasks import TASKS
 from ups.data.split import Split
-from ups.data.tasks import TASKS
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ups.core.errors import UserError
-from ups.data.generate import GenerateSettings, generate, published_path
+from ups.core.tasks import find_task
 from ups.data.pdebench import find_published
 from ups.data.settings import DataSettings
 from ups.data.storage import hdf5_attributes
-from ups.data.tasks import find_task
+from ups.simulate.generate import GenerateSettings, generate, published_path
 
 
 class Located(NamedTuple):

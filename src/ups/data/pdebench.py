@@ -15,10 +15,10 @@ from typing import Any, get_args
 import numpy as np
 
 from ups.core.errors import UserError
-from ups.data.fields import Boundary
+from ups.core.system import Boundary
+from ups.core.tasks import TASKS, Task, find_task
 from ups.data.settings import SubsampleSettings
 from ups.data.storage import StoredArray, array_names, hdf5_attributes, stored_array
-from ups.data.tasks import TASKS, Task, find_task
 from ups.data.trajectories import Axes, StoredTrajectories
 
 VALUES, TIMES = "tensor", "t-coordinate"

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from ups.core.settings import Settings
-from ups.data.fields import Boundary
-from ups.data.generate import GenerateSettings
+from ups.core.system import Boundary
+from ups.simulate.generate import GenerateSettings
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 

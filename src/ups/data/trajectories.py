@@ -1,6 +1,6 @@
 """The trajectories of one file: read lazily, thinned out by explicit strides, always as `(b, T, C, *S)` float32.
 
-Notation as in `ups.data.fields`; n is the number of trajectories in the file, b of those read. Frames and grid points
+Notation as in `ups.core.system`; n is the number of trajectories in the file, b of those read. Frames and grid points
 are counted after the strides.
 """
 
@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from ups.core.errors import UserError
-from ups.data.fields import Boundary
+from ups.core.system import Boundary
 from ups.data.storage import StoredArray
 
 BLOCK_BYTES = 16 * 2**20

@@ -1,4 +1,4 @@
-"""The evaluation of a run: roll every forecaster out, store, score, compare, draw."""
+"""The evaluation of a run: roll every forecaster out, store, score, compare."""
 
 import json
 import time
@@ -12,14 +12,13 @@ from torch import Tensor
 from ups.core.device import device_name
 from ups.core.errors import UserError
 from ups.core.files import write_text
-from ups.data.fields import System
+from ups.core.system import System
 from ups.evaluation.baselines import FLOOR, PERSISTENCE, Persistence
-from ups.evaluation.emulator import Emulator
+from ups.evaluation.forecaster import Forecaster
 from ups.evaluation.job import HeldOut, Job, Progress
 from ups.evaluation.ledger import ledger_entries
 from ups.evaluation.physics import SOLVER, TRUTH, CoarseSolver
-from ups.evaluation.predictions import PredictionWriter, read_predictions
-from ups.evaluation.report_figures import draw_report
+from ups.evaluation.predictions import PredictionWriter
 from ups.evaluation.rows import ForecastErrors, plain, rollout_scores, score_row, spectra
 from ups.evaluation.settings import EvaluationSettings
 from ups.metrics import FieldErrors, TrueMoments, compare, true_moments
@@ -31,7 +30,7 @@ Truths = dict[int, TrueMoments]
 
 
 def evaluate(
-    emulators: Mapping[str, Emulator],
+    forecasters: Mapping[str, Forecaster],
     split: HeldOut,
     system: System,
     settings: EvaluationSettings,
@@ -45,11 +44,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score forecasters on `split` in their order, after persistence, and return what `metrics.json` holds.
 
-    Ensembles that come after the true one in `emulators` are compared with it.
-    Writes `predictions.h5`, `metrics.json` and the pictures `report/*.png` into `folder`. A forecast that is not
-    finite does not stop the others: its row has a sentence under `error`, repeated under `errors` of the whole, and
-    None for the scores that it lacks. The protocol names the `device` that the forecasters run on, which is what their
-    times are of. Rows that were scored elsewhere (`further`) are added after the others.
+    Ensembles that come after the true one in `forecasters` are compared with it.
+    Writes `predictions.h5` and `metrics.json` into `folder`. A forecast that is not finite does not stop the others:
+    its row has a sentence under `error`, repeated under `errors` of the whole, and None for the scores that it lacks.
+    The protocol names the `device` that the forecasters run on, which is what their times are of. Rows that were scored
+    elsewhere (`further`) are added after the others.
     Raises UserError if the trajectories are too short for the context.
     """
     _check_length(split, settings)
@@ -63,8 +62,8 @@ def evaluate(
         store.axes(system.coords, split.times)
         for first, stop in job.batches():
             store.truth(first, split.trajectories(first, stop).numpy(), split.params[first:stop].numpy())
-        for name, emulator in {PERSISTENCE: Persistence(), **emulators}.items():
-            row, powers = evaluate_row(name, emulator, job, store, truths, progress)
+        for name, forecaster in {PERSISTENCE: Persistence(), **forecasters}.items():
+            row, powers = evaluate_row(name, forecaster, job, store, truths, progress)
             rows.append(row)
             spectrum |= powers
     rows += further
@@ -77,11 +76,17 @@ def evaluate(
         "spectra": spectrum,
         "pictures": [],
     }
-    return written(metrics, system, settings, folder)
+    write_metrics(folder / "metrics.json", metrics)
+    return metrics
 
 
 def evaluate_row(
-    name: str, emulator: Emulator, job: Job, store: PredictionWriter, truths: Truths, progress: Progress | None = None
+    name: str,
+    forecaster: Forecaster,
+    job: Job,
+    store: PredictionWriter,
+    truths: Truths,
+    progress: Progress | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The row of `metrics.json` of one forecaster and its spectra, with its forecasts written to `store`.
 
@@ -90,27 +95,29 @@ def evaluate_row(
     settings, start = job.settings, job.settings.context - 1
     if progress is not None:
         progress(name, 0, job.trajectories)
-    _warm_up(emulator, job)
+    _warm_up(forecaster, job)
     rollouts, one_steps, further = [], [], {c: [] for c in settings.also_context}
     seconds, steps, calls = 0.0, 0, 0.0
     for first, stop in job.batches():
         truth, params, seed = job.split.trajectories(first, stop), job.split.params[first:stop], job.seed + first
         began = _now()
-        members = forecast(emulator, truth, start, params, settings.members, seed)
-        spent = emulator.seconds * members.shape[0] * members.shape[2] if isinstance(emulator, CoarseSolver) else 0.0
+        members = forecast(forecaster, truth, start, params, settings.members, seed)
+        spent = (
+            forecaster.seconds * members.shape[0] * members.shape[2] if isinstance(forecaster, CoarseSolver) else 0.0
+        )
         seconds, steps = (
             seconds + (spent or _now() - began),
             steps + members.shape[0] * members.shape[1] * members.shape[2],
         )
-        calls += emulator.evaluations * (stop - first)
+        calls += forecaster.evaluations * (stop - first)
         rollouts.append(ForecastErrors.of(truth[:, start + 1 :], members, seed, truths.get(first)))
         if (moments := moments_of(name, members)) is not None:
             truths[first] = moments
         store.forecast(name, "rollout", first, members.numpy())
         for context, errors in further.items():
-            again = forecast(emulator, truth, context - 1, params, settings.members, seed)
+            again = forecast(forecaster, truth, context - 1, params, settings.members, seed)
             errors.append(compare(truth[:, context:], again.mean(dim=1)))
-        members = one_step(emulator, truth, params, settings, seed)
+        members = one_step(forecaster, truth, params, settings, seed)
         one_steps.append(compare(truth[:, 1:], members.mean(dim=1)))
         store.forecast(name, "one_step", first, members.numpy())
         if progress is not None:
@@ -120,35 +127,35 @@ def evaluate_row(
     row = score_row(
         name, rollout, FieldErrors.join(one_steps), job.leads(settings.context), settings.lead_times, threshold
     )
-    row |= plain(_costs(name, emulator, seconds, steps, calls / job.trajectories))
+    row |= plain(_costs(name, forecaster, seconds, steps, calls / job.trajectories))
     for context, parts in further.items():
         scores = rollout_scores(FieldErrors.join(parts), job.leads(context), threshold)
         row[f"rollout_context_{context}"] = plain(scores)
     return row, spectra_of(name, rollout, settings)
 
 
-def forecast(emulator: Emulator, truth: Tensor, start: int, params: Tensor, members: int, seed: int) -> Tensor:
+def forecast(forecaster: Forecaster, truth: Tensor, start: int, params: Tensor, members: int, seed: int) -> Tensor:
     """Free rollout from frame `start` to the end, `(b, M, T - start - 1, C, *S)` on the CPU.
 
     Raises ValueError if the forecaster returns another shape.
     """
     steps = truth.shape[1] - start - 1
     with torch.inference_mode():
-        result = emulator.rollout(truth, start, steps, params, members, seed).float().cpu()
+        result = forecaster.rollout(truth, start, steps, params, members, seed).float().cpu()
     expected = (truth.shape[0], result.shape[1], steps, *truth.shape[2:])
     if tuple(result.shape) != expected:
         raise ValueError(f"expected a rollout of shape (b, M, steps, C, *S) = {expected}, got {tuple(result.shape)}")
     return result
 
 
-def one_step(emulator: Emulator, truth: Tensor, params: Tensor, settings: EvaluationSettings, seed: int) -> Tensor:
+def one_step(forecaster: Forecaster, truth: Tensor, params: Tensor, settings: EvaluationSettings, seed: int) -> Tensor:
     """Every frame from the true frame before it: `(b, T, C, *S) -> (b, M, T - 1, C, *S)`."""
     b, frames = truth.shape[:2]
     pairs = torch.stack([truth[:, :-1], truth[:, 1:]], dim=2).flatten(0, 1)
     params = params.repeat_interleave(frames - 1, dim=0)
     members = settings.one_step_members or settings.members
     parts = [
-        forecast(emulator, pairs[i : i + settings.batch], 0, params[i : i + settings.batch], members, seed + i)
+        forecast(forecaster, pairs[i : i + settings.batch], 0, params[i : i + settings.batch], members, seed + i)
         for i in range(0, len(pairs), settings.batch)
     ]
     return torch.cat(parts)[:, :, 0].unflatten(0, (b, frames - 1)).movedim(1, 2)
@@ -157,17 +164,6 @@ def one_step(emulator: Emulator, truth: Tensor, params: Tensor, settings: Evalua
 def moments_of(name: str, members: Tensor) -> TrueMoments | None:
     """What the ensembles after a row are compared with: its moments if it is the true ensemble, else None."""
     return true_moments(members) if name == TRUTH and members.shape[1] > 1 else None
-
-
-def written(metrics: dict[str, Any], system: System, settings: EvaluationSettings, folder: Path) -> dict[str, Any]:
-    """Writes `metrics.json` and, where the settings ask for them, pictures, which are then named in it."""
-    write_metrics(folder / "metrics.json", metrics)
-    if settings.pictures:
-        stored = read_predictions(folder / "predictions.h5", slice(0, 1))
-        drawn = draw_report(metrics, stored, system, folder / "report")
-        metrics["pictures"] = [str(path.relative_to(folder)) for path in drawn]
-        write_metrics(folder / "metrics.json", metrics)
-    return metrics
 
 
 def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
@@ -220,15 +216,15 @@ def _protocol(job: Job, protocol: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _costs(name: str, emulator: Emulator, seconds: float, steps: int, calls: float) -> dict[str, Any]:
+def _costs(name: str, forecaster: Forecaster, seconds: float, steps: int, calls: float) -> dict[str, Any]:
     """Costs of a forecaster; `ms_per_step` is for one member of one trajectory at the batch size of the protocol."""
     return {
         "floor": name == FLOOR,
         "reference": name == TRUTH or name in PEERS or name.startswith(SOLVER),
         "nfe_per_step": calls,
         "ms_per_step": 1e3 * seconds / steps,
-        "train_seconds": emulator.train_seconds,
-        "parameters": emulator.parameters,
+        "train_seconds": forecaster.train_seconds,
+        "parameters": forecaster.parameters,
     }
 
 
@@ -239,14 +235,14 @@ def spectra_of(name: str, rollout: ForecastErrors, settings: EvaluationSettings)
     return plain({"lead_times": steps, "truth": truth, name: members})
 
 
-def _warm_up(emulator: Emulator, job: Job) -> None:
+def _warm_up(forecaster: Forecaster, job: Job) -> None:
     """One step of the first batch and the whole way of its first trajectory, so that compilation and first allocations
     are not timed: some programs are compiled for a batch, others for a number of steps."""
     first, stop = job.batches()[0]
     start, settings = job.settings.context - 1, job.settings
     truth, params = job.split.trajectories(first, stop), job.split.params[first:stop]
-    forecast(emulator, truth[:, : start + 2], start, params, settings.members, job.seed)
-    forecast(emulator, truth[:1], start, params[:1], 1, job.seed)
+    forecast(forecaster, truth[:, : start + 2], start, params, settings.members, job.seed)
+    forecast(forecaster, truth[:1], start, params[:1], 1, job.seed)
 
 
 def _now() -> float:

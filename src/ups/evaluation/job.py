@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ups.data.fields import System
+from ups.core.system import System
 from ups.evaluation.settings import EvaluationSettings
 
 Progress = Callable[[str, int, int], None]

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
-from ups.data.coarse import coarse_solution
-from ups.data.fields import System
-from ups.data.generate import GenerateSettings, ensemble
-from ups.data.pdes import PDES
+from ups.core.system import System
+from ups.core.tasks import TASKS
 from ups.data.settings import DataSettings
-from ups.data.solver import require_jax
-from ups.data.tasks import TASKS
 from ups.evaluation.breakeven import SolverRun, break_even
-from ups.evaluation.emulator import Emulator
+from ups.evaluation.forecaster import Forecaster
+from ups.simulate.coarse import coarse_solution
+from ups.simulate.generate import GenerateSettings, ensemble
+from ups.simulate.pdes import PDES
+from ups.simulate.solver import require_jax
 
 TRUTH = "true ensemble"
 SOLVER = "solver@"
@@ -99,7 +99,7 @@ def solver_available() -> bool:
     return True
 
 
-def physics_emulators(system: System, data: DataSettings) -> dict[str, Emulator]:
+def physics_forecasters(system: System, data: DataSettings) -> dict[str, Forecaster]:
     """The rows that the equations of a data set give; none where they are not known or the solver is not installed."""
     generated = data.generate
     if system.task not in TASKS or not solver_available():
@@ -130,13 +130,15 @@ def without_true_ensemble(system: System, data: DataSettings) -> str | None:
     return None
 
 
-def break_even_of(metrics: Mapping[str, Any], emulators: Mapping[str, Emulator], model: str, steps: int) -> str | None:
+def break_even_of(
+    metrics: Mapping[str, Any], forecasters: Mapping[str, Forecaster], model: str, steps: int
+) -> str | None:
     """After how many forecasts the training of `model` has paid, in words; None without a classical solver."""
     rows = {row["model"]: row for row in metrics["rows"] if row["error"] is None}
     runs = [
-        SolverRun(name, rows[name]["rollout"]["nrmse"], emulator.seconds * steps)
-        for name, emulator in emulators.items()
-        if isinstance(emulator, CoarseSolver) and name in rows
+        SolverRun(name, rows[name]["rollout"]["nrmse"], forecaster.seconds * steps)
+        for name, forecaster in forecasters.items()
+        if isinstance(forecaster, CoarseSolver) and name in rows
     ]
     if not runs or model not in rows:
         return None

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 
 from ups.core.errors import UserError
-from ups.data.fields import System
-from ups.evaluation.evaluate import moments_of, read_metrics, spectra_of, written
+from ups.evaluation.evaluate import moments_of, read_metrics, spectra_of, write_metrics
 from ups.evaluation.ledger import ledger_entries
 from ups.evaluation.predictions import Predictions, read_predictions
 from ups.evaluation.rows import ForecastErrors, score_row
@@ -26,7 +25,7 @@ Statistics = tuple[ForecastErrors, FieldErrors]
 
 
 def rescore(folder: Path, settings: EvaluationSettings, config_hash: str) -> dict[str, Any]:
-    """Scores `folder/predictions.h5` again, and writes `metrics.json` and pictures anew.
+    """Scores `folder/predictions.h5` again, and writes `metrics.json` anew.
 
     All that is no score of a stored forecast stays as it is in `metrics.json`: costs, rollouts from further contexts,
     the jump to the steady state, the comparison of test-time conditioning. Under the settings of the first time
@@ -70,7 +69,8 @@ def rescore(folder: Path, settings: EvaluationSettings, config_hash: str) -> dic
         "spectra": spectra,
         "pictures": [],
     }
-    return written(metrics, _system(stored, protocol), settings, folder)
+    write_metrics(folder / "metrics.json", metrics)
+    return metrics
 
 
 def _require_same_forecasts(path: Path, stored: Predictions, protocol: dict[str, Any]) -> None:
@@ -99,11 +99,3 @@ def _statistics(path: Path, protocol: dict[str, Any], order: Sequence[str]) -> d
             one_steps[name].append(compare(truth[:, 1:], one_step.mean(dim=1)))
             moments = moments_of(name, rollout) or moments
     return {name: (ForecastErrors.join(rollouts[name]), FieldErrors.join(one_steps[name])) for name in rollouts}
-
-
-def _system(stored: Predictions, protocol: dict[str, Any]) -> System:
-    """What pictures need to know of the data."""
-    coords = tuple(tuple(axis.tolist()) for axis in stored.coords)
-    boundary, names = tuple(protocol.get("boundary", ())), tuple(protocol.get("params", ()))
-    channels, shape = tuple(protocol["channels"]), tuple(protocol["shape"])
-    return System(channels, shape, coords, boundary, names, protocol["dt"], protocol.get("task") or "")

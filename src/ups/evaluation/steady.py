@@ -16,7 +16,7 @@ from ups.data.split import Split
 from ups.evaluation.ledger import STEADY_BASE
 from ups.evaluation.rows import ForecastErrors, plain, score_row
 from ups.evaluation.settings import EvaluationSettings
-from ups.surrogate import Surrogate
+from ups.surrogate.surrogate import Surrogate
 
 STEADY = "steady_prior"
 

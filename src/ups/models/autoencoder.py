@@ -26,7 +26,7 @@ from ups.core.errors import UserError
 from ups.core.interpolate import resample, sample
 from ups.core.patches import Patches, token_grid
 from ups.core.settings import Settings
-from ups.data.fields import System
+from ups.core.system import System
 
 
 class LatentSettings(Settings):

@@ -19,7 +19,7 @@ from ups.core.blocks_pdet import PDETransformer, PDETransformerConfig
 from ups.core.embedding import Conditioning
 from ups.core.latent_state import LatentState
 from ups.core.settings import Settings
-from ups.data.fields import System
+from ups.core.system import System
 from ups.models.autoencoder import Autoencoder, LatentSettings
 
 

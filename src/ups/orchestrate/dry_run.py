@@ -17,7 +17,7 @@ from ups.data.dataset import Dataset
 from ups.orchestrate.evaluation_timing import EvaluationEstimate, evaluation_time, first_calls
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.stage_timing import StageEstimate, stage_time, warm_up
-from ups.pipeline import STAGES, context_of
+from ups.run.train import STAGES, context_of
 from ups.training.timing import clock
 
 

@@ -16,7 +16,7 @@ from ups.core.device import device_of
 from ups.data.dataset import Dataset
 from ups.data.split import Split
 from ups.orchestrate.measure import device_peak, host_peak, reset_peak
-from ups.scoring import evaluate_run, part_of
+from ups.run.score import evaluate_run, part_of
 from ups.tracking.sinks import Tracker
 from ups.training.timing import clock
 

@@ -17,8 +17,8 @@ from ups.orchestrate.measure import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome, file_hash
 from ups.orchestrate.trained import weights, weights_hash
-from ups.pipeline import claim
-from ups.scoring import evaluate_run
+from ups.run.score import evaluate_run
+from ups.run.train import claim
 from ups.tracking.sinks import Tracker
 
 

@@ -13,7 +13,7 @@ from ups.core.errors import UserError
 from ups.core.settings import Settings
 from ups.evaluation.settings import EvaluationSettings
 from ups.orchestrate.gates import GateSettings
-from ups.pipeline import STAGES
+from ups.run.train import STAGES
 
 QUICK_TRAJECTORIES, QUICK_MEMBERS = 32, 8
 """Trajectories and members of a small evaluation without a file of its own."""

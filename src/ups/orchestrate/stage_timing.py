@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ups.orchestrate.measure import WORTH_REPEATING, device_peak, host_peak, reset_peak, timed
-from ups.pipeline import STAGES
+from ups.run.train import STAGES
 from ups.stages.context import Context
 from ups.tracking.training_logger import TrainingLogger
 from ups.training.compilation import Compilation

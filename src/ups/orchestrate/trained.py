@@ -7,7 +7,7 @@ from typing import Any
 
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome, digest, file_hash
-from ups.pipeline import STAGES
+from ups.run.train import STAGES
 from ups.stages.order import FILES
 from ups.tracking.jsonl import read_lines
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ups.core.conservation import drift_of_means
-from ups.data.fields import System
+from ups.core.system import System
 from ups.data.split import Split
 
 SAMPLED = 64

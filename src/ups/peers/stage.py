@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ups.data.dataset import Dataset
 from ups.data.latent_pairs import Windows, build_field_loader, shiftable_axes
-from ups.peers.emulator import CPU, PeerEmulator
 from ups.peers.fno import fno
+from ups.peers.forecaster import CPU, PeerForecaster
 from ups.peers.one_step import ResidualForecaster, change_std
 from ups.peers.settings import PeerSettings
 from ups.peers.unet import UNet
@@ -59,7 +59,7 @@ class PeerRun:
         return self.settings.training(self.shared)
 
 
-def trained(run: PeerRun, log: Log, batch: int = 64) -> PeerEmulator:
+def trained(run: PeerRun, log: Log, batch: int = 64) -> PeerForecaster:
     """Trains a peer, or goes on, or loads it where it is finished.
 
     Args:
@@ -74,7 +74,7 @@ def trained(run: PeerRun, log: Log, batch: int = 64) -> PeerEmulator:
     model = fit(build(run), settings, run.training, run.folder, log, seed=run.seed, device=run.device)
     assert isinstance(model, ResidualForecaster)
     seconds = checkpoint.load(run.folder / f"{run.name}.pt")["train_seconds"]
-    return PeerEmulator(model.requires_grad_(False), seconds, batch, run.device)
+    return PeerForecaster(model.requires_grad_(False), seconds, batch, run.device)
 
 
 def build(run: PeerRun) -> Stage:

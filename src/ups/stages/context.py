@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from ups.core.errors import UserError
+from ups.core.system import System
 from ups.data.dataset import Dataset
-from ups.data.fields import System
 from ups.data.latent_pairs import shiftable_axes
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionSettings

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ups.data.fields import System
+from ups.core.system import System
 from ups.data.latent_pairs import Windows, build_field_loader
 from ups.models.latent_operator import LatentModel, Unrolled
 from ups.stages.autoencoder import calibration_fields, held_means, new_model, standardised

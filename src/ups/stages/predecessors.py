@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ups.core.errors import UserError
-from ups.restore import best_weights
 from ups.stages.context import Context
 from ups.stages.order import FILES
+from ups.surrogate.restore import best_weights
 from ups.training import checkpoint
 
 SHARED = ("data", "reserved share", "rollout.space", "training.dt")

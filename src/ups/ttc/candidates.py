@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ups.core.errors import UserError
 from ups.models.residual_head import Given, ResidualHead
-from ups.surrogate import AUTO, Surrogate
+from ups.surrogate.surrogate import AUTO, Surrogate
 from ups.ttc.rewards import Reward
 from ups.ttc.search import Found, Judge, Step, search
 from ups.ttc.settings import TTCSettings

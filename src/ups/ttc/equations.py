@@ -1,4 +1,4 @@
-"""Known PDEs on a periodic line or plane: the right-hand sides of `ups.data.pdes`.
+"""Known PDEs on a periodic line or plane: the right-hand sides of `ups.simulate.pdes`.
 
     u_t = L u + N(u),   L diagonal in Fourier space with symbol l(kappa), kappa = 2 pi n / length
 
@@ -70,7 +70,7 @@ MODE = 4
 
 
 def _stirring(w: Tensor, kappa: Waves, p: Parameters) -> Tensor:
-    """-(v . grad) w - 4 cos(4 y), where v = (psi_y, -psi_x) and lap psi = w, the signs of `ups.data.pdes`."""
+    """-(v . grad) w - 4 cos(4 y), where v = (psi_y, -psi_x) and lap psi = w, the signs of `ups.simulate.pdes`."""
     vorticity, square, (x, y) = torch.fft.rfft2(w), _square(kappa), kappa
     stream = -vorticity / square.where(square > 0, torch.ones_like(square))
 
@@ -96,4 +96,4 @@ EQUATIONS: dict[str, Equation] = {
     "gray_scott2d": Equation(("F", "k"), _decay_of_both, _reaction),
     "kolmogorov2d": Equation(("Nu",), lambda k, p: -p["Nu"] * _square(k) - 0.1, _stirring),
 }
-"""Deterministic tasks whose equation is known, by the names of `ups.data.tasks`."""
+"""Deterministic tasks whose equation is known, by the names of `ups.core.tasks`."""

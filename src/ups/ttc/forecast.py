@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
-from ups.forecast import Forecast
-from ups.surrogate import Params, Surrogate
+from ups.surrogate.forecast import Forecast
+from ups.surrogate.surrogate import Params, Surrogate
 from ups.ttc.candidates import condition, judge_of
 from ups.ttc.rewards import Reward, rewards_of, weighted
 from ups.ttc.settings import TTCSettings

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
-from ups.data.fields import System
+from ups.core.system import System
 from ups.ttc.equations import EQUATIONS, Equation, Parameters, Waves
 
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
-from ups.data.fields import Boundary, System
-from ups.data.tasks import TASKS
+from ups.core.system import Boundary, System
+from ups.core.tasks import TASKS
 from ups.ttc.integrator import Integrator, integrator_of
 from ups.ttc.settings import RewardName
 

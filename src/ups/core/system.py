@@ -1,0 +1,92 @@
+"""The records that describe physical data: what every reader gives, every model asks for and every checkpoint holds.
+
+Notation: T frames, C channels, S = (S_1, ..., S_d) grid points along d = 1, 2 or 3 spatial axes, P PDE parameters.
+All values are physical, in the units of the data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from ups.core.errors import UserError
+
+Boundary = Literal["periodic", "dirichlet", "neumann"]
+
+
+@dataclass(frozen=True)
+class System:
+    """What a model has to know of its data: channels, grid, boundary, parameters and time step."""
+
+    channels: tuple[str, ...]
+    """C names of the physical quantities."""
+    shape: tuple[int, ...]
+    """Grid points S along each axis."""
+    coords: tuple[tuple[float, ...], ...]
+    """Coordinates of the grid points along each axis, in units of length."""
+    boundary: tuple[Boundary, ...]
+    """Boundary condition of each axis."""
+    param_names: tuple[str, ...]
+    """P names of the PDE parameters, in the order of every `(B, P)` tensor."""
+    dt: float
+    """Time between two frames, in units of time."""
+    task: str = ""
+    """Name of the data set, such as `burgers1d`, where it is known."""
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Mean distance of neighbouring grid points along each axis, in units of length."""
+        return tuple((axis[-1] - axis[0]) / (len(axis) - 1) for axis in self.coords)
+
+    @property
+    def extent(self) -> tuple[float, ...]:
+        """Length of each axis: the period of a periodic axis, the distance from first to last point of any other."""
+        return tuple(
+            step * (n if kind == "periodic" else n - 1)
+            for step, n, kind in zip(self.spacing, self.shape, self.boundary, strict=True)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return lists, numbers and strings only, which `torch.load(weights_only=True)` and JSON accept."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "System":
+        """Rebuild a system from `to_dict`. Raises UserError if an entry is missing or unknown."""
+        expected = {field.name for field in fields(cls)}
+        if set(record) != expected:
+            raise UserError(f"a system record has the entries {sorted(expected)}, found {sorted(record)}")
+        return cls(**{name: _frozen(value) for name, value in record.items()})
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean and standard deviation over the **training** split, in physical units."""
+
+    mean: tuple[float, ...]
+    """Per channel, over trajectories, frames and grid points."""
+    std: tuple[float, ...]
+    """Per channel; 1.0 for a channel that never changes."""
+    param_mean: tuple[float, ...]
+    """Per PDE parameter, over trajectories."""
+    param_std: tuple[float, ...]
+    """Per PDE parameter; 1.0 for a parameter that never changes."""
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Return lists of numbers only, as `System.to_dict` does."""
+        return {name: list(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "Statistics":
+        """Rebuild statistics from `to_dict`. Raises UserError if an entry is missing or unknown."""
+        expected = {field.name for field in fields(cls)}
+        if set(record) != expected:
+            raise UserError(f"a statistics record has the entries {sorted(expected)}, found {sorted(record)}")
+        return cls(**{name: _frozen(value) for name, value in record.items()})
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value

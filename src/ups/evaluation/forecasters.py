@@ -1,0 +1,100 @@
+"""The trained surrogate as an evaluation sees it: one forecaster per space and sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ups.evaluation.baselines import FLOOR, AutoencoderFloor
+from ups.evaluation.forecaster import Forecaster
+from ups.surrogate.surrogate import Surrogate
+
+STUDENT_STEPS = (1, 2, 4)
+"""Evaluations of the student that are scored."""
+NEEDS = {
+    "none": ("autoencoder", "operator"),
+    "diffusion": ("autoencoder", "operator", "diffusion"),
+    "crps": ("autoencoder", "operator", "crps"),
+    "consistency": ("autoencoder", "operator", "diffusion", "consistency"),
+}
+"""Stages whose training a sampler needs."""
+
+
+@dataclass(frozen=True)
+class SurrogateForecaster:
+    """A `Surrogate` rolled out in one space with one sampler; `batch` states, members included, go into a call."""
+
+    surrogate: Surrogate
+    space: str
+    sampler: str = "none"
+    nfe: int | None = None
+    batch: int = 64
+
+    @property
+    def parameters(self) -> int:
+        """Weights of codec, operator and sampler."""
+        head = self.surrogate.heads.get(self.sampler)
+        return self.surrogate.parameters + (sum(p.numel() for p in head.network.parameters()) if head else 0)
+
+    @property
+    def train_seconds(self) -> float:
+        """Time spent on training everything that is used."""
+        return sum(self.surrogate.train_seconds.get(stage, 0.0) for stage in NEEDS[self.sampler])
+
+    @property
+    def evaluations(self) -> float:
+        """Network evaluations per step and member."""
+        head = self.surrogate.heads.get(self.sampler)
+        return 1.0 + (head.evaluations(self.nfe) if head else 0)
+
+    def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
+        """Free rollout from frame `start` of truth (b, T, C, *S): (b, M, steps, C, *S)."""
+        head = self.surrogate.heads.get(self.sampler)
+        many = members if head and head.objective != "regression" else 1
+        forecast = self.surrogate.rollout(
+            truth[:, start],
+            steps,
+            params=params,
+            members=many,
+            sampler=self.sampler,
+            nfe=self.nfe,
+            space=self.space,
+            seed=seed,
+            batch=self.batch,
+        )
+        return forecast.values
+
+
+def forecasters(surrogate: Surrogate, nfe: Sequence[int], batch: int) -> dict[str, Forecaster]:
+    """The rows of an evaluation: the autoencoder's floor, the operator in the other space and in the run's, and each
+    sampler, the diffusion residual with each number of steps in `nfe` (its own if that is empty)."""
+    codec, space = surrogate.model.codec, surrogate.space
+    other = "latent" if space == "field" else "field"
+
+    def reconstruct(u: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([codec(part) for part in u.to(surrogate.device).split(batch)]).cpu()
+
+    size = sum(p.numel() for p in codec.parameters())
+    rows: dict[str, Forecaster] = {
+        FLOOR: AutoencoderFloor(
+            reconstruct, parameters=size, train_seconds=surrogate.train_seconds.get("autoencoder", 0.0)
+        ),
+        f"operator ({other} space)": SurrogateForecaster(surrogate, other, batch=batch),
+        "operator": SurrogateForecaster(surrogate, space, batch=batch),
+    }
+    if "crps" in surrogate.heads:
+        rows["crps"] = SurrogateForecaster(surrogate, space, "crps", batch=batch)
+    if "diffusion" in surrogate.heads:
+        head = surrogate.heads["diffusion"]
+        flow = head.objective == "flow"
+        for k in (nfe or (head.steps,)) if flow else (1,):
+            name = f"diffusion@{k}" if flow else head.objective
+            rows[name] = SurrogateForecaster(surrogate, space, "diffusion", k, batch)
+    if "consistency" in surrogate.heads:
+        for k in STUDENT_STEPS:
+            rows[f"consistency@{k}"] = SurrogateForecaster(surrogate, space, "consistency", k, batch)
+    return rows

@@ -1,0 +1,1 @@
+"""What people look at: `report.html`, tables of the terminal, pictures, comparisons of runs."""

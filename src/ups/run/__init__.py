@@ -1,0 +1,1 @@
+"""What happens to a run folder: training, scoring, scoring again."""

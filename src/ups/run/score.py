@@ -1,0 +1,296 @@
+"""Scores a run folder: the ledger, test-time conditioning, pictures and the report.
+
+RUN/predictions.h5  metrics.json  report.html  report/*.png      of the test split
+RUN/validation/...                                               of the validation split
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from ups.config import Config, dump_config, load_config
+from ups.config.command import command_of
+from ups.core.device import device_name, device_of
+from ups.core.errors import UserError
+from ups.data.dataset import Dataset, open_dataset
+from ups.data.split import Split
+from ups.evaluation.baselines import FLOOR
+from ups.evaluation.evaluate import evaluate, read_metrics, write_metrics
+from ups.evaluation.forecaster import Forecaster
+from ups.evaluation.forecasters import forecasters
+from ups.evaluation.ledger import TTC
+from ups.evaluation.physics import break_even_of, physics_forecasters, without_true_ensemble
+from ups.evaluation.progress import ScoringBar
+from ups.evaluation.steady import steady_score_rows
+from ups.peers.settings import PeerSettings
+from ups.peers.stage import PeerRun, trained
+from ups.report.figures import draw_pictures
+from ups.report.html.report import write_report
+from ups.report.plot_scores import training_curves
+from ups.report.terminal import show
+from ups.stages.steady import none_steady, steady_rows
+from ups.surrogate.surrogate import Surrogate
+from ups.tracking.sinks import Tracker, open_sinks
+from ups.tracking.training_logger import TrainingLogger
+from ups.ttc.candidates import head_of, samplers_of
+from ups.ttc.forecaster import TTCForecaster, reward_of
+from ups.ttc.race import evaluate_ttc
+from ups.ttc.rewards import Reward
+
+TRAINING = "report/training.png"
+"""The picture of the training curves."""
+Mode = Literal["baseline", "ttc", "both"]
+"""What is scored: every row without test-time conditioning, the comparison with it, or both."""
+
+
+def evaluate_run(
+    folder: str | Path,
+    split: str = "test",
+    config: Config | None = None,
+    data: Dataset | None = None,
+    tracker: Tracker | None = None,
+    mode: Mode | None = None,
+    overrides: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Scores the models of a run folder and writes `predictions.h5`, `metrics.json`, pictures and `report.html`.
+
+    Args:
+        folder: A run folder.
+        split: `test`, or `validation` for a look that may guide choices.
+        config: The run's config; read from the folder unless given.
+        data: The open data set; opened from the config unless given.
+        tracker: Gets the scores; what the config names unless given.
+        mode: `ttc` adds the comparison of test-time conditioning to scores that are there, whatever settings of `ttc`
+            these have seen; `both` where `ttc.enabled` is set and the run has a sampler, else `baseline`, unless given.
+        overrides: Settings to change, such as `ttc.candidates=8`, where the config is read from the folder.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        UserError: The folder holds no run, its data are others than those of its training, or `mode` asks for what it
+            lacks or for a conditioning that does not fit the data.
+    """
+    job = ScoredRun.open(Path(folder), split, config or config_of(Path(folder), overrides), data)
+    wanted = mode or ("both" if job.config.ttc.enabled and samplers_of(job.surrogate) else "baseline")
+    if wanted != "baseline":
+        job.require_conditioning()
+    metrics = job.scored(with_ttc=wanted == "both") if wanted != "ttc" else job.already_scored()
+    if wanted != "baseline":
+        metrics["ttc"] = job.conditioned()
+    publish(metrics, job.folder, split, job.config, tracker)
+    if job.config.ttc.enabled and not samplers_of(job.surrogate):
+        print("ttc.enabled is set, but this run has no sampler to draw candidates from: train stages.diff_residual")
+    return metrics
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """A run folder with everything that its scores need."""
+
+    folder: Path
+    split: str
+    config: Config
+    data: Dataset
+    surrogate: Surrogate
+
+    @classmethod
+    def open(cls, folder: Path, split: str, config: Config, data: Dataset | None) -> ScoredRun:
+        """Loads data and models; raises UserError where they do not belong together."""
+        if split not in ("test", "validation"):
+            raise UserError(f"split must be test or validation, found {split!r}")
+        if config.run.threads:
+            torch.set_num_threads(config.run.threads)
+        data = data or open_dataset(config.data, allow_generate=False)
+        surrogate = Surrogate.load(folder, device_of(config.run.device))
+        if surrogate.data_hash != data.hash:
+            raise UserError(
+                f"the data or the splits that {folder}/config.yaml names are not those the model was trained on, "
+                "so its test split may hold training data; restore the files or train again"
+            )
+        return cls(folder, split, config, data, surrogate)
+
+    @property
+    def target(self) -> Path:
+        """Where the scores go."""
+        return target_of(self.folder, self.split)
+
+    @property
+    def part(self) -> Split:
+        """The trajectories that are scored."""
+        return part_of(self.data, self.split)
+
+    @property
+    def log(self) -> Path:
+        """The training log."""
+        return self.folder / self.config.training.log_path
+
+    @cached_property
+    def reward(self) -> Reward:
+        """What test-time conditioning chooses by."""
+        return reward_of(self.data.system, self.config.ttc, self.config.data.generate, lambda: self.data.train)
+
+    def protocol(self) -> dict[str, Any]:
+        """What must agree before scores may be compared."""
+        return {
+            **self.data.describe(),
+            "split": self.split,
+            "split_hash": self.part.hash,
+            "seed": self.config.run.seed,
+            "config_hash": config_hash(self.config),
+        }
+
+    def scored(self, with_ttc: bool) -> dict[str, Any]:
+        """All rows of the ledger."""
+        settings, seed = self.config.evaluation, self.config.run.seed
+        batch = min(settings.batch, self.part.n, settings.trajectories or self.part.n)
+        stages = forecasters(self.surrogate, settings.nfe, batch)
+        physics = physics_forecasters(self.data.system, self.config.data)
+        peers = self.peers(stages["operator"].train_seconds)
+        rows: dict[str, Forecaster] = {FLOOR: stages.pop(FLOOR), **physics, **peers, **stages}
+        if with_ttc:
+            rows[TTC] = TTCForecaster(self.surrogate, self.config.ttc, self.reward, settings.batch)
+        further, unsettled = self.settled()
+        options = {"seed": seed, "device": self.surrogate.device, "further": further}
+        with ScoringBar("scoring") as bar:
+            given = (self.part, self.data.system, settings, self.target, self.protocol())
+            metrics = evaluate(rows, *given, **options, progress=bar)
+        if settings.pictures:
+            metrics["pictures"] = draw_pictures(metrics, self.target)
+        metrics["errors"] += unsettled
+        for row in metrics["rows"]:
+            if row["model"] == TTC:
+                row["settings"] = self.config.ttc.model_dump(mode="json")
+        if missing := without_true_ensemble(self.data.system, self.config.data):
+            metrics["errors"].append(missing)
+        metrics["break_even"] = break_even_of(metrics, rows, "operator", self.part.frames - settings.context)
+        return metrics
+
+    def peers(self, seconds: float) -> dict[str, Forecaster]:
+        """The models of `evaluation.baselines`, each trained for `seconds` unless that was done before."""
+        config = self.config
+        return {
+            name: trained(
+                PeerRun(
+                    name,
+                    PeerSettings(network=name),
+                    config.training,
+                    self.data,
+                    seconds,
+                    self.folder / "checkpoints",
+                    config.evaluation.validation_trajectories,
+                    config.run.seed,
+                    self.surrogate.device,
+                ),
+                TrainingLogger(self.log),
+                config.evaluation.batch,
+            )
+            for name in config.evaluation.baselines
+        }
+
+    def settled(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """Rows of the steady prior, where the run has one; where no trajectory settles, a sentence instead."""
+        if self.surrogate.steady_prior is None:
+            return [], []
+        tolerance, seed = self.config.stages.steady_prior.tolerance, self.config.run.seed
+        rows = steady_rows(self.part, self.data.system.dt, tolerance)
+        if not len(rows):
+            return [], [f"{none_steady(self.part, self.split, tolerance)}, so the steady prior has no row"]
+        return steady_score_rows(self.surrogate, self.part, rows, tolerance, self.config.evaluation, seed), []
+
+    def already_scored(self) -> dict[str, Any]:
+        """The scores that are there; raises UserError if there are none of these data and settings.
+
+        Settings of `ttc` may differ: no other row hears of them, and what does says which it has.
+        """
+        path = self.target / "metrics.json"
+        metrics = read_metrics(path) if path.exists() else None
+        keys = ("data_hash", "split_hash", "config_hash", "seed")
+        if metrics is None or any(metrics["protocol"].get(key) != self.protocol()[key] for key in keys):
+            found = "is missing" if metrics is None else "is of other data or settings"
+            raise UserError(f"mode ttc adds to scores that are there, but {path} {found}; use mode both")
+        return {"pictures": [], **metrics}  # scores of earlier versions do not say which are theirs
+
+    def require_conditioning(self) -> None:
+        """Raises UserError where test-time conditioning cannot run, before hours are spent on the other rows."""
+        head_of(self.surrogate, self.config.ttc.sampler)
+        refused = self.config.ttc.overdrawn(self.part.frames - self.config.evaluation.fewest_given)
+        if refused:
+            raise UserError(f"ttc.max_evaluations {refused}")
+        _ = self.reward
+
+    def conditioned(self) -> dict[str, Any]:
+        """The strategies of test-time conditioning at equal cost."""
+        settings = self.config.evaluation
+        timed = {"device": device_name(self.surrogate.device), "threads": torch.get_num_threads()}
+        with ScoringBar("test-time conditioning:") as bar:
+            return timed | evaluate_ttc(
+                self.surrogate,
+                self.part,
+                self.reward,
+                self.config.ttc,
+                context=settings.context,
+                trajectories=settings.trajectories,
+                batch=settings.batch,
+                resamples=settings.bootstrap,
+                seed=self.config.run.seed,
+                progress=bar,
+            )
+
+
+def publish(metrics: dict[str, Any], folder: Path, split: str, config: Config, tracker: Tracker | None = None) -> None:
+    """Writes scores, training curves and report of a run folder, tells the tracker, and prints the ledger.
+
+    Without a tracker, those that the config names are told.
+    """
+    target, log = target_of(folder, split), folder / config.training.log_path
+    if log.exists():
+        training_curves(target / TRAINING, log)
+        metrics["pictures"] = list(dict.fromkeys([*metrics["pictures"], TRAINING]))
+    write_metrics(target / "metrics.json", metrics)
+    trained = config_of(folder) if (folder / "config.yaml").exists() else config
+    command = command_of(trained, config, folder, split, bool(metrics.get("ttc")))
+    write_report(target, metrics, dump_config(config), log, command)
+    if tracker is not None:
+        tracker.evaluation(metrics, target)
+    else:
+        here = config.model_copy(update={"run": config.run.model_copy(update={"dir": folder})})
+        with tracker_of(here) as own:
+            own.evaluation(metrics, target)
+    show(metrics, target, folder)
+
+
+def target_of(folder: Path, split: str) -> Path:
+    """Where the scores of a split go."""
+    return folder if split == "test" else folder / split
+
+
+def part_of(data: Dataset, split: str) -> Split:
+    """The split called `test` or `validation`."""
+    return data.test if split == "test" else data.validation
+
+
+def config_of(folder: Path, overrides: Sequence[str] = ()) -> Config:
+    """The config that a run was made with."""
+    if not (folder / "config.yaml").exists():
+        raise UserError(f"{folder} is not a run folder: it has no config.yaml")
+    return load_config(folder / "config.yaml", overrides)
+
+
+def tracker_of(config: Config) -> Tracker:
+    """All that listens to a run besides its log."""
+    step = TrainingLogger(config.run.dir / config.training.log_path).global_step
+    return Tracker(open_sinks(config.tracking, config.run.dir, config.model_dump(mode="json"), step))
+
+
+def config_hash(config: Config) -> str:
+    """A hash of the settings that training and scores depend on: all but the run's folder and hardware, and those of
+    test-time conditioning, which stand beside its own scores."""
+    return hashlib.sha256(config.model_dump_json(exclude={"run", "tracking", "ttc"}).encode()).hexdigest()[:16]

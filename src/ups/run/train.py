@@ -1,0 +1,189 @@
+"""The ordered stages over a run folder: data, training, evaluation.
+
+RUN/config.yaml  checkpoints/*.pt  reports/training_log.jsonl  latents/
+RUN/predictions.h5  metrics.json  report.html  report/*.png
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ups.config import Config, dump_config
+from ups.config.command import training_command
+from ups.core.device import device_of
+from ups.core.errors import UserError
+from ups.core.files import claimed, write_text
+from ups.data.dataset import Dataset, open_dataset
+from ups.run.score import evaluate_run, tracker_of
+from ups.stages import autoencoder, distill, operator, residual, steady
+from ups.stages.context import Context
+from ups.stages.order import FILES
+from ups.stages.predecessors import require
+from ups.stages.set_aside import free_folder, set_aside_checkpoints
+from ups.surrogate.surrogate import Surrogate
+from ups.tracking.sinks import Tracker
+from ups.tracking.training_logger import TrainingLogger
+from ups.training.loop import fit
+from ups.training.stage import Stage
+from ups.training.stage_files import StageFiles
+
+STAGES: dict[str, Callable[[Context], Stage]] = {
+    "autoencoder": autoencoder.build,
+    "operator": operator.build,
+    "diff_residual": residual.build,
+    "crps_ensemble": partial(residual.build, name="crps_ensemble"),
+    "consistency_distill": distill.build,
+    "steady_prior": steady.build,
+}
+"""The stages in their order."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run leaves.
+
+    Attributes:
+        folder: The run folder.
+        metrics: What `metrics.json` holds, or None where evaluation is switched off.
+    """
+
+    folder: Path
+    metrics: dict[str, Any] | None
+
+    @property
+    def model(self) -> Surrogate:
+        """The trained surrogate."""
+        return Surrogate.load(self.folder)
+
+
+def claim(folder: Path) -> AbstractContextManager[Path]:
+    """Makes the run folder and keeps other processes out of it."""
+    return claimed(folder, "choose another with --set run.dir=FOLDER")
+
+
+def context_of(config: Config, data: Dataset) -> Context:
+    """What the stages need of a config."""
+    return Context(
+        data=data,
+        latent=config.latent,
+        operator=config.operator,
+        diffusion=config.diffusion,
+        training=config.training,
+        stages=config.stages,
+        folder=config.run.dir,
+        validation_trajectories=config.evaluation.validation_trajectories,
+        rollout_space=config.rollout.space,
+        seed=config.run.seed,
+        device=device_of(config.run.device),
+        command=partial(training_command, config),
+    )
+
+
+def prepare(config: Config) -> Context:
+    """Opens, or generates, the data of a config."""
+    if config.run.threads:
+        torch.set_num_threads(config.run.threads)
+    return context_of(config, open_dataset(config.data))
+
+
+def write_config(config: Config) -> None:
+    """Writes the resolved config into the run folder."""
+    write_text(config.run.dir / "config.yaml", dump_config(config), "config")
+
+
+def chosen_stages(context: Context, stage: str) -> list[str]:
+    """The one stage, or with `all` every stage that has epochs, in order.
+
+    Raises UserError where there are none, or where the data cannot train one of them.
+    """
+    names = [name for name in STAGES if context.settings(name).epochs] if stage == "all" else [stage]
+    if not names:
+        raise UserError("every stage has epochs: 0, so there is nothing to train; set stages.operator.epochs")
+    for name in names:
+        if not context.settings(name).epochs:
+            raise UserError(
+                f"stages.{name}.epochs is 0, so there is nothing to train; set it with --set stages.{name}.epochs=N"
+            )
+    if "steady_prior" in names:
+        steady.require_steady(context)
+    return names
+
+
+def start_over(context: Context, stage: str) -> None:
+    """Sets aside the files of a stage and of those that build on it, if all is there that it needs to train again."""
+    chosen_stages(context, stage)
+    for before in context.predecessors(stage):
+        require(context, before)
+    kept = free_folder(context.folder)
+    set_aside_checkpoints(context.folder, stage, kept)
+    if (context.folder / kept).exists():
+        print(f"kept the earlier weights in {context.folder / kept}", file=sys.stderr)
+
+
+def train_stages(config: Config, context: Context, stage: str, tracker: Tracker) -> None:
+    """Trains one stage, or with `all` every stage that has epochs, in order."""
+    log = TrainingLogger(config.run.dir / config.training.log_path, (tracker.epoch,))
+    names = chosen_stages(context, stage)
+    for name in names:
+        if (context.checkpoints / f"{FILES.get(name, name)}_resume.pt").exists():
+            StageFiles(STAGES[name](context), context.checkpoints).read_resume()
+    write_config(config)
+    for name in names:
+        fit(
+            STAGES[name](context),
+            context.settings(name),
+            context.training,
+            context.checkpoints,
+            log,
+            seed=context.seed,
+            device=context.device,
+        )
+        for suffix in ("", "_ema"):
+            weights = context.checkpoints / f"{FILES.get(name, name)}{suffix}.pt"
+            if weights.exists():
+                tracker.file(weights)
+
+
+def train(config: Config, stage: str = "all", fresh: bool = False) -> Path:
+    """Trains and returns the run folder; what is finished already is not trained again.
+
+    Args:
+        config: A loaded config.
+        stage: `all`, or the name of one stage, whose predecessors must be there.
+        fresh: Trains from scratch. Earlier files of the stage, and of those that build on it, are kept in
+            `checkpoints.1` or the next that is free.
+    """
+    if stage not in ("all", *STAGES):
+        raise UserError(f"no stage {stage!r}: expected all, {', '.join(STAGES)}")
+    with claim(config.run.dir):
+        context = prepare(config)
+        if fresh:
+            start_over(context, stage)
+        with tracker_of(config) as tracker:
+            train_stages(config, context, stage, tracker)
+    return config.run.dir
+
+
+def train_all_stages(config: Config) -> Path:
+    """Trains all stages that have epochs, in order, and then scores the run, unless `evaluation.enabled` is false."""
+    return run(config).folder
+
+
+def run(config: Config) -> RunResult:
+    """Everything: data, all stages, evaluation, pictures."""
+    with claim(config.run.dir):
+        context = prepare(config)
+        with tracker_of(config) as tracker:
+            train_stages(config, context, "all", tracker)
+            metrics = None
+            if config.evaluation.enabled:
+                metrics = evaluate_run(config.run.dir, config=config, data=context.data, tracker=tracker)
+    return RunResult(config.run.dir, metrics)

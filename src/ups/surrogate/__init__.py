@@ -1,0 +1,1 @@
+"""The trained surrogate as its users see it."""

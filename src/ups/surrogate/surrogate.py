@@ -1,0 +1,268 @@
+"""The trained surrogate as its users see it: encode, step, decode, roll out, with members or without.
+
+u_t --encode--> z_t --operator(dt, c)--> z_t+1 --decode--> u_t+1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ups.core.errors import UserError
+from ups.core.latent_state import LatentState
+from ups.core.system import System
+from ups.models.latent_operator import LatentModel, roll_out
+from ups.models.residual_head import Given, ResidualHead
+from ups.models.steady_prior import SteadyPrior
+from ups.surrogate.forecast import Forecast
+from ups.surrogate.restore import restore
+
+Params = Tensor | np.ndarray | Sequence[float] | Mapping[str, float]
+AUTO = ("consistency", "crps", "diffusion")
+"""What `sampler="auto"` takes, the first that is there and random."""
+STAGES = {
+    "diffusion": "stages.diff_residual",
+    "consistency": "stages.consistency_distill",
+    "crps": "stages.crps_ensemble",
+}
+"""Samplers and the stages that train them."""
+
+
+class Surrogate:
+    """A trained model in physical units.
+
+    Attributes:
+        model: Codec and operator.
+        heads: Samplers of the operator's residual by name: `diffusion`, `crps`, `consistency`.
+        steady_prior: Stage 4, or None.
+        system: Channels, grid, boundary, parameters and time step of the data it was trained on.
+        space: Where rollouts run unless asked otherwise, `field` or `latent`.
+        data_hash: Hash of the data and splits it was trained on.
+        train_seconds: Time spent on training, by stage.
+    """
+
+    def __init__(
+        self,
+        model: LatentModel,
+        *,
+        heads: Mapping[str, ResidualHead] | None = None,
+        steady_prior: SteadyPrior | None = None,
+        space: str = "field",
+        data_hash: str = "",
+        train_seconds: Mapping[str, float] | None = None,
+        device: torch.device | str = "cpu",
+    ):
+        self.device = torch.device(device)
+        self.model = model.to(self.device).eval().requires_grad_(False)
+        self.heads, self.steady_prior = dict(heads or {}), steady_prior
+        self.space, self.data_hash, self.train_seconds = space, data_hash, dict(train_seconds or {})
+
+    @property
+    def system(self) -> System:
+        """What the data are."""
+        return self.model.system
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights of codec and operator."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    @classmethod
+    def load(cls, run: str | Path, device: torch.device | str = "cpu") -> Surrogate:
+        """Opens a run folder.
+
+        Raises:
+            UserError: There is no trained operator, or a file is damaged, foreign, or belongs to another operator.
+        """
+        found = restore(Path(run) / "checkpoints", device)
+        return cls(
+            found.model,
+            heads=found.heads,
+            steady_prior=found.steady_prior,
+            space=found.space,
+            data_hash=found.data_hash,
+            train_seconds=found.train_seconds,
+            device=device,
+        )
+
+    @torch.no_grad()
+    def encode(self, u: Tensor, coords: Sequence[Tensor] | None = None) -> Tensor:
+        """Physical fields (B, C, *S) -> latent tokens (B, N, D); `coords` as in `Autoencoder.encode`."""
+        return self.model.codec.encode(u.to(self.device), coords)
+
+    @torch.no_grad()
+    def decode(self, z: Tensor, coords: Sequence[Tensor] | Tensor | None = None) -> Tensor:
+        """Latent tokens (B, N, D) -> physical fields (B, C, *S), or at other `coords` as in `Autoencoder.decode`."""
+        return self.model.codec.decode(z.to(self.device), coords)
+
+    @torch.no_grad()
+    def rollout(
+        self,
+        u0: Tensor | np.ndarray,
+        steps: int,
+        *,
+        params: Params | None = None,
+        members: int = 1,
+        sampler: str = "auto",
+        nfe: int | None = None,
+        space: str | None = None,
+        dt: float | None = None,
+        seed: int = 0,
+        batch: int = 64,
+    ) -> Forecast:
+        """Forecasts from initial states.
+
+        Args:
+            u0: Physical fields, (B, C, *S); (C, *S), (B, *S) with one channel, and (*S) are understood.
+            steps: Steps of `dt` to go.
+            params: PDE parameters, (B, P) or (P,) in the order of `system.param_names`, or by name; the training mean
+                unless given.
+            members: Members M of the ensemble.
+            sampler: `diffusion`, `consistency`, `crps`, or `none` for the operator alone; `auto` is `none` for one
+                member and otherwise the cheapest sampler that the run has. A residual trained with objective
+                `regression` has no members that differ and takes `members=1` alone.
+            nfe: Sampling steps per forecast step; the run's setting for `diffusion` and 1 for `consistency` unless
+                given.
+            space: `field` decodes and encodes between steps, `latent` does not; the run's setting unless given.
+            dt: Physical time step; the data's unless given.
+            seed: Fixes the members; the same seed and batch give the same members.
+            batch: States and members rolled out at once.
+
+        Returns:
+            A `Forecast` with values (B, M, steps, C, *S).
+
+        Raises:
+            UserError: The shape, a value or a name does not fit.
+        """
+        fields = self.states(u0)
+        conditions = self.conditions(params, len(fields))
+        space, head = space or self.space, self._head(sampler, members)
+        if space not in ("field", "latent"):
+            raise UserError(f"space must be `field` or `latent`, found {space!r}")
+        if steps < 1 or members < 1 or (nfe is not None and nfe < 1):
+            raise UserError(f"steps, members and nfe must be at least 1, found {steps}, {members} and {nfe}")
+        step, parts = self.system.dt if dt is None else dt, []
+        if not step > 0:
+            raise UserError(f"dt must be positive, found {step}")
+        fields, conditions = (x.repeat_interleave(members, 0) for x in (fields, conditions))
+        generator = torch.Generator(self.device).manual_seed(seed)
+        for u, c in zip(fields.split(batch), conditions.split(batch), strict=True):
+            parts.append(self._march(u, c, steps, step, space, head, nfe, generator).cpu())
+        values = torch.cat(parts).unflatten(0, (-1, members))
+        times = step * torch.arange(1, steps + 1, dtype=torch.double)
+        return Forecast(values, times, self.system, evaluations=1 + (head.evaluations(nfe) if head else 0))
+
+    def _march(
+        self,
+        u: Tensor,
+        c: Tensor,
+        steps: int,
+        step: float,
+        space: str,
+        head: ResidualHead | None,
+        nfe: int | None,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """u (B, C, *S) -> frames 1 to `steps`, (B, steps, C, *S)."""
+        dt = torch.full((len(u),), step, device=self.device)
+
+        def advance(z: Tensor) -> Tensor:
+            base = self.model.step(z, c, dt)
+            return head.step(Given(z, base, c, dt), nfe, generator) if head else base
+
+        return roll_out(self.model.codec, advance, u, steps, space)
+
+    def _head(self, sampler: str, members: int) -> ResidualHead | None:
+        """The head called `sampler`, None for the operator alone; raises UserError where members would not differ."""
+        if sampler == "auto" and members > 1:
+            return self._cheapest(members)
+        if sampler in ("auto", "none"):
+            if members > 1:
+                raise UserError(
+                    f"{members} members of a forecast without a sampler would all be the same; use members=1"
+                )
+            return None
+        if sampler not in STAGES:
+            raise UserError(f"sampler must be auto, none, {', '.join(STAGES)}, found {sampler!r}")
+        if sampler not in self.heads:
+            found = ", ".join(name for name in AUTO if name in self.heads) or "none"
+            raise UserError(f"this run has no sampler {sampler!r}: it has {found}; train {STAGES[sampler]}")
+        head = self.heads[sampler]
+        if members > 1 and head.objective == "regression":
+            raise UserError(
+                f"{members} members of sampler {sampler!r} would all be the same, because it learnt the mean of the "
+                "residual alone (diffusion.objective: regression); use members=1"
+            )
+        return head
+
+    def _cheapest(self, members: int) -> ResidualHead:
+        """The cheapest sampler whose members differ; raises UserError if the run has none."""
+        random = [head for name in AUTO if (head := self.heads.get(name)) and head.objective != "regression"]
+        if not random:
+            found = "diffusion with objective regression, whose members would all be the same" if self.heads else "none"
+            raise UserError(
+                f"{members} members need a sampler, but this run has {found}: train {STAGES['diffusion']} with "
+                f"diffusion.objective flow, or {STAGES['crps']}"
+            )
+        return random[0]
+
+    @torch.no_grad()
+    def steady(self, u0: Tensor | np.ndarray, *, params: Params | None = None, batch: int = 64) -> Tensor:
+        """The steady state that u0 (B, C, *S) goes to, (B, C, *S) physical, in `stages.steady_prior.num_steps`
+        evaluations.
+
+        Args:
+            u0: As in `rollout`.
+            params: As in `rollout`.
+            batch: States at once.
+        """
+        if self.steady_prior is None:
+            raise UserError("this run has no steady prior; train it with stages.steady_prior.epochs > 0")
+        fields, parts = self.states(u0), []
+        for u, c in zip(fields.split(batch), self.conditions(params, len(fields)).split(batch), strict=True):
+            refined = self.steady_prior(LatentState(self.model.codec.encode(u), cond={"params": c}))
+            parts.append(self.model.codec.decode_like(refined.z, u).cpu())
+        return torch.cat(parts)
+
+    def _tensor(self, values: Tensor | np.ndarray | Sequence[float]) -> Tensor:
+        if isinstance(values, Tensor):
+            return values.detach().to(self.device, torch.float32)
+        return torch.tensor(np.asarray(values), dtype=torch.float32, device=self.device)
+
+    def states(self, u0: Tensor | np.ndarray) -> Tensor:
+        """Initial states in any of the shapes that `rollout` understands as (B, C, *S); raises UserError."""
+        u = self._tensor(u0)
+        expected = (len(self.system.channels), *self.system.shape)
+        if tuple(u.shape) in (expected, expected[1:]):
+            u = u.reshape(1, *expected)
+        elif expected[0] == 1 and tuple(u.shape[1:]) == expected[1:]:
+            u = u.unsqueeze(1)
+        if tuple(u.shape[1:]) != expected:
+            raise UserError(
+                f"initial states must have shape (B, {', '.join(map(str, expected))}), found {tuple(u.shape)}"
+            )
+        if not torch.isfinite(u).all():
+            raise UserError("initial states must be finite, found NaN or infinity")
+        return u
+
+    def conditions(self, params: Params | None, batch: int) -> Tensor:
+        """PDE parameters of `batch` states as `rollout` takes them as (B, P); raises UserError."""
+        names = self.system.param_names
+        if params is None:
+            return self.model.operator.param_mean.expand(batch, -1)
+        if isinstance(params, Mapping):
+            if set(params) != set(names):
+                raise UserError(
+                    f"params must name {', '.join(names) or 'nothing'}, found {', '.join(params) or 'nothing'}"
+                )
+            params = [float(params[name]) for name in names]
+        values = self._tensor(params)
+        if values.shape not in ((len(names),), (batch, len(names))):
+            raise UserError(
+                f"params must have shape ({batch}, {len(names)}) or ({len(names)},), found {tuple(values.shape)}"
+            )
+        return values.expand(batch, -1)

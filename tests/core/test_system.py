@@ -1,0 +1,39 @@
+import json
+
+import pytest
+
+from ups.core.errors import UserError
+from ups.core.system import Statistics, System
+
+
+def system(**changes) -> System:
+    given = {
+        "channels": ("u",),
+        "shape": (4, 5),
+        "coords": ((0.0, 0.25, 0.5, 0.75), (0.0, 0.5, 1.0, 1.5, 2.0)),
+        "boundary": ("periodic", "dirichlet"),
+        "param_names": ("Nu",),
+        "dt": 0.05,
+        "task": "burgers1d",
+    }
+    return System(**(given | changes))
+
+
+def test_a_system_survives_json():
+    assert System.from_dict(json.loads(json.dumps(system().to_dict()))) == system()
+
+
+def test_statistics_survive_json():
+    statistics = Statistics((0.5,), (2.0,), (0.01,), (1.0,))
+    assert Statistics.from_dict(json.loads(json.dumps(statistics.to_dict()))) == statistics
+
+
+def test_extent_is_the_period_of_a_periodic_axis_and_the_distance_of_the_ends_of_another():
+    assert system().extent == (1.0, 2.0)
+
+
+def test_a_record_with_a_missing_entry_is_refused():
+    record = system().to_dict()
+    del record["dt"]
+    with pytest.raises(UserError, match="dt"):
+        System.from_dict(record)

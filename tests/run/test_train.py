@@ -1,0 +1,188 @@
+"""The pipeline on real files: what it leaves, what it refuses, and that a kill changes nothing."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import ups
+from tests.small import config
+from ups.cli import app
+from ups.config import load_config
+from ups.core.errors import UserError
+from ups.run.score import evaluate_run
+from ups.run.train import claim, run, train, train_all_stages
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder after `run`."""
+    return run(
+        load_config(config(tmp_path_factory.mktemp("finished"), evaluation={"bootstrap": 100, "pictures": True}))
+    ).folder
+
+
+def test_a_run_leaves_what_is_promised(finished: Path) -> None:
+    files = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
+    weights = {f"checkpoints/{stage}{kind}.pt" for stage in ("autoencoder", "operator") for kind in ("", "_ema")}
+    assert {"config.yaml", "metrics.json", "predictions.h5", "reports/training_log.jsonl", *weights} <= files
+    assert {"report/error.png", "report/spectra.png", "report/fields_operator.png", "report/training.png"} <= files
+
+
+def test_metrics_hold_protocol_and_rows(finished: Path) -> None:
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert {"data_hash", "split", "stride", "context", "seed", "config_hash"} <= set(metrics["protocol"])
+    rows = {row["model"]: row for row in metrics["rows"]}
+    solvers = {"solver@8", "solver@16", "solver@32"}
+    assert {"persistence", "autoencoder", "operator", "operator (latent space)"} == set(rows) - solvers
+    scalars = {
+        "nrmse",
+        "nrmse_pooled",
+        "rmse",
+        "crmse",
+        "brmse",
+        "frmse_low",
+        "frmse_mid",
+        "frmse_high",
+        "vrmse",
+        "max",
+        "correlation_time",
+    }
+    for row in rows.values():
+        assert scalars | {"nrmse_per_frame"} <= set(row["rollout"]) and scalars - {"correlation_time"} <= set(
+            row["one_step"]
+        )
+        assert {"nfe_per_step", "ms_per_step", "train_seconds", "parameters"} <= set(row)
+    assert rows["operator"]["nfe_per_step"] == 1 and rows["persistence"]["train_seconds"] == 0
+
+
+def test_persistence_scores_what_the_exact_solution_says(finished: Path) -> None:
+    rows = {row["model"]: row for row in json.loads((finished / "metrics.json").read_text())["rows"]}
+    turned = 2 * np.sin(np.pi * 0.4 * 0.05 * np.arange(1, 9))
+    assert rows["persistence"]["rollout"]["nrmse_per_frame"] == pytest.approx(turned.tolist(), rel=1e-3)
+
+
+def test_the_log_counts_epochs_across_stages(finished: Path) -> None:
+    entries = [json.loads(line) for line in (finished / "reports/training_log.jsonl").read_text().splitlines()]
+    assert [e["global_step"] for e in entries] == [1, 2, 3, 4]
+    assert [(e["stage"], e["epoch"]) for e in entries] == [
+        ("autoencoder", 1),
+        ("operator", 1),
+        ("operator", 2),
+        ("operator", 3),
+    ]
+    expected = {
+        "loss",
+        "lr",
+        "epochs_since_improve",
+        "grad_norm",
+        "epoch_time_sec",
+        "best_loss",
+        "L_forward",
+        "L_rec",
+        "L_lat",
+    }
+    assert all(expected <= set(e) for e in entries if e["stage"] == "operator")
+
+
+def test_training_again_takes_no_step_and_keeps_every_byte(finished: Path) -> None:
+    before = {p: p.read_bytes() for p in finished.rglob("*") if p.suffix in (".pt", ".jsonl")}
+    train(load_config(finished / "config.yaml"))
+    assert all(p.read_bytes() == data for p, data in before.items())
+
+
+def test_five_lines_of_python(finished: Path, tmp_path: Path) -> None:
+    model = ups.load(finished)
+    u0 = np.sin(2 * np.pi * np.arange(32) / 32)[None, None]
+    forecast = model.rollout(u0, steps=4)
+    assert forecast.values.shape == (1, 1, 4, 1, 32)
+    assert forecast.times.tolist() == pytest.approx([0.05, 0.1, 0.15, 0.2])
+    assert forecast.save(tmp_path / "f.h5").stat().st_size > 0 and forecast.plot(tmp_path / "f.png").exists()
+    low, high = forecast.interval(0.9)
+    assert torch.equal(low, high) and torch.equal(low, forecast.mean())
+
+
+@pytest.mark.parametrize(
+    "u0,options,sentence",
+    [
+        (torch.zeros(1, 1, 31), {}, r"must have shape \(B, 1, 32\), found \(1, 1, 31\)"),
+        (torch.full((1, 1, 32), float("nan")), {}, "must be finite"),
+        (torch.zeros(1, 1, 32), {"space": "fourier"}, "space must be"),
+        (torch.zeros(1, 1, 32), {"dt": 0}, "dt must be positive, found 0"),
+        (torch.zeros(1, 1, 32), {"dt": float("nan")}, "dt must be positive, found nan"),
+        (torch.zeros(1, 1, 32), {"params": {"nu": 1.0}}, "params must name beta, found nu"),
+        (torch.zeros(2, 1, 32), {"params": torch.zeros(3, 1)}, r"params must have shape \(2, 1\)"),
+    ],
+)
+def test_a_rollout_of_something_else_is_one_sentence(
+    finished: Path, u0: torch.Tensor, options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        ups.load(finished).rollout(u0, 2, **options)
+
+
+def test_scores_of_the_validation_split_stand_beside_and_not_over(finished: Path) -> None:
+    before = (finished / "metrics.json").read_bytes()
+    metrics = evaluate_run(finished, "validation")
+    assert metrics["protocol"]["split"] == "validation" and (finished / "metrics.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_all_stages_are_followed_by_an_evaluation_unless_it_is_switched_off(tmp_path: Path, enabled: bool) -> None:
+    settings = {"bootstrap": 100, "pictures": False, "enabled": enabled}
+    folder = train_all_stages(load_config(config(tmp_path, evaluation=settings)))
+    assert (folder / "checkpoints/operator.pt").exists()
+    assert (folder / "metrics.json").exists() == (folder / "report.html").exists() == enabled
+
+
+def test_a_checkpoint_of_another_config_is_refused_and_the_folder_kept(finished: Path) -> None:
+    before = (finished / "config.yaml").read_bytes()
+    with pytest.raises(UserError, match=r"stages.operator.epochs was 3 and is now 4"):
+        train(load_config(finished / "config.yaml", ["stages.operator.epochs=4"]))
+    assert (finished / "config.yaml").read_bytes() == before
+
+
+def test_a_folder_that_is_worked_in_is_not_evaluated(finished: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file()}
+    with claim(finished):
+        done = CliRunner().invoke(app, ["evaluate", str(finished)])
+    assert done.exit_code == 2
+    assert done.stderr == f"error: another process is working in {finished}; wait for it or evaluate a copy of it\n"
+    assert {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file()} == before
+
+
+def test_no_folder_is_made_to_evaluate_in(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nowhere")])
+    assert done.exit_code == 2 and "is not a run folder" in done.stderr and not (tmp_path / "nowhere").exists()
+
+
+def test_a_missing_predecessor_names_its_command(tmp_path: Path) -> None:
+    path = config(tmp_path)
+    with pytest.raises(UserError, match=rf"ups train --config {path} --stage autoencoder"):
+        train(load_config(path), "operator")
+
+
+def test_a_run_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file where the folder should be")
+    with pytest.raises(UserError, match=r"cannot write the folder .*choose another"):
+        train(load_config(config(tmp_path)))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_run_folder_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(UserError, match="cannot write the folder"):
+        train(load_config(config(tmp_path)))
+
+
+def test_a_folder_without_a_run_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"not a run folder: it has no config.yaml"):
+        evaluate_run(tmp_path)
+    with pytest.raises(UserError, match=r"expected operator.pt"):
+        ups.load(tmp_path)
