@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from bench import classical, distill, growth, memory, peers, problems, speed, stages, tuning
-from bench.cells import Cell
+from bench.cells import Cell, stored
 from bench.scale import Place, Scale
 
 BENCHES = (problems, tuning, peers, stages, classical, speed, growth, memory, distill)
@@ -17,7 +15,9 @@ def all_cells(scale: Scale) -> list[Cell]:
     return [cell for bench in BENCHES for cell in bench.cells(scale)]
 
 
-def outdated(place: Place, scale: Scale) -> list[Path]:
-    """Result files that no cell would leave as it is set now."""
-    current = {cell.result(place) for cell in all_cells(scale) if cell.measured(place)}
-    return sorted(path for path in place.results.glob("*/*.json") if path not in current)
+def outdated(place: Place, scale: Scale) -> list[str]:
+    """Titles of results that no cell would leave as it is set now."""
+    current = {cell.title for cell in all_cells(scale) if cell.measured(place)}
+    benches = sorted(path.stem for path in place.results.glob("*.jsonl"))
+    titles = [f"{bench}/{name}" for bench in benches for name in stored(place, bench)]
+    return [title for title in titles if title not in current]

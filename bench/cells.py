@@ -1,10 +1,12 @@
-"""Cells: the named parts of a benchmark, each a function of its settings, each with its own result file.
+"""Cells: the named parts of a benchmark, each a function of its settings, each with its own line of results.
 
-RESULTS/<bench>/<cell>.json   settings, machine, versions, data and scores; a cell that has one is not run again
+RESULTS/<bench>.jsonl   a line for each cell: settings, machine, versions, data and scores, but no curves over frames or
+                        trajectories; a cell that has one is not run again
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import time
@@ -17,7 +19,7 @@ from typing import Any
 
 from bench.machine import machine
 from bench.scale import Place
-from ups.evaluation.evaluate import write_metrics
+from ups.core.files import write_text
 
 Work = Callable[[Place, Path], dict[str, Any]]
 """(where to work, a folder of the cell's own) -> what the result file holds besides settings and machine."""
@@ -37,8 +39,8 @@ class Cell:
     """A part of a benchmark.
 
     Attributes:
-        bench: The benchmark, a folder of results.
-        name: Stem of its result file.
+        bench: The benchmark, a file of results.
+        name: Its name there.
         phase: When it may run.
         settings: All that decides its result, as plain values.
         work: What it does.
@@ -59,10 +61,6 @@ class Cell:
         """`<bench>/<name>`."""
         return f"{self.bench}/{self.name}"
 
-    def result(self, place: Place) -> Path:
-        """Its result file."""
-        return place.results / self.bench / f"{self.name}.json"
-
     def folder(self, place: Place) -> Path:
         """Its own folder, another one for other settings."""
         return place.runs / self.bench / f"{self.name}-{key_of(self.settings)}"
@@ -73,8 +71,15 @@ class Cell:
 
     def measured(self, place: Place) -> bool:
         """Whether there is a result of these settings."""
-        path = self.result(place)
-        return path.exists() and json.loads(path.read_text())["settings"] == json.loads(json.dumps(self.settings))
+        found = stored(place, self.bench).get(self.name)
+        return found is not None and agree(found["settings"], json.loads(json.dumps(self.settings)))
+
+
+def agree(measured: Any, asked: Any) -> bool:
+    """Whether plain values are equal, but for settings that came after the measurement: their defaults change nothing."""
+    if isinstance(measured, dict) and isinstance(asked, dict):
+        return measured.keys() <= asked.keys() and all(agree(value, asked[key]) for key, value in measured.items())
+    return measured == asked
 
 
 def key_of(values: Any) -> str:
@@ -83,7 +88,7 @@ def key_of(values: Any) -> str:
 
 
 def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
-    """Runs a cell and writes its result file."""
+    """Runs a cell and stores its line of results."""
     folder = cell.folder(place)
     folder.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
@@ -96,10 +101,28 @@ def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - began, 2),
         **outcome,
     }
-    path = cell.result(place)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_metrics(path, record)
+    store(place, record)
     return record
+
+
+def stored(place: Place, bench: str) -> dict[str, dict[str, Any]]:
+    """The results of a benchmark by the names of its cells, in their order."""
+    path = place.results / f"{bench}.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {record["cell"]: record for record in map(json.loads, lines)}
+
+
+def store(place: Place, record: dict[str, Any]) -> None:
+    """Puts a record in the place of the earlier one of its cell; raises ValueError at a number that is not finite.
+
+    Cells that end at the same time wait for each other.
+    """
+    place.runs.mkdir(parents=True, exist_ok=True)
+    with (place.runs / "results.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = {**stored(place, record["bench"]), record["cell"]: record}
+        lines = [json.dumps(found[name], allow_nan=False, separators=(",", ":")) for name in sorted(found)]
+        write_text(place.results / f"{record['bench']}.jsonl", "\n".join(lines) + "\n", "results")
 
 
 def pending(cells: Sequence[Cell], place: Place, pattern: str = "*") -> list[Cell]:
@@ -110,4 +133,4 @@ def pending(cells: Sequence[Cell], place: Place, pattern: str = "*") -> list[Cel
 
 def records(place: Place, bench: str) -> list[dict[str, Any]]:
     """All results of a benchmark, by name."""
-    return [json.loads(path.read_text()) for path in sorted((place.results / bench).glob("*.json"))]
+    return list(stored(place, bench).values())

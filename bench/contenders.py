@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from bench.problems import PROBLEMS
 from ups.config import Config, load_config
 from ups.data.dataset import Dataset
 from ups.data.statistics import conserves_mean
+from ups.evaluation.baselines import PERSISTENCE
 from ups.evaluation.evaluate import evaluate
 from ups.evaluation.forecaster import Forecaster
 from ups.evaluation.forecasters import SurrogateForecaster
@@ -35,8 +37,10 @@ from ups.training.stage import Stage
 CONFIG = Path(__file__).parent / "ups.yaml"
 SCORES = EvaluationSettings(also_context=(10,), members=1, lead_times=(1,), store=0, pictures=False, bootstrap=100)
 """Free rollouts from frames 0 and 9 of every test trajectory, and single steps from each of its frames."""
-KEPT = ("rollout", "rollout_context_10", "one_step", "ms_per_step", "train_seconds", "parameters", "error")
-"""What a result keeps of a row of `metrics.json`."""
+PARTS = ("rollout", "rollout_context_10", "one_step")
+"""Forecasts of which a result keeps scores; curves over frames are left out."""
+COSTS = ("ms_per_step", "train_seconds", "parameters", "error")
+"""What else a result keeps of a row of `metrics.json`."""
 LATENT = "latent space"
 """Row of the surrogate rolled out without encoding its forecasts again."""
 HELD = "held means"
@@ -195,6 +199,12 @@ def _facts(folder: Path, stem: str) -> dict[str, Any]:
 
 
 def scores(rows: dict[str, Forecaster], data: Dataset, seed: int, folder: Path) -> dict[str, dict[str, Any]]:
-    """Rows of `metrics.json` on the test split, persistence among them."""
+    """Rows of `metrics.json` on the test split; without forecasters that of persistence, the same beside all models."""
     metrics = evaluate(rows, data.test, data.system, SCORES, folder, data.describe(), seed=seed)
-    return {row["model"]: {name: row[name] for name in KEPT} for row in metrics["rows"]}
+    return {row["model"]: kept(row) for row in metrics["rows"] if row["model"] in (rows or (PERSISTENCE,))}
+
+
+def kept(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result keeps of a row of `metrics.json`: plain scores and costs."""
+    scores = {part: {k: v for k, v in row[part].items() if not isinstance(v, list | dict)} for part in PARTS}
+    return {**scores, **{name: row[name] for name in COSTS}}

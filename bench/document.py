@@ -69,7 +69,7 @@ def setup(place: Place) -> str:
         for name, versions in machines.items()
     ]
     short = f"**A small look: a minute of training lasted {SHORT.minute:g} s.**" if small else ""
-    names = ", ".join(f"{path.parent.name}/{path.stem}" for path in outdated(place, SHORT if small else FULL))
+    names = ", ".join(outdated(place, SHORT if small else FULL))
     stale = f"**Results of other settings than those of today, to be measured again: {names}.**" if names else ""
     return "\n\n".join(filter(None, [*lines, cost_sections.duration(place), short, stale]))
 

@@ -3,7 +3,8 @@
     python -m bench.run [--short] [--only 'peers/ks_*'] [--workers 2] [--list]
 
 Every cell is a process of its own with one thread, on a core of its own where the system allows it. Cells that measure
-time or memory of small things run alone. To measure a cell again, delete its result and its folder in `runs/bench`.
+time or memory of small things run alone. To measure a cell again, delete its line in
+`bench/results` and its folder in `runs/bench`.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Place:
     """Where a benchmark works.
 
     Attributes:
-        results: One JSON file for each cell, in a folder for each benchmark.
+        results: A file for each benchmark, with a line for each cell.
         runs: Checkpoints, by which a cell that was stopped goes on.
         data: Generated trajectories.
     """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.catalogue import all_cells, outdated
-from bench.cells import Cell, Phase, Work, pending, records, run_cell
+from bench.cells import Cell, Phase, Work, pending, records, run_cell, store
 from bench.contenders import CONTENDERS, VARIANTS
 from bench.problems import MAIN
 from bench.scale import FULL, SHORT, Place
@@ -31,8 +31,29 @@ def test_a_finished_cell_is_not_run_again(place: Place) -> None:
     assert pending(cells, place) == cells
     run_cell(cells[0], place)
     assert pending(cells, place) == cells[1:]
-    (place.results / "toy" / "a.json").unlink()
+    (place.results / "toy.jsonl").unlink()
     assert pending(cells, place) == cells
+
+
+def test_a_line_is_replaced_by_a_new_one_of_its_cell_and_others_stay(place: Place) -> None:
+    for name in ("b", "a"):
+        run_cell(cell(name), place)
+    run_cell(cell("a", work=lambda place, folder: {"score": 0.25}), place)
+    lines = [json.loads(line) for line in (place.results / "toy.jsonl").read_text().splitlines()]
+    assert [(line["cell"], line["score"]) for line in lines] == [("a", 0.25), ("b", 0.5)]
+
+
+def test_a_setting_that_came_after_a_measurement_does_not_outdate_it_and_another_value_does(place: Place) -> None:
+    run_cell(cell("a"), place)
+    assert pending([cell("a", position="auto")], place) == [] and pending([cell("a", pair=(1, 3))], place)
+
+
+def test_every_score_of_the_tree_stands_once_and_is_no_curve() -> None:
+    for path in (Path(__file__).parents[2] / "bench" / "results").glob("*.jsonl"):
+        cells = [json.loads(line) for line in path.read_text().splitlines()]
+        assert len({c["cell"] for c in cells}) == len(cells)
+        for scores in (row for c in cells for row in c.get("scores", {}).values()):
+            assert not [key for part in scores.values() if isinstance(part, dict) for key in part if "per_" in key]
 
 
 def test_data_are_generated_again_where_only_their_result_is_left(place: Place) -> None:
@@ -45,19 +66,17 @@ def test_data_are_generated_again_where_only_their_result_is_left(place: Place) 
 
 
 def test_a_cell_whose_settings_changed_is_run_again_in_another_folder(place: Place) -> None:
-    run_cell(cell("a"), place)
+    run_cell(cell("a", minutes=1), place)
     changed = cell("a", minutes=3)
-    assert pending([changed], place) == [changed] and changed.folder(place) != cell("a").folder(place)
+    assert pending([changed], place) == [changed] and changed.folder(place) != cell("a", minutes=1).folder(place)
 
 
 def test_results_that_no_cell_would_leave_today_are_found(place: Place) -> None:
     (chosen,) = [c for c in all_cells(SHORT) if c.title == "speed/start"]
-    path = chosen.result(place)
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"settings": chosen.settings}))
-    assert outdated(place, SHORT) == [] and outdated(place, FULL) == [path]
-    (unknown := path.with_name("gone.json")).write_text(json.dumps({"settings": {}}))
-    assert outdated(place, SHORT) == [unknown]
+    store(place, {"bench": "speed", "cell": "start", "settings": chosen.settings})
+    assert outdated(place, SHORT) == [] and outdated(place, FULL) == ["speed/start"]
+    store(place, {"bench": "speed", "cell": "gone", "settings": {}})
+    assert outdated(place, SHORT) == ["speed/gone"]
 
 
 def test_what_was_chosen_for_ups_on_a_problem_holds_there_alone_and_gives_way_to_what_is_asked_for() -> None:

@@ -1,11 +1,11 @@
 """The page of the benchmarks: it is right about ratios, and plain about what was not reached."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.cells import store, stored
 from bench.classical import runs_of
 from bench.document import document, write_document
 from bench.problems import MAIN
@@ -29,7 +29,6 @@ def scores(nrmse: float | None, time: float = 10.0) -> dict[str, Any]:
 def place(tmp_path: Path) -> Place:
     """UPS at a fifth, then at half of the error of the FNO, whose third seed diverges on the second problem."""
     place = Place(tmp_path / "results", tmp_path / "runs", tmp_path / "data")
-    (place.results / "peers").mkdir(parents=True)
     for problem, ups in (("burgers-0.001", 0.2), ("burgers-0.01", 0.5), ("ks", 0.5)):
         for seed in range(3):
             for model, rows in (
@@ -40,8 +39,7 @@ def place(tmp_path: Path) -> Place:
                 settings |= {"trajectories": 1080, "scale": "full"}
                 training = {"step": 100, "seconds": 180.0, "best_score": 0.1, "compression": 0.125}
                 record = {"settings": settings, "machine": MACHINE, "rate": 1e-3, "training": training, "scores": rows}
-                path = place.results / "peers" / f"{problem}_{model}_{seed}.json"
-                path.write_text(json.dumps({**record, "seconds": 200.0}))
+                store(place, {"bench": "peers", "cell": f"{problem}_{model}_{seed}", **record, "seconds": 200.0})
     return place
 
 
@@ -66,36 +64,31 @@ def test_a_peer_that_diverges_is_said_to_and_is_no_victory(place: Place) -> None
     assert verdict.endswith("| 1 of 3 diverged | 3 | ≤ 0.33 | **no** |")
 
 
-def change(path: Path, **rollout: Any) -> None:
-    """Changes the free rollout in a result file."""
-    record = json.loads(path.read_text())
+def change(place: Place, cell: str, **rollout: Any) -> None:
+    """Changes the free rollout in a result."""
+    record = stored(place, "peers")[cell]
     record["scores"]["model"]["rollout"].update(rollout)
-    path.write_text(json.dumps(record))
+    store(place, record)
 
 
 def test_a_forecast_that_one_seed_never_loses_is_said_to_hold_longer_than_the_mean(place: Place) -> None:
-    paths = [place.results / "peers" / f"ks_ups_{seed}.json" for seed in range(3)]
-    change(paths[0], correlation_lost=False, correlation_time=18.0)
+    cells = [f"ks_ups_{seed}" for seed in range(3)]
+    change(place, cells[0], correlation_lost=False, correlation_time=18.0)
     assert "| ≥ 16 (15–18), 2 of 3 lost |" in line(document(place).split("### ks")[1], "UPS |")
-    for path in paths:
-        change(path, correlation_lost=False)
+    for cell in cells:
+        change(place, cell, correlation_lost=False)
     assert "| never lost |" in line(document(place).split("### ks")[1], "UPS |")
 
 
 def test_results_of_other_settings_and_of_other_data_are_named(place: Place) -> None:
     assert "to be measured again: peers/burgers-0.001_fno_0, " in document(place)
     for seed in range(2):
-        path = place.results / "peers" / f"ks_ups_{seed}.json"
-        record = json.loads(path.read_text())
+        record = stored(place, "peers")[f"ks_ups_{seed}"]
         splits = {split: {"trajectories": 1, "hash": f"{seed}" * 64} for split in ("train", "validation", "test")}
-        path.write_text(json.dumps(record | {"data": {"data_hash": "a" * 64, "splits": splits}}))
-    (place.results / "data").mkdir()
-    (place.results / "data" / "ks.json").write_text(
-        json.dumps(
-            {"settings": {"problem": "ks", "split": "test", "trajectories": 1, "scale": "full"}, "machine": MACHINE}
-            | {"seconds_per_trajectory": 0.1, "refinement_error": None}
-        )
-    )
+        store(place, record | {"data": {"data_hash": "a" * 64, "splits": splits}})
+    data = {"problem": "ks", "split": "test", "trajectories": 1, "scale": "full"}
+    timed = {"seconds_per_trajectory": 0.1, "refinement_error": None}
+    store(place, {"bench": "data", "cell": "ks", "settings": data, "machine": MACHINE, **timed})
     assert "Results of different data are mixed: ks, 1,080 trajectories." in document(place)
 
 
@@ -105,8 +98,7 @@ def sweep(place: Place, *runs: tuple[int, float | None, float]) -> list[SolverRu
     settings = {"problem": MAIN, "scale": "full"}
     record = {"settings": settings, "machine": MACHINE, "data": {"frames": 41}, "runs": found, "scores": {}}
     record["scores"] = {"persistence": scores(1.0)}
-    (place.results / "classical").mkdir()
-    (place.results / "classical" / f"{MAIN}.json").write_text(json.dumps(record))
+    store(place, {"bench": "classical", "cell": MAIN, **record})
     return list(runs_of(record))
 
 
@@ -131,12 +123,11 @@ def test_runs_of_the_solver_that_cost_more_and_are_no_better_are_left_out(place:
 
 def test_means_of_the_fno_are_held_beside_it_at_all_times_of_training(place: Place) -> None:
     for seed in range(3):
-        path = place.results / "peers" / f"{MAIN}_fno_{seed}.json"
-        record = json.loads(path.read_text())
+        record = stored(place, "peers")[f"{MAIN}_fno_{seed}"]
         record["scores"]["held means"] = scores(0.5)
-        path.write_text(json.dumps(record))
-        record["settings"]["minutes"] = 10.0
-        path.with_name(f"{MAIN}_fno_10_{seed}.json").write_text(json.dumps(record))
+        store(place, record)
+        longer = {**record["settings"], "minutes": 10.0}
+        store(place, {**record, "cell": f"{MAIN}_fno_10_{seed}", "settings": longer})
     assert "| FNO, means held | 0.5 (0.5–0.5) | 0.5 (0.5–0.5) |" in document(place)
 
 
