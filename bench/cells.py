@@ -76,7 +76,7 @@ class Cell:
 
 
 def agree(measured: Any, asked: Any) -> bool:
-    """Whether plain values are equal, but for settings that came after the measurement: their defaults change nothing."""
+    """Whether plain values are equal, but for settings that came after it, whose defaults change nothing."""
     if isinstance(measured, dict) and isinstance(asked, dict):
         return measured.keys() <= asked.keys() and all(agree(value, asked[key]) for key, value in measured.items())
     return measured == asked
