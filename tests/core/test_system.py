@@ -32,6 +32,13 @@ def test_extent_is_the_period_of_a_periodic_axis_and_the_distance_of_the_ends_of
     assert system().extent == (1.0, 2.0)
 
 
+def test_axes_are_x_y_z_unless_named_also_in_records_that_do_not_name_them():
+    record = system(axes=("y", "x")).to_dict()
+    assert System.from_dict(record).axes == ("y", "x")
+    del record["axes"]
+    assert System.from_dict(record).axes == ("x", "y")
+
+
 def test_a_record_with_a_missing_entry_is_refused():
     record = system().to_dict()
     del record["dt"]

@@ -133,6 +133,15 @@ def test_a_pattern_names_many_files_of_one_trajectory(tmp_path):
     assert (dataset.train.n, dataset.validation.n, dataset.test.n) == (4, 1, 1)
 
 
+def test_axes_are_named_as_in_the_mapping_and_ranges_are_those_of_the_training_split(tmp_path):
+    k = np.array([9.0, 0.5, *np.linspace(1, 2, 18)])  # the first two test, the next two validate
+    np.savez(tmp_path / "a.npz", v=np.random.default_rng(0).random((20, 5, 4, 6)), k=k)
+    mapping = {"values": "v", "axes": "n t y x", "dt": 0.1, "length": 1.0, "params": {"k": "k"}}
+    dataset = open_dataset(data(files=str(tmp_path / "a.npz"), mapping=mapping, boundary="periodic"))
+    assert dataset.system.axes == ("y", "x") and dataset.describe()["axes"] == ["y", "x"]
+    assert dataset.system.param_range == ((np.float32(k[4]), 2.0),)
+
+
 def test_the_hash_is_that_of_the_data_and_not_of_the_place(burgers, tmp_path):
     original = open_dataset(data(**burgers))
     moved = tmp_path / "moved"

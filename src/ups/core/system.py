@@ -5,7 +5,7 @@ All values are physical, in the units of the data.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
 
 from ups.core.errors import UserError
@@ -31,6 +31,14 @@ class System:
     """Time between two frames, in units of time."""
     task: str = ""
     """Name of the data set, such as `burgers1d`, where it is known."""
+    axes: tuple[str, ...] = ()
+    """Names of the spatial axes, in the order of `shape`; x, y, z unless given."""
+    param_range: tuple[tuple[float, float], ...] = ()
+    """Smallest and largest value of each PDE parameter over the training split; empty where that is not known."""
+
+    def __post_init__(self) -> None:
+        if not self.axes:
+            object.__setattr__(self, "axes", ("x", "y", "z")[: len(self.shape)])
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -51,10 +59,11 @@ class System:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "System":
-        """Rebuild a system from `to_dict`. Raises UserError if an entry is missing or unknown."""
-        expected = {field.name for field in fields(cls)}
-        if set(record) != expected:
-            raise UserError(f"a system record has the entries {sorted(expected)}, found {sorted(record)}")
+        """Rebuild a system from `to_dict`. Raises UserError if an entry is unknown, or missing without a default."""
+        known = {field.name for field in fields(cls)}
+        needed = {field.name for field in fields(cls) if field.default is MISSING}
+        if not needed <= set(record) <= known:
+            raise UserError(f"a system record has the entries {sorted(known)}, found {sorted(record)}")
         return cls(**{name: _frozen(value) for name, value in record.items()})
 
 

@@ -6,7 +6,7 @@ Physical values throughout; normalisation is left to the models, with the statis
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,6 +54,7 @@ class Dataset:
             "stride": {"space": self.settings.subsample.space, "time": self.settings.subsample.time},
             "channels": list(self.system.channels),
             "shape": list(self.system.shape),
+            "axes": list(self.system.axes),
             "frames": self.train.frames,
             "dt": self.system.dt,
             "boundary": list(self.system.boundary),
@@ -99,6 +100,7 @@ def _assemble(settings: DataSettings, files: Sequence[Trajectories], parts: Part
         param_names=tuple(first.params),
         dt=dt,
         task=_task(settings) or task_of(first.path),
+        axes=first.axis_names,
     )
     hashes = _distinct_hashes(files)
     moments = RunningMoments(len(first.channels))
@@ -107,9 +109,11 @@ def _assemble(settings: DataSettings, files: Sequence[Trajectories], parts: Part
         Split(files, part, split_hash(hashes, part), limit, moments if name == "train" else None)
         for name, part in parts._asdict().items()
     )
-    record = [system.to_dict(), train.times.tolist(), train.hash, validation.hash, test.hash]
+    # the names of axes are no values, and the ranges follow from the values
+    described = {name: value for name, value in system.to_dict().items() if name not in ("axes", "param_range")}
+    record = [described, train.times.tolist(), train.hash, validation.hash, test.hash]
     return Dataset(
-        system=system,
+        system=replace(system, param_range=_ranges(train)),
         statistics=_statistics(moments, train),
         train=train,
         validation=validation,
@@ -141,6 +145,12 @@ def _statistics(moments: RunningMoments, train: Split) -> Statistics:
         param_mean=tuple(params.mean(axis=0).tolist()),
         param_std=tuple(np.where(constant, 1.0, std).tolist()),
     )
+
+
+def _ranges(train: Split) -> tuple[tuple[float, float], ...]:
+    """Return the smallest and largest value of each parameter."""
+    low, high = train.params.amin(0).tolist(), train.params.amax(0).tolist()
+    return tuple(zip(low, high, strict=True))
 
 
 class Choice(NamedTuple):

@@ -37,6 +37,11 @@ class Trajectories(Protocol):
         ...
 
     @property
+    def axis_names(self) -> tuple[str, ...]:
+        """Names of the spatial axes."""
+        ...
+
+    @property
     def coords(self) -> tuple[np.ndarray, ...]:
         """Coordinates `(S_i,)` per axis."""
         ...
@@ -162,6 +167,11 @@ class StoredTrajectories:
     def shape(self) -> tuple[int, ...]:
         """Grid points S, after the stride."""
         return tuple(len(values) for values in self.coords)
+
+    @property
+    def axis_names(self) -> tuple[str, ...]:
+        """Names of the spatial axes, in the order of `letters`."""
+        return tuple(letter for letter in self.letters if letter not in "ntc")
 
     @property
     def coords(self) -> tuple[np.ndarray, ...]:
