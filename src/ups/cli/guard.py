@@ -24,6 +24,7 @@ import typer
 from typer.core import TyperGroup
 
 from ups.core.errors import Stopped, UserError
+from ups.core.threads import spin_briefly
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -43,6 +44,7 @@ class GuardedGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command and translate what it raises."""
+        spin_briefly()
         with _terminate_like_interrupt():
             try:
                 return super().invoke(ctx)
