@@ -16,8 +16,7 @@ from bench.scale import Place, Scale
 from bench.speed import trainer_of
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.settings import DataSettings, FilesSettings
-from ups.orchestrate.measure import host_peak
-from ups.training.timing import steps_from
+from ups.orchestrate.peaks import host_peak
 
 MEGABYTE = 2**20
 FRAMES, POINTS = 41, 256
@@ -76,5 +75,7 @@ def _measure(megabytes: int, contender: Contender, place: Place, folder: Path) -
     """Largest resident set of this process after a few optimizer steps, imports included."""
     before = host_peak()
     trainer = trainer_of(contender, dataset(place, megabytes), folder)
-    steps_from(trainer, 0, STEPS)
+    batches = trainer.stage.batches(0)
+    for _ in range(STEPS):
+        trainer.next_step(batches, {})
     return {"peak_mb": host_peak() / MEGABYTE, "imports_mb": before / MEGABYTE}

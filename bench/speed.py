@@ -38,7 +38,6 @@ from ups.surrogate.surrogate import Surrogate
 from ups.tracking.training_logger import TrainingLogger
 from ups.training.loop import Trainer
 from ups.training.stage import Progress
-from ups.training.timing import steps_from
 
 UPS = CONTENDERS["ups"].on(MAIN)
 MODELS = {"ups": UPS, "fno": CONTENDERS["fno"], "unet": CONTENDERS["unet"]}
@@ -89,6 +88,17 @@ def trainer_of(contender: Contender, data: Dataset, folder: Path) -> Trainer:
     return Trainer(stage, settings, contender.training, folder, log, 0, torch.device("cpu"))
 
 
+def loop_steps(trainer: Trainer) -> Callable[[], None]:
+    """A few steps of the loop, and the next few at every further call."""
+    batches = trainer.stage.batches(0)
+
+    def work() -> None:
+        for _ in range(STEPS):
+            trainer.next_step(batches, {})
+
+    return work
+
+
 def bare_steps(trainer: Trainer) -> Callable[[], None]:
     """The same steps as a loop of forward, backward and optimizer alone, on a batch that is there already."""
     batch = next(trainer.stage.batches(0))
@@ -127,7 +137,7 @@ def _training(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     for name, contender in MODELS.items():
         trainer = trainer_of(contender, data, folder)
         dtype = trainer.precision.dtype or torch.float32
-        works = {"loop": partial(steps_from, trainer, 0, STEPS), "bare": bare_steps(trainer)}
+        works = {"loop": loop_steps(trainer), "bare": bare_steps(trainer)}
         seconds, batch = in_turn(works, scale.repeats), next(trainer.stage.batches(0)).size
         found[name] = {
             "steps_per_second": STEPS / seconds["loop"],
@@ -147,7 +157,7 @@ def _variants(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     trainers = {name: trainer_of(full, data, folder) for name in ("float32", "float32, compiled")}
     trainers["float32, compiled"].model.compile()
     trainers["bfloat16"] = trainer_of(half, data, folder)
-    works = {name: partial(steps_from, trainer, 0, STEPS) for name, trainer in trainers.items()}
+    works = {name: loop_steps(trainer) for name, trainer in trainers.items()}
     seconds = in_turn(works, scale.repeats)
     return {"ms_per_step": {name: 1e3 * value / STEPS for name, value in seconds.items()}, "data": data.describe()}
 

@@ -8,7 +8,9 @@ import torch
 from torch._dynamo.exc import BackendCompilerFailed
 
 from tests.training.toy import Memory, stage
+from ups.core.errors import UserError
 from ups.training import checkpoint
+from ups.training.compilation import compile_if_possible, compiler_errors
 from ups.training.loop import fit
 from ups.training.settings import StageSettings, TrainingSettings
 
@@ -56,13 +58,21 @@ def test_training_goes_on_with_the_same_bits_where_the_compiler_fails(
     assert told.count("training.compile: the compiler failed (no such dtype)") == 1
 
 
-def test_errors_of_the_model_itself_are_not_taken_for_the_compilers(tmp_path: Path) -> None:
-    from ups.training.compilation import Compilation
+def test_trying_the_compiler_leaves_no_gradient_and_errors_of_the_model_are_not_taken_for_the_compilers() -> None:
+    model = torch.nn.Linear(2, 2)
+    assert compile_if_possible(model, "default", lambda: model._call_impl(torch.ones(1, 2)).sum().backward()) == ""
+    assert all(p.grad is None for p in model.parameters())
 
-    def work() -> None:
+    def wrong() -> None:
         raise RuntimeError("shapes do not fit")
 
-    made = Compilation(torch.nn.Linear(2, 2), "default")
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        made.attempt(work)
-    assert made.active and not issubclass(RuntimeError, BackendCompilerFailed)
+        compile_if_possible(model, "default", wrong)
+
+
+def test_a_compiler_that_fails_in_the_midst_of_a_stage_ends_it_with_a_sentence() -> None:
+    with (
+        pytest.raises(UserError, match=r"stage operator: .*no such dtype.*training.compile=false"),
+        compiler_errors("operator"),
+    ):
+        raise BackendCompilerFailed(failing, RuntimeError("no such dtype"), None)

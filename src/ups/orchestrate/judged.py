@@ -13,7 +13,7 @@ from ups.config import Config
 from ups.data.dataset import Dataset
 from ups.orchestrate.gates import PROTOCOL, best_model, cost, judge
 from ups.orchestrate.leaderboard import Entry, champion, entry_of, read_entries, retire, update
-from ups.orchestrate.measure import device_peak, host_peak, reset_peak
+from ups.orchestrate.peaks import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome, file_hash
 from ups.orchestrate.trained import weights, weights_hash

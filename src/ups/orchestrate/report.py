@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ups.evaluation.ledger import duration
-from ups.orchestrate.dry_run import Estimate
+from ups.orchestrate.estimate import Estimate
 from ups.orchestrate.state import State
 
 MEGABYTE = 2**20

@@ -22,11 +22,11 @@ from ups.config import dump_config
 from ups.core.files import claimed, write_text
 from ups.data.dataset import Dataset, open_dataset
 from ups.orchestrate.checks import check_config, check_data, data_files
-from ups.orchestrate.dry_run import estimate
+from ups.orchestrate.estimate import estimate
 from ups.orchestrate.handed import HANDED, one_wandb_run
 from ups.orchestrate.judged import Judged, drop_old_weights, finish_board, judge_scores, score
 from ups.orchestrate.leaderboard import read_entries
-from ups.orchestrate.measure import device_peak, host_peak, reset_peak
+from ups.orchestrate.peaks import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Options, Plan, resolve
 from ups.orchestrate.records import set_aside_records, set_aside_scores
 from ups.orchestrate.report import estimate_table, measured

@@ -1,57 +1,52 @@
-"""torch.compile with a way back: where the compiler fails on a graph, the model is run as it is.
+"""torch.compile, tried on one batch before training begins.
 
-Graphs are compiled when they are first met, in the midst of a step, and which of them a compiler can take depends on
-the machine (no C++ compiler, dtypes that it knows or not). No training should end by that.
+Which graphs a compiler can take depends on the machine (no C++ compiler, dtypes that it knows or not), and a model is
+only compiled when it first sees a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
+from ups.core.errors import UserError
 
-class Compilation:
-    """A model that is compiled unless the compiler fails.
+
+def compile_if_possible(model: nn.Module, mode: str, gradients: Callable[[], None]) -> str:
+    """Compiles a model in place; where the compiler fails on a batch, the model is left as it is.
 
     Args:
         model: Compiled in place.
-        mode: Mode of torch.compile, or None to leave the model as it is.
+        mode: Mode of torch.compile.
+        gradients: Forward and backward of a batch.
+
+    Returns:
+        A sentence for the user about a compiler that failed; nothing where it did not.
     """
+    model.compile(mode=mode)
+    try:
+        gradients()
+    except TorchDynamoException as error:
+        model._compiled_call_impl = None
+        return f"training.compile: the compiler failed ({_first_line(error)}), so training goes on without it"
+    finally:
+        model.zero_grad(set_to_none=True)
+    return ""
 
-    def __init__(self, model: nn.Module, mode: str | None):
-        self.model, self.active, self.note = model, mode is not None, ""
-        if self.active:
-            model.compile(mode=mode)
 
-    def attempt(self, work: Callable[[], None], *counters: dict[str, Any]) -> None:
-        """Does a step of training, and again without compilation where the compiler fails.
-
-        Args:
-            work: The step: gradients are accumulated before anything else of it lasts.
-            counters: What it adds up; set back before it is done again.
-        """
-        if not self.active:
-            return work()
-        before = [dict(counter) for counter in counters]
-        try:
-            work()
-        except TorchDynamoException as error:
-            self.active = False
-            self.note = f"training.compile: the compiler failed ({_first_line(error)}), so training goes on without it"
-            self.model._compiled_call_impl = None
-            self.model.zero_grad(set_to_none=True)
-            for counter, values in zip(counters, before, strict=True):
-                counter.clear()
-                counter.update(values)
-            work()
-
-    def told(self) -> str:
-        """The sentence for the user about a compiler that failed, once; else nothing."""
-        note, self.note = self.note, ""
-        return note
+@contextmanager
+def compiler_errors(stage: str) -> Iterator[None]:
+    """What the compiler fails on later, such as a longer rollout, is one sentence: what is trained so far is kept."""
+    try:
+        yield
+    except TorchDynamoException as error:
+        raise UserError(
+            f"stage {stage}: training.compile: the compiler failed ({_first_line(error)}); "
+            "start afresh with training.compile=false"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

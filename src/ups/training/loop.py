@@ -7,10 +7,10 @@ stage with a time to fill (`seconds`) follow the clock instead.
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from ups.core.errors import Stopped, UserError
 from ups.training import checkpoint
+from ups.training.budget import Budget, Seconds, Steps, epoch_ended
 from ups.training.clipping import clip_gradients
-from ups.training.compilation import Compilation
+from ups.training.compilation import compile_if_possible, compiler_errors
 from ups.training.ema import Average
 from ups.training.optim import build_optimizers, learning_rate
 from ups.training.precision import Precision
@@ -51,12 +52,12 @@ class Trainer:
         self.average = Average(self.model, training.ema_decay) if training.ema_decay else None
         self.optimizers = build_optimizers(self.model, settings.optimizer)
         self.precision = Precision(training.amp, device)
-        self.compilation = Compilation(self.model, None)
         self.tally = Tally()
         self.accum = training.accum_steps
         self.epoch_steps = math.ceil(stage.steps_per_epoch / self.accum)
+        timed, epochs = settings.seconds, settings.epochs
+        self.budget: Budget = Seconds(epochs, timed) if timed else Steps(epochs, self.epoch_steps)
         self.stop = StopRequest()
-        self.epoch_began = time.perf_counter()
 
     # -- state ---------------------------------------------------------------------------------------------------------
     def restore(self) -> None:
@@ -92,31 +93,8 @@ class Trainer:
     @property
     def progress(self) -> Progress:
         """Where training stands before the next step."""
-        fraction = self.done / self.total
-        by_clock, by_step = fraction * self.settings.epochs, self.tally.step / self.epoch_steps
-        epoch = max(by_clock, self.tally.epoch) if self.settings.seconds else by_step
-        return Progress(self.tally.step, epoch, fraction)
-
-    @property
-    def total(self) -> float:
-        """Optimizer steps of the whole stage, or seconds where it has a time to fill."""
-        return self.settings.seconds or self.settings.epochs * self.epoch_steps
-
-    @property
-    def done(self) -> float:
-        """How many of them are done."""
-        return min(self.tally.seconds + self.epoch_seconds, self.total) if self.settings.seconds else self.tally.step
-
-    @property
-    def epoch_seconds(self) -> float:
-        """Time spent on the current epoch."""
-        return time.perf_counter() - self.epoch_began
-
-    @property
-    def epoch_ended(self) -> bool:
-        """Whether the current epoch has all its steps, or used up its time with one step at least."""
-        reached = self.done >= (self.tally.epoch + 1) * self.total / self.settings.epochs
-        return reached and bool(self.tally.counts)
+        used = self.budget.used(self.tally)
+        return Progress(self.tally.step, self.budget.epoch(self.tally), used / self.budget.total)
 
     @property
     def next_batch(self) -> int:
@@ -133,9 +111,14 @@ class Trainer:
                 group["lr"] = rate
         return rate
 
+    def next_step(self, batches: Iterator[Any], sums: dict[str, Tensor]) -> None:
+        """One optimizer step on the next micro-batches of the epoch."""
+        micro = (self.tally.step % self.epoch_steps) * self.accum
+        self.optimizer_step(list(islice(batches, min(self.accum, self.stage.steps_per_epoch - micro))), sums)
+
     def optimizer_step(self, group: list[Any], sums: dict[str, Tensor]) -> None:
         """Accumulates the gradients of a group of micro-batches, weighted by their sizes, and steps."""
-        self.compilation.attempt(lambda: self.accumulate(group, sums), sums, self.tally.counts)
+        self.accumulate(group, sums, self.tally.counts)
         for optimizer in self.optimizers:
             self.precision.scaler.unscale_(optimizer)
         norm = clip_gradients(self.model.parameters(), self.training.grad_clip or math.inf)
@@ -151,8 +134,8 @@ class Trainer:
         self.tally.counts["grad_norm"] = self.tally.counts.get("grad_norm", 0.0) + 1
         self.tally.step += 1
 
-    def accumulate(self, group: list[Any], sums: dict[str, Tensor]) -> None:
-        """Adds the gradients of a step's micro-batches, and their losses to `sums`."""
+    def accumulate(self, group: list[Any], sums: dict[str, Tensor], counts: dict[str, float]) -> None:
+        """Adds the gradients of a step's micro-batches, and their losses to `sums`, their samples to `counts`."""
         torch.manual_seed((self.seed * 1_000_003 + self.tally.step) % 2**63)
         self.tally.rate = self.set_rate()
         progress, total = self.progress, sum(b.size for b in group)
@@ -166,34 +149,31 @@ class Trainer:
                 self.precision.scaler.scale(losses["loss"] * weight).backward()
                 for name, value in losses.items():
                     sums[name] = sums.get(name, 0) + value.detach().double() * weight * total
-                    self.tally.counts[name] = self.tally.counts.get(name, 0.0) + weight * total
+                    counts[name] = counts.get(name, 0.0) + weight * total
 
     def run_epoch(self, batches: Iterator[Any], bar: ProgressBar) -> None:
         """The rest of the current epoch, then its evaluation, log line and checkpoints."""
         t = self.tally
         self.model.train()
         sums = {k: torch.tensor(v, dtype=torch.double, device=self.device) for k, v in t.sums.items()}
-        since_save = time.perf_counter()
-        self.epoch_began = since_save - t.epoch_seconds
-        while not self.epoch_ended:
-            micro = (t.step % self.epoch_steps) * self.accum
-            group = list(itertools.islice(batches, min(self.accum, self.stage.steps_per_epoch - micro)))
-            self.optimizer_step(group, sums)
-            bar.reach(self.done)
-            bar.note(self.compilation.told())
-            due = time.perf_counter() - since_save > self.training.checkpoint_seconds
-            if self.stop or due:
+        began, saved = time.perf_counter() - t.epoch_seconds, t.epoch_seconds
+        while not epoch_ended(self.budget, self.settings.epochs, t):
+            self.next_step(batches, sums)
+            t.epoch_seconds = time.perf_counter() - began
+            bar.reach(self.budget.used(t))
+            if self.stop or t.epoch_seconds - saved > self.training.checkpoint_seconds:
                 t.sums = {k: float(v) for k, v in sums.items()}
-                t.epoch_seconds = self.epoch_seconds
                 self.require_finite(t.sums)
                 self.save_resume()
-                since_save = time.perf_counter()
+                saved = t.epoch_seconds
             if self.stop:
                 raise Stopped(
                     f"stopped in stage {self.stage.name} after {t.step} steps; run the same command again to go on",
                     self.stop.signum,
                 )
-        self.finish_epoch({k: float(v) for k, v in sums.items()}, self.epoch_seconds, bar)
+        reached = {k: float(v) for k, v in sums.items()}  # waits for a GPU
+        t.epoch_seconds = time.perf_counter() - began
+        self.finish_epoch(reached, bar)
 
     def require_finite(self, sums: dict[str, float]) -> None:
         """A loss that is not finite ends the stage; the last good resume state stays."""
@@ -205,9 +185,9 @@ class Trainer:
                 f"(the last good state is {self.files.resume})"
             )
 
-    def finish_epoch(self, sums: dict[str, float], seconds: float, bar: ProgressBar) -> None:
+    def finish_epoch(self, sums: dict[str, float], bar: ProgressBar) -> None:
         """Scores, logs, and saves what an epoch has reached."""
-        t, settings = self.tally, self.settings
+        t, settings, seconds = self.tally, self.settings, self.tally.epoch_seconds
         self.require_finite(sums)
         means = {k: v / t.counts[k] for k, v in sums.items()}
         norm = means.pop("grad_norm")
@@ -251,18 +231,31 @@ class Trainer:
             score = self.stage.score(model)
         return score if math.isfinite(score) else math.inf
 
+    def compiled(self, batches: Iterator[Any]) -> tuple[Iterator[Any], str]:
+        """Compiles the model, tried on the first batch; all batches again, and a sentence where the compiler fails."""
+        began, first = time.perf_counter(), next(batches)
+        self.model.train()
+        note = compile_if_possible(self.model, self.training.compile_mode, lambda: self.accumulate([first], {}, {}))
+        self.tally.epoch_seconds += time.perf_counter() - began
+        return chain([first], batches), note
+
     def fit(self) -> nn.Module:
         """Trains to the end, or goes on to it, and returns the best model."""
         self.restore()
         if not self.tally.done and self.settings.epochs:
-            if self.training.compiles(self.settings):
-                self.compilation = Compilation(self.model, self.training.compile_mode)
             batches = self.stage.batches(self.next_batch)
+            notes = [*self.stage.notes, self.precision.note]
+            if self.training.compiles(self.settings):
+                batches, note = self.compiled(batches)
+                notes.append(note)
             with (
-                ProgressBar(self.stage.name, self.settings.epochs, self.total, self.done) as bar,
+                ProgressBar(
+                    self.stage.name, self.settings.epochs, self.budget.total, self.budget.used(self.tally)
+                ) as bar,
                 self.stop.listening(),
+                compiler_errors(self.stage.name),
             ):
-                for note in (*self.stage.notes, self.precision.note):
+                for note in notes:
                     bar.note(note)
                 while not self.tally.done:
                     self.run_epoch(batches, bar)

@@ -74,13 +74,6 @@ class TTCSettings(Settings):
             return None
         return f"must be at least the {steps} steps of the rollout, found {self.max_evaluations}"
 
-    def shortened(self, steps: int, of: int) -> Self:
-        """The settings of the first `steps` of a rollout of `of` steps, with their share of `max_evaluations`."""
-        if self.max_evaluations is None:
-            return self
-        share = max(steps, round(self.max_evaluations * steps / of))
-        return self.model_copy(update={"max_evaluations": share})
-
 
 def in_words(settings: Mapping[str, Any]) -> str:
     """Dumped settings as `candidates 16, scales [0.25, 1.0]`: the candidates, and all else that is not at its

@@ -1,32 +1,23 @@
-"""Time that work takes, and the most memory that this process held since a moment."""
+"""The clock, and the most memory that this process held since a moment."""
 
 from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Callable
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
-from ups.training.timing import clock
-
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-WORTH_REPEATING = 1.0
-"""Seconds up to which a measurement is done twice, and the second, warm one kept."""
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes; what is quick is done twice, so that it is warm."""
-    seconds = 0.0
-    for _ in range(2):
-        began = clock()
-        work()
-        seconds = clock() - began
-        if seconds > WORTH_REPEATING:
-            break
-    return seconds
+def clock() -> float:
+    """Wall-clock seconds; waits for a GPU first."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def reset_peak() -> None:
