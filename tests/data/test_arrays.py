@@ -37,6 +37,15 @@ def test_coordinates_and_times_come_from_keys_or_values(archive):
     np.testing.assert_array_equal(source.times, [3.0, 4.0, 6.0])
 
 
+def test_times_of_each_trajectory_are_one_axis_if_they_are_equal(tmp_path):
+    times = np.tile([0.0, 0.5, 1.0], (4, 1))
+    np.savez(tmp_path / "a.npz", u=VALUES, t=times, own=times * np.arange(1, 5)[:, None], column=times[:1].T)
+    for key in ("t", "column"):
+        assert open_mapped(tmp_path / "a.npz", mapping(dt=None, times=key), ("periodic",)).times.tolist() == [0, 0.5, 1]
+    with pytest.raises(UserError, match=r"times: at least 2 values along one axis expected, found shape \(4, 3\)"):
+        open_mapped(tmp_path / "a.npz", mapping(dt=None, times="own"), ("periodic",))
+
+
 def test_parameters_come_from_keys_of_one_or_n_values_or_are_values(archive):
     source = open_mapped(archive, mapping(params={"nu": "nu", "k": "k", "c": 7}), ("periodic",))
     assert {name: values.tolist() for name, values in source.params.items()} == {

@@ -208,6 +208,34 @@ def test_uneven_times_are_refused_because_a_model_steps_by_one_dt(burgers, repla
         open_dataset(data(**burgers))
 
 
+def test_hours_stored_as_float32_days_are_even_and_agree_with_float64(tmp_path):
+    days = 4160 + np.arange(11) / 24
+    for seed, kind in enumerate((np.float32, np.float64)):
+        np.savez(tmp_path / f"{seed}.npz", y=random_values(seed=seed), t=days.astype(kind))
+    mapping = {"values": "y", "length": 1.0, "times": "t"}
+    found = open_dataset(data(files=[str(tmp_path / "*.npz")], mapping=mapping, boundary="periodic"))
+    assert found.system.dt == pytest.approx(1 / 24, rel=2e-4)
+    assert np.diff(found.train.times) == pytest.approx(found.system.dt, rel=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-11])
+def test_points_that_crowd_at_the_walls_are_refused_and_not_taken_for_even(tmp_path, unit):
+    np.savez(tmp_path / "a.npz", y=random_values(), x=unit * (1 - np.cos(np.pi * (np.arange(16) + 0.5) / 16)))
+    mapping = {"values": "y", "coords": ["x"], "dt": unit}
+    with pytest.raises(UserError, match="evenly spaced coordinates of spatial axis 0 expected, found steps from"):
+        open_dataset(data(files=str(tmp_path / "a.npz"), mapping=mapping, boundary="dirichlet"))
+
+
+def test_a_grid_and_steps_of_a_tiny_unit_are_opened_with_it(tmp_path):
+    np.savez(tmp_path / "a.npz", y=random_values(), x=1e-11 * np.arange(16), t=1e-11 * np.arange(11))
+    np.savez(tmp_path / "b.npz", y=random_values(seed=1), x=1.1e-11 * np.arange(16), t=1e-11 * np.arange(11))
+    mapping = {"values": "y", "coords": ["x"], "times": "t"}
+    system = open_dataset(data(files=str(tmp_path / "a.npz"), mapping=mapping, boundary="neumann")).system
+    assert system.dt == pytest.approx(1e-11) and system.extent == pytest.approx((15e-11,))
+    with pytest.raises(UserError, match="coordinates of spatial axis 0 differ"):
+        open_dataset(data(files=[str(tmp_path / "[ab].npz")], mapping=mapping, boundary="neumann"))
+
+
 def test_copies_of_one_file_are_refused(tmp_path):
     for name in ("train", "test"):
         np.savez(tmp_path / f"{name}.npz", y=random_values())

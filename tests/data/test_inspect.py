@@ -58,13 +58,13 @@ def test_nan_constant_and_equal_trajectories_are_found_at_their_place(tmp_path):
     ]
 
 
-def test_uneven_times_are_an_error_and_uneven_points_a_warning(tmp_path):
+def test_uneven_times_and_points_are_errors(tmp_path):
     np.savez(tmp_path / "a.npz", u=np.random.default_rng(0).random((3, 4, 8)), x=np.arange(8.0) ** 2)
     mapping = MappingSettings(values=("u",), axes="n t x", coords=("x",), times=(0.0, 1.0, 2.0, 4.0))
     findings = check_files([tmp_path / "a.npz"], mapping, ("neumann",))
     assert [(finding.level, finding.message.split(":")[0]) for finding in findings] == [
         ("error", "times"),
-        ("warning", "spatial axis 0"),
+        ("error", "spatial axis 0"),
     ]
 
 

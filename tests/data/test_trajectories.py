@@ -89,8 +89,36 @@ def test_strides_that_do_not_fit_are_refused(tmp_path, change, sentence):
     [
         (np.arange(7.0), np.arange(5.0), ("neumann",), "ntx", r"grid \(8,\) found, but coordinates for \(7,\)"),
         (np.arange(8.0), np.arange(6.0), ("neumann",), "ntx", "5 frames found, but 6 times"),
-        (np.arange(8.0)[::-1], np.arange(5.0), ("neumann",), "ntx", "increasing"),
-        (np.arange(8.0), np.full(5, np.nan), ("neumann",), "ntx", "finite increasing"),
+        (
+            np.arange(8.0),
+            np.arange(5.0)[::-1],
+            ("neumann",),
+            "ntx",
+            "times: rising values expected, found falling ones",
+        ),
+        (np.arange(8.0) % 7, np.arange(5.0), ("neumann",), "ntx", "axis 0: 0 stands at point 0 and 7|rising.*point 7"),
+        (
+            np.arange(8.0),
+            np.array([0, 1, 2, 2, 3.0]),
+            ("neumann",),
+            "ntx",
+            "times: 2 stands at frame 2 and 3; leave one",
+        ),
+        (np.arange(8.0), np.array([0, 1, 3, 2, 4.0]), ("neumann",), "ntx", "found 3 and then 2 at frame 3"),
+        (
+            np.arange(8.0),
+            np.full(5, np.nan),
+            ("neumann",),
+            "ntx",
+            "times: finite values expected, found nan at frame 0",
+        ),
+        (
+            np.arange(8.0),
+            np.zeros((5, 2)),
+            ("neumann",),
+            "ntx",
+            r"values along one axis expected, found shape \(5, 2\)",
+        ),
         (np.arange(8.0), np.arange(5.0), ("neumann",) * 2, "ntx", "for 1 spatial axes expected"),
         (np.arange(8.0), np.arange(5.0), ("neumann",), "tx", r"axes \(t x\) expected, found shape \(2, 5, 8\)"),
     ],
@@ -105,6 +133,21 @@ def test_axes_that_do_not_fit_the_array_are_refused(tmp_path, coords, times, bou
             Axes((coords,), times, boundary),
             ("u",),
         )
+
+
+@pytest.mark.parametrize("space", [1, 2, 3])
+def test_a_falling_axis_is_turned_with_its_values(tmp_path, space):
+    values = np.random.default_rng(0).random((2, 3, 8, 6)).astype(np.float32)
+    x, y = np.arange(8.0), np.linspace(-1, 1, 6)
+
+    def opened(name: str, stored: np.ndarray, x: np.ndarray) -> StoredTrajectories:
+        np.save(tmp_path / name, stored)
+        axes = Axes((x, y), np.arange(3.0), ("neumann", "neumann"), space)
+        return StoredTrajectories(tmp_path / name, (stored_array(tmp_path / name),), tuple("ntxy"), axes, ("u",))
+
+    rising, falling = opened("a.npy", values, x), opened("b.npy", values[:, :, ::-1], x[::-1])
+    np.testing.assert_array_equal(falling.coords[0], rising.coords[0])
+    np.testing.assert_array_equal(falling.read(slice(None)), rising.read(slice(None)))
 
 
 @SHARED_FOLDER

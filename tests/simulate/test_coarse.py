@@ -46,6 +46,7 @@ def test_two_axes_come_back_on_the_grid_they_came_from() -> None:
         ("forced_burgers1d", (1, 1, 32), [0, 1], {}, 16, "deterministic"),
         ("burgers1d", (1, 2, 32), [0, 1], {}, 16, r"shape \(B, 1, 32\)"),
         ("burgers1d", (1, 1, 32), [0, 1, 3], {}, 16, "evenly spaced"),
+        ("burgers1d", (1, 1, 32), [0, 1e-9, 3e-9], {}, 16, "evenly spaced"),
         ("burgers1d", (1, 1, 32), [0, 1], {}, 64, "4 to 32 points"),
         ("diffusion1d", (1, 2, 32), [0, 1], {}, 16, "value of k"),
         ("burger1d", (1, 1, 32), [0, 1], {}, 16, "did you mean 'burgers1d'"),

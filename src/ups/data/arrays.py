@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ups.core.errors import UserError
+from ups.core.spacing import as_marks
 from ups.core.system import Boundary
 from ups.data.settings import MappingSettings, SubsampleSettings
 from ups.data.storage import StoredArray, stored_array
@@ -69,7 +70,7 @@ def _coords(
     path: Path, mapping: MappingSettings, sizes: Sequence[int], boundary: tuple[Boundary, ...]
 ) -> tuple[np.ndarray, ...]:
     if mapping.coords is not None:
-        return tuple(_numbers(path, entry) for entry in mapping.coords)
+        return tuple(_axis(path, entry) for entry in mapping.coords)
     assert mapping.length is not None  # the settings ask for one of both
     lengths = mapping.length * (len(sizes) if len(mapping.length) == 1 else 1)
     intervals = [n if axis == "periodic" else max(n - 1, 1) for n, axis in zip(sizes, boundary, strict=True)]
@@ -78,19 +79,21 @@ def _coords(
 
 def _times(path: Path, mapping: MappingSettings, frames: int) -> np.ndarray:
     if mapping.times is not None:
-        return _numbers(path, mapping.times)
+        return _axis(path, mapping.times)
     assert mapping.dt is not None  # the settings ask for one of both
     return np.arange(frames) * mapping.dt
 
 
-def _numbers(path: Path, entry: str | tuple[float, ...]) -> np.ndarray:
-    """Return the numbers under a key, flattened, or the numbers themselves."""
-    values = stored_array(path, entry).all().reshape(-1) if isinstance(entry, str) else entry
-    return np.asarray(values, np.float64)
+def _axis(path: Path, entry: str | tuple[float, ...]) -> np.ndarray:
+    """Return the times or coordinates under a key, or those given; one for each trajectory are one if all are equal."""
+    values = np.atleast_1d(stored_array(path, entry).all() if isinstance(entry, str) else np.asarray(entry, np.float64))
+    rows = values.reshape(-1, values.shape[-1])
+    flat = values.size == max(values.shape)
+    return as_marks(rows[0] if not flat and (rows == rows[0]).all() else values.reshape(-1) if flat else values)
 
 
 def _param(path: Path, name: str, value: str | float, n: int) -> np.ndarray:
-    numbers = _numbers(path, value if isinstance(value, str) else (value,))
+    numbers = np.asarray(stored_array(path, value).all() if isinstance(value, str) else value, np.float64).reshape(-1)
     if numbers.size not in (1, n):
         raise UserError(f"{path}: parameter {name} needs 1 or {n} values, found {numbers.size} under {value!r}")
     return np.broadcast_to(numbers, (n,))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ups.core.errors import UserError
+from ups.core.spacing import are_alike, is_even, mean_step, without_rounding
 from ups.core.system import Statistics, System
 from ups.data.arrays import open_mapped
 from ups.data.hashes import content_hash, split_hash
@@ -95,7 +96,7 @@ def _assemble(settings: DataSettings, files: Sequence[Trajectories], parts: Part
     system = System(
         channels=first.channels,
         shape=first.shape,
-        coords=tuple(tuple(values.tolist()) for values in first.coords),
+        coords=tuple(tuple(without_rounding(values).tolist()) for values in first.coords),
         boundary=first.boundary,
         param_names=tuple(first.params),
         dt=dt,
@@ -183,13 +184,15 @@ def _divide(chosen: Sequence[Sequence[Choice]], settings: DataSettings) -> Parts
 
 
 def _check_alike(files: Sequence[Trajectories]) -> float:
-    """Return the time step. Raises UserError unless all files have alike channels, parameters, grids and even times."""
+    """Return the time step. Raises UserError unless all files have alike channels, parameters, even grids and times."""
     first = files[0]
-    steps = np.diff(first.times)
-    dt = float((first.times[-1] - first.times[0]) / len(steps))
-    if not np.allclose(steps, dt, rtol=1e-3):
-        found = f"{steps.min():g} to {steps.max():g}"
-        raise UserError(f"{first.path}: evenly spaced times expected, found steps from {found}")
+    for values, what in _axes(first):
+        if not is_even(values):
+            steps = np.diff(values.astype(np.float64))
+            raise UserError(
+                f"{first.path}: evenly spaced {what} expected, found steps from {steps.min():g} to {steps.max():g}; "
+                "interpolate the values to even steps (scipy.interpolate.make_interp_spline) and store those"
+            )
     for file in files:
         for what, mine, theirs in (
             ("channels", file.channels, first.channels),
@@ -200,15 +203,15 @@ def _check_alike(files: Sequence[Trajectories]) -> float:
         ):
             if mine != theirs:
                 raise UserError(f"{file.path}: {what} {mine} differs from {theirs} in {first.path}")
-        for mine, theirs, what in ((file.times, first.times, "times"), *_axes(file, first)):
-            if not np.allclose(mine, theirs, rtol=0.0, atol=1e-3 * float(theirs[1] - theirs[0])):
+        for (mine, what), (theirs, _) in zip(_axes(file), _axes(first), strict=True):
+            if not are_alike(mine, theirs):
                 raise UserError(f"{file.path}: {what} differ from those in {first.path}")
-    return dt
+    return mean_step(first.times)
 
 
-def _axes(file: Trajectories, first: Trajectories) -> list[tuple[np.ndarray, np.ndarray, str]]:
-    pairs = zip(file.coords, first.coords, strict=True)
-    return [(mine, theirs, f"coordinates of spatial axis {axis}") for axis, (mine, theirs) in enumerate(pairs)]
+def _axes(file: Trajectories) -> list[tuple[np.ndarray, str]]:
+    places = [(values, f"coordinates of spatial axis {axis}") for axis, values in enumerate(file.coords)]
+    return [(file.times, "times"), *places]
 
 
 def _task(settings: DataSettings) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ups.core.errors import UserError
+from ups.core.spacing import are_alike
 from ups.core.system import System
 from ups.data.pdebench import TIMES, open_pdebench
 from ups.data.settings import SubsampleSettings
@@ -49,7 +50,7 @@ def _on_grid(path: Path, system: System) -> Trajectories:
         raise UserError(f"{path}: grid {system.shape} or a multiple expected, found {stored}")
     source = open_pdebench(path, system.task, system.boundary, SubsampleSettings(space=stride))
     for axis, (mine, theirs) in enumerate(zip(source.coords, system.coords, strict=True)):
-        if not np.allclose(mine, theirs, rtol=0.0, atol=1e-3 * system.spacing[axis]):
+        if not are_alike(mine, np.array(theirs)):
             raise UserError(
                 f"{path}: points of spatial axis {axis} from {theirs[0]:g} to {theirs[-1]:g} expected, "
                 f"found {mine[0]:g} to {mine[-1]:g}"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ups.core.spacing import is_even, mean_step
 from ups.core.system import Boundary
 from ups.data.arrays import open_mapped
 from ups.data.hashes import content_hash
@@ -15,8 +16,6 @@ from ups.data.pdebench import TIMES, open_pdebench, task_of
 from ups.data.settings import MappingSettings
 from ups.data.storage import HDF5_SUFFIXES, array_names, files_closed, stored_array
 from ups.data.trajectories import Trajectories, blocks
-
-UNIFORM = 1e-3
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,6 @@ def describe_file(
         if mapping is None and not _is_pdebench(path):
             return record
         source = _open(path, mapping, boundary)
-        steps = np.diff(source.times)
         return record | {
             "task": task_of(path),
             "trajectories": source.n,
@@ -59,7 +57,7 @@ def describe_file(
             "shape": list(source.shape),
             "channels": list(source.channels),
             "boundary": list(source.boundary) if boundary or task_of(path) else None,
-            "times": {"first": float(source.times[0]), "last": float(source.times[-1]), "dt": float(steps.mean())},
+            "times": {"first": float(source.times[0]), "last": float(source.times[-1]), "dt": mean_step(source.times)},
             "coords": [{"first": float(axis[0]), "last": float(axis[-1])} for axis in source.coords],
             "params": {name: [float(v.min()), float(v.max())] for name, v in source.params.items()},
             "values": _ranges(source),
@@ -135,10 +133,9 @@ def _check_axes(source: Trajectories) -> list[Finding]:
         ("times", source.times),
         *((f"spatial axis {i}", axis) for i, axis in enumerate(source.coords)),
     ):
-        steps = np.diff(values)
-        if not np.allclose(steps, steps.mean(), rtol=UNIFORM):
-            level = "error" if what == "times" else "warning"
-            findings.append(Finding(level, file, f"{what}: uneven steps from {steps.min():g} to {steps.max():g}"))
+        if not is_even(values):
+            steps = np.diff(values.astype(np.float64))
+            findings.append(Finding("error", file, f"{what}: uneven steps from {steps.min():g} to {steps.max():g}"))
     return findings
 
 

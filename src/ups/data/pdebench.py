@@ -15,6 +15,7 @@ from typing import Any, get_args
 import numpy as np
 
 from ups.core.errors import UserError
+from ups.core.spacing import as_marks
 from ups.core.system import Boundary
 from ups.core.tasks import TASKS, Task, find_task
 from ups.data.settings import SubsampleSettings
@@ -74,7 +75,7 @@ def open_pdebench(
     if boundary is None:
         raise UserError(f"{path}: boundary condition of each axis unknown; set data.boundary or data.task")
     axes = Axes(
-        coords=tuple(stored_array(path, f"{letter}-coordinate").all().astype(np.float64) for letter in space),
+        coords=tuple(as_marks(stored_array(path, f"{letter}-coordinate").all()) for letter in space),
         times=_times(path, arrays[0].shape[1]),
         boundary=boundary * len(space) if len(boundary) == 1 else boundary,
         space=subsample.space,
@@ -97,7 +98,7 @@ def file_params(path: Path, n: int, expected: Sequence[str]) -> dict[str, np.nda
             values = stored_array(path, drawn.pop()).all().astype(np.float64)
             params[name] = np.broadcast_to(values.reshape(-1), (n,)) if values.size in (1, n) else values
         elif isinstance(stored := attributes.get(name), int | float | np.number):
-            if name in spelled and not np.isclose(float(stored), spelled[name], rtol=1e-5):
+            if name in spelled and not np.isclose(float(stored), spelled[name], rtol=1e-5, atol=0.0):
                 raise UserError(
                     f"{path}: the name says {name} = {spelled[name]}, its attribute {float(stored)}; repair one"
                 )
@@ -149,7 +150,7 @@ def _boundary(path: Path, attributes: Mapping[str, Any]) -> tuple[Boundary, ...]
 
 def _times(path: Path, frames: int) -> np.ndarray:
     """Return the times of the frames; the published files name the end of the last step too."""
-    times = stored_array(path, TIMES).all().astype(np.float64)
+    times = as_marks(stored_array(path, TIMES).all())
     if len(times) not in (frames, frames + 1):
         raise UserError(f"{path}: {TIMES} of {frames} or {frames + 1} entries expected, found {len(times)}")
     return times[:frames]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
+from ups.core.spacing import without_rounding
 from ups.data.splits import evenly
 from ups.data.statistics import RunningMoments
 from ups.data.trajectories import BLOCK_BYTES, Trajectories, blocks, require_finite
@@ -45,7 +46,7 @@ class Split:
         Raises UserError if values that are read (all that go to memory or into `moments`) hold NaN or Inf.
         """
         first = files[0]
-        self.n, self.frames, self.times = len(indices), first.frames, first.times
+        self.n, self.frames, self.times = len(indices), first.frames, without_rounding(first.times)
         self.indices = indices
         self.hash = content
         self.params = _params(files, indices)

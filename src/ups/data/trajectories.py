@@ -43,12 +43,12 @@ class Trajectories(Protocol):
 
     @property
     def coords(self) -> tuple[np.ndarray, ...]:
-        """Coordinates `(S_i,)` per axis."""
+        """Coordinates `(S_i,)` per axis, increasing, in the type in which they are stored."""
         ...
 
     @property
     def times(self) -> np.ndarray:
-        """Times `(T,)` of the frames."""
+        """Times `(T,)` of the frames, in the type in which they are stored."""
         ...
 
     @property
@@ -83,10 +83,10 @@ class Trajectories(Protocol):
 
 @dataclass(frozen=True)
 class Axes:
-    """Coordinates and strides of a file: the stored axes, before any stride is taken."""
+    """Coordinates and strides of a file: the stored axes, before any stride is taken, as `as_marks` returns them."""
 
     coords: tuple[np.ndarray, ...]
-    """`(S_i,)` per spatial axis, in units of length."""
+    """`(S_i,)` per spatial axis, in units of length; where they decrease, values are turned as they are read."""
     times: np.ndarray
     """`(T,)`, in units of time."""
     boundary: tuple[Boundary, ...]
@@ -97,19 +97,23 @@ class Axes:
     """Keep every so many-th frame."""
 
     def check(self, path: Path) -> None:
-        """Raise UserError unless the axes increase and the strides fit them."""
+        """Raise UserError unless the times increase, each spatial axis has an order, and the strides fit them."""
         if len(self.boundary) != len(self.coords):
             given = ", ".join(self.boundary)
             raise UserError(f"{path}: data.boundary for {len(self.coords)} spatial axes expected, found [{given}]")
         for axis, (values, kind) in enumerate(zip(self.coords, self.boundary, strict=True)):
-            _check_increasing(values, f"{path}: coordinates of spatial axis {axis}")
+            _check_order(path, f"coordinates of spatial axis {axis}", "point", values)
             _check_stride(self.space, len(values), f"{path}: data.subsample.space", f"points of spatial axis {axis}")
             if kind == "periodic" and len(values) % self.space:
                 raise UserError(
                     f"{path}: data.subsample.space = {self.space} does not divide the {len(values)} points "
                     f"of periodic axis {axis}, so the grid would not close"
                 )
-        _check_increasing(self.times, f"{path}: times")
+        _check_order(path, "times", "frame", self.times)
+        if _decrease(self.times):
+            raise UserError(
+                f"{path}: times: rising values expected, found falling ones; store the frames in their order"
+            )
         _check_stride(self.time, len(self.times), f"{path}: data.subsample.time", "frames")
 
 
@@ -175,8 +179,9 @@ class StoredTrajectories:
 
     @property
     def coords(self) -> tuple[np.ndarray, ...]:
-        """Coordinates `(S_i,)` per axis, after the stride."""
-        return tuple(values[:: self.axes.space] for values in self.axes.coords)
+        """Coordinates `(S_i,)` per axis, increasing, after the stride."""
+        turned = (values[::-1] if _decrease(values) else values for values in self.axes.coords)
+        return tuple(values[:: self.axes.space] for values in turned)
 
     @property
     def times(self) -> np.ndarray:
@@ -221,9 +226,13 @@ class StoredTrajectories:
         return values
 
     def _read_run(self, array: StoredArray, rows: slice, frames: slice) -> np.ndarray:
-        """Read one hyperslab and bring its axes into the order `(b, t, C, *S)`."""
-        taken = {"n": rows, "t": frames, "c": slice(None)}
-        block = array[tuple(taken.get(letter, slice(None, None, self.axes.space)) for letter in self.letters)]
+        """Read one hyperslab and bring its axes into the order `(b, t, C, *S)`, each spatial one increasing."""
+        taken, space = {"n": rows, "t": frames, "c": slice(None)}, self.axes.space
+        turned = [i for i, values in zip(self._space, self.axes.coords, strict=True) if _decrease(values)]
+        for i, letter in enumerate(self.letters):
+            first = (array.shape[i] - 1) % space if i in turned else 0
+            taken.setdefault(letter, slice(first, None, space))
+        block = np.flip(array[tuple(taken[letter] for letter in self.letters)], tuple(turned))
         leading = [self.letters.index(letter) for letter in "ntc" if letter in self.letters]
         block = block.transpose(*leading, *self._space)
         missing = tuple(position for position, letter in enumerate("ntc") if letter not in self.letters)
@@ -267,9 +276,30 @@ def require_finite(values: np.ndarray, source: Trajectories, rows: Sequence[int]
     )
 
 
-def _check_increasing(values: np.ndarray, what: str) -> None:
-    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all() or (np.diff(values) <= 0).any():
-        raise UserError(f"{what}: at least 2 finite increasing values expected, found shape {values.shape}")
+def _decrease(values: np.ndarray) -> bool:
+    """Whether all of `values (n,)` stand in falling order."""
+    return bool((np.diff(values) < 0).all())
+
+
+def _check_order(path: Path, what: str, place: str, values: np.ndarray) -> None:
+    """Raise UserError, naming the first bad place, unless `values (n,)` are finite and all rise or all fall."""
+    if values.ndim != 1 or len(values) < 2:
+        raise UserError(f"{path}: {what}: at least 2 values along one axis expected, found shape {values.shape}")
+    if len(bad := np.flatnonzero(~np.isfinite(values))):
+        raise UserError(f"{path}: {what}: finite values expected, found {values[bad[0]]} at {place} {bad[0]}")
+    steps = np.diff(values) * (1 if values[-1] >= values[0] else -1)
+    if not len(bad := np.flatnonzero(steps <= 0)):
+        return
+    first, found = int(bad[0]), f"{values[bad[0]]:g}"
+    if steps[first] < 0:
+        raise UserError(
+            f"{path}: {what}: {'rising' if values[-1] >= values[0] else 'falling'} values expected, found {found} and "
+            f"then {values[first + 1]:g} at {place} {first + 1}"
+        )
+    advice = (
+        "leave one out" if values.dtype == np.float64 else f"leave one out, or store more digits than {values.dtype}"
+    )
+    raise UserError(f"{path}: {what}: {found} stands at {place} {first} and {first + 1}; {advice}")
 
 
 def _check_stride(stride: int, length: int, key: str, what: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ups.core.errors import UserError
+from ups.core.spacing import as_marks, is_even, mean_step
 from ups.core.tasks import Task, find_task
 from ups.simulate.pdes import PDES
 from ups.simulate.resample import resample
@@ -35,7 +36,7 @@ def coarse_solution(
     """
     entry = find_task(task)
     _check(task, entry, u0, times, points, substeps)
-    dt = float(times[-1] - times[0]) / (len(times) - 1)
+    dt = mean_step(times)
     grid = Grid(entry.pde, u0.ndim - 2, length or entry.length, points, dt, len(times), substeps)
     start, values = resample(u0.astype(np.float64), points, grid.axes), _complete(task, entry, params)
     solve(grid, start, values)  # compiles, so that the time below is that of solving alone
@@ -52,7 +53,7 @@ def _check(task: str, entry: Task, u0: np.ndarray, times: np.ndarray, points: in
         raise UserError(f"a coarse classical solution needs a deterministic system, found {task}")
     if u0.ndim != 1 + len(expected) or u0.shape[1:] != expected:
         raise UserError(f"expected states of shape (B, {', '.join(map(str, expected))}) for {task}, found {u0.shape}")
-    if len(times) < 2 or not np.allclose(np.diff(times), times[1] - times[0], rtol=1e-3):
+    if len(times) < 2 or not is_even(as_marks(np.asarray(times))):
         raise UserError(f"expected at least two evenly spaced times, found {np.asarray(times).tolist()}")
     if not 4 <= points <= u0.shape[-1] or substeps < 1:
         raise UserError(f"expected 4 to {u0.shape[-1]} points and at least 1 substep, found {points} and {substeps}")
