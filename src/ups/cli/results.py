@@ -1,6 +1,7 @@
 """Commands that start from a trained run: `ups evaluate`, `ups predict`, `ups steady`."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -185,13 +186,14 @@ def _conditioned(
 ) -> "Forecast":
     """A forecast with test-time conditioning by the config of the run with `overrides`."""
     from ups.data.dataset import open_dataset
+    from ups.data.sidecar import SIDECAR
     from ups.run.score import config_of
     from ups.ttc.forecast import conditioned
     from ups.ttc.forecaster import reward_of
 
     config = config_of(run, overrides)
-    data = config.data
-    reward = reward_of(model.system, config.ttc, data.generate, lambda: open_dataset(data, allow_generate=False).train)
+    opened = partial(open_dataset, config.data, allow_generate=False, sidecar=run / SIDECAR)
+    reward = reward_of(model.system, config.ttc, config.data.generate, lambda: opened().train)
     return conditioned(model, states, steps, settings=config.ttc, reward=reward, **where)
 
 

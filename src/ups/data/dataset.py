@@ -20,6 +20,7 @@ from ups.data.hashes import content_hash, split_hash
 from ups.data.locate import Located, locate
 from ups.data.pdebench import open_pdebench, task_of
 from ups.data.settings import DataSettings
+from ups.data.sidecar import Opened, keep, key_of, recall
 from ups.data.split import Split
 from ups.data.splits import Parts, places, split_rows
 from ups.data.statistics import RunningMoments
@@ -63,12 +64,13 @@ class Dataset:
         }
 
 
-def open_dataset(settings: DataSettings, *, allow_generate: bool = True) -> Dataset:
+def open_dataset(settings: DataSettings, *, allow_generate: bool = True, sidecar: Path | None = None) -> Dataset:
     """Find, check and split the trajectories that `settings` name, and read the training split once for its statistics.
 
     Missing files are generated if `data.generate` says how and `allow_generate` is true. The result depends on
-    the settings and the files alone. Raises UserError if files are missing, damaged or unlike each other, hold NaN or
-    Inf, or have too few trajectories.
+    the settings and the files alone; `sidecar` keeps what reading them told, so that files that have not changed since
+    are not read again, but for splits that are held in memory. Raises UserError if files are missing, damaged or unlike
+    each other, hold NaN or Inf, or have too few trajectories.
     """
     located = locate(settings, allow_generate)
     with files_closed():
@@ -81,7 +83,13 @@ def open_dataset(settings: DataSettings, *, allow_generate: bool = True) -> Data
                 raise UserError(f"no trajectory for {name} has {wanted} (data.params) among {names}")
         files = [choice.file for part in chosen for choice in part]
         dt = _check_alike(files)
-        return _assemble(settings, files, _divide(chosen, settings), dt)
+        key = key_of(located, settings)  # before values are read: what changes meanwhile is out of date at once
+        known = recall(sidecar, key, len(files), len(files[0].channels)) if sidecar else None
+        dataset = _assemble(settings, files, _divide(chosen, settings), dt, known)
+    if sidecar and known is None:
+        hashes, moments = tuple(content for _, content in dataset.files), dataset.statistics
+        keep(sidecar, Opened(key=key, hashes=hashes, mean=moments.mean, std=moments.std))
+    return dataset
 
 
 def open_file(path: Path, settings: DataSettings) -> Trajectories:
@@ -91,7 +99,9 @@ def open_file(path: Path, settings: DataSettings) -> Trajectories:
     return open_pdebench(path, _task(settings), settings.boundary, settings.subsample)
 
 
-def _assemble(settings: DataSettings, files: Sequence[Trajectories], parts: Parts, dt: float) -> Dataset:
+def _assemble(
+    settings: DataSettings, files: Sequence[Trajectories], parts: Parts, dt: float, known: Opened | None
+) -> Dataset:
     first = files[0]
     system = System(
         channels=first.channels,
@@ -103,19 +113,19 @@ def _assemble(settings: DataSettings, files: Sequence[Trajectories], parts: Part
         task=_task(settings) or task_of(first.path),
         axes=first.axis_names,
     )
-    hashes = _distinct_hashes(files)
+    hashes = list(known.hashes) if known else _distinct_hashes(files)
     moments = RunningMoments(len(first.channels))
-    limit = settings.in_memory_mb * MEGABYTE
+    limit, gather = settings.in_memory_mb * MEGABYTE, {} if known else {"train": moments}
     train, validation, test = (
-        Split(files, part, split_hash(hashes, part), limit, moments if name == "train" else None)
-        for name, part in parts._asdict().items()
+        Split(files, part, split_hash(hashes, part), limit, gather.get(name)) for name, part in parts._asdict().items()
     )
+    mean, std = (known.mean, known.std) if known else (moments.mean.tolist(), moments.std().tolist())
     # the names of axes are no values, and the ranges follow from the values
     described = {name: value for name, value in system.to_dict().items() if name not in ("axes", "param_range")}
     record = [described, train.times.tolist(), train.hash, validation.hash, test.hash]
     return Dataset(
         system=replace(system, param_range=_ranges(train)),
-        statistics=_statistics(moments, train),
+        statistics=_statistics(mean, std, train),
         train=train,
         validation=validation,
         test=test,
@@ -136,15 +146,15 @@ def _distinct_hashes(files: Sequence[Trajectories]) -> list[str]:
     return list(found)
 
 
-def _statistics(moments: RunningMoments, train: Split) -> Statistics:
+def _statistics(mean: Sequence[float], std: Sequence[float], train: Split) -> Statistics:
     params = train.params.double().numpy()
-    std = params.std(axis=0)
-    constant = std <= 1e-6 * np.abs(params.mean(axis=0))
+    spread = params.std(axis=0)
+    constant = spread <= 1e-6 * np.abs(params.mean(axis=0))
     return Statistics(
-        mean=tuple(moments.mean.tolist()),
-        std=tuple(moments.std().tolist()),
+        mean=tuple(mean),
+        std=tuple(std),
         param_mean=tuple(params.mean(axis=0).tolist()),
-        param_std=tuple(np.where(constant, 1.0, std).tolist()),
+        param_std=tuple(np.where(constant, 1.0, spread).tolist()),
     )
 
 

@@ -84,16 +84,8 @@ def stored_array(path: Path, key: str = "") -> StoredArray:
 def array_names(path: Path) -> list[str]:
     """Return the keys of all arrays in a file; `[""]` where the format holds a single array without a name."""
     with _reading(path):
-        match _suffix(path):
-            case ".h5" | ".hdf5":
-                return _hdf5_names(path)
-            case ".npz":
-                with np.load(path, allow_pickle=False) as archive:
-                    return list(archive.files)
-            case ".pt":
-                return list(_torch_entries(path))
-            case _:
-                return [""]
+        suffix, stat = _suffix(path), path.stat()
+        return list(_listed(path, suffix, stat.st_size, stat.st_mtime_ns))
 
 
 def hdf5_attributes(path: Path) -> dict[str, Any]:
@@ -109,6 +101,22 @@ def files_closed() -> Iterator[None]:
         yield
     finally:
         _kept_open.cache_clear()
+        _listed.cache_clear()
+
+
+@lru_cache(maxsize=OPEN_AT_ONCE)
+def _listed(path: Path, suffix: str, size: int, changed: int) -> tuple[str, ...]:
+    """Keep the lists of keys last read, each for as long as `size` and time of last change of its file are the same."""
+    match suffix:
+        case ".h5" | ".hdf5":
+            return tuple(_hdf5_names(path))
+        case ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                return tuple(archive.files)
+        case ".pt":
+            return tuple(_torch_entries(path))
+        case _:
+            return ("",)
 
 
 def _opened(path: Path, key: str) -> Sliceable:

@@ -21,6 +21,7 @@ import torch
 from ups.config import dump_config
 from ups.core.files import claimed, write_text
 from ups.data.dataset import Dataset, open_dataset
+from ups.data.sidecar import SIDECAR
 from ups.orchestrate.checks import check_config, check_data, data_files
 from ups.orchestrate.estimate import estimate
 from ups.orchestrate.handed import HANDED, one_wandb_run
@@ -276,7 +277,8 @@ class Orchestration:
     def data(self) -> Dataset:
         """The open data set."""
         if self._data is None:
-            self._data = open_dataset(self.plan.config.data, allow_generate=False)
+            given, sidecar = self.plan.config.data, self.plan.folder / SIDECAR
+            self._data = open_dataset(given, allow_generate=False, sidecar=sidecar)
         return self._data
 
     def tracker(self) -> Tracker:

@@ -20,6 +20,7 @@ from ups.config.command import command_of
 from ups.core.device import device_name, device_of
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset, open_dataset
+from ups.data.sidecar import SIDECAR
 from ups.data.split import Split
 from ups.evaluation.baselines import FLOOR
 from ups.evaluation.evaluate import evaluate, read_metrics, write_metrics
@@ -108,7 +109,7 @@ class ScoredRun:
             raise UserError(f"split must be test or validation, found {split!r}")
         if config.run.threads:
             torch.set_num_threads(config.run.threads)
-        data = data or open_dataset(config.data, allow_generate=False)
+        data = data or open_dataset(config.data, allow_generate=False, sidecar=folder / SIDECAR)
         surrogate = Surrogate.load(folder, device_of(config.run.device))
         if surrogate.data_hash != data.hash:
             raise UserError(

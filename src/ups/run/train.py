@@ -1,6 +1,6 @@
 """The ordered stages over a run folder: data, training, evaluation.
 
-RUN/config.yaml  checkpoints/*.pt  reports/training_log.jsonl  latents/
+RUN/config.yaml  data.json  checkpoints/*.pt  reports/training_log.jsonl  latents/
 RUN/predictions.h5  metrics.json  report.html  report/*.png
 """
 
@@ -22,6 +22,7 @@ from ups.core.device import device_of
 from ups.core.errors import UserError
 from ups.core.files import claimed, write_text
 from ups.data.dataset import Dataset, open_dataset
+from ups.data.sidecar import SIDECAR
 from ups.run.score import evaluate_run, tracker_of
 from ups.stages import autoencoder, distill, operator, residual, steady
 from ups.stages.context import Context
@@ -91,7 +92,7 @@ def prepare(config: Config) -> Context:
     """Opens, or generates, the data of a config."""
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
-    return context_of(config, open_dataset(config.data))
+    return context_of(config, open_dataset(config.data, sidecar=config.run.dir / SIDECAR))
 
 
 def write_config(config: Config) -> None:
