@@ -9,12 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ups.core.errors import UserError
+
 if TYPE_CHECKING:
     from ups.surrogate.forecast import Forecast
     from ups.surrogate.surrogate import Surrogate
 
 __version__ = "0.1.0"
-__all__ = ["Forecast", "Surrogate", "load"]
+__all__ = ["Forecast", "Surrogate", "UserError", "load"]
 
 
 def load(run: str | Path, device: str = "cpu") -> Surrogate:

@@ -14,7 +14,7 @@ def test_members_that_would_all_be_the_mean_are_refused_by_name(sampler):
     model = surrogate(diffusion=head("regression"))
     with pytest.raises(UserError, match=r"16 members .*'?diffusion'? .*regression"):
         model.rollout(U0, 2, members=16, sampler=sampler)
-    assert model.rollout(U0, 2, members=1, sampler="diffusion").values.shape == (1, 1, 2, 1, 32)
+    assert model.rollout(U0, 2, params=[0.0], members=1, sampler="diffusion").values.shape == (1, 1, 2, 1, 32)
 
 
 def test_auto_passes_over_a_mean_and_takes_what_is_random():

@@ -365,7 +365,7 @@ def test_a_forecast_is_that_of_the_row_and_has_one_member(surrogate: Surrogate, 
     assert not torch.equal(liked.values, forecast.values)
     with pytest.raises(UserError, match="the reward `bounds` of task 'advection1d' needs the range of the training d"):
         conditioned(surrogate, u0, 8, params=params, settings=TTCSettings(rewards={"bounds": 1.0}))
-    with pytest.raises(UserError, match="steps must be at least 1 and space `field` or `latent`, found 0 and None"):
+    with pytest.raises(UserError, match="steps must be a whole number of at least 1, found 0"):
         conditioned(surrogate, u0, 0, params=params)
 
 

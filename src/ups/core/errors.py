@@ -1,8 +1,13 @@
-"""The one exception for what a user can put right: a sentence that says what was expected, found and where."""
+"""What a user is told: errors that can be put right, in a sentence that says what was expected, found and where, and
+warnings of forecasts that may be worse than they look."""
 
 
 class UserError(Exception):
     """Bad input or a run folder in the wrong state; the command line prints it as one line and exits with code 2."""
+
+
+class ForecastWarning(UserWarning):
+    """A forecast was made, but with something assumed, or beyond what the model was trained on."""
 
 
 class Stopped(Exception):

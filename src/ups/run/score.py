@@ -7,6 +7,7 @@ RUN/validation/...                                               of the validati
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ import torch
 from ups.config import Config, dump_config, load_config
 from ups.config.command import command_of
 from ups.core.device import device_name, device_of
-from ups.core.errors import UserError
+from ups.core.errors import ForecastWarning, UserError
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.sidecar import SIDECAR
 from ups.data.split import Split
@@ -83,9 +84,10 @@ def evaluate_run(
     wanted = mode or ("both" if job.config.ttc.enabled and samplers_of(job.surrogate) else "baseline")
     if wanted != "baseline":
         job.require_conditioning()
-    metrics = job.scored(with_ttc=wanted == "both") if wanted != "ttc" else job.already_scored()
-    if wanted != "baseline":
-        metrics["ttc"] = job.conditioned()
+    with warnings.catch_warnings(action="ignore", category=ForecastWarning):  # of test parameters beyond the trained
+        metrics = job.scored(with_ttc=wanted == "both") if wanted != "ttc" else job.already_scored()
+        if wanted != "baseline":
+            metrics["ttc"] = job.conditioned()
     publish(metrics, job.folder, split, job.config, tracker)
     if job.config.ttc.enabled and not samplers_of(job.surrogate):
         print("ttc.enabled is set, but this run has no sampler to draw candidates from: train stages.diff_residual")

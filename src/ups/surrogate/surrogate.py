@@ -7,21 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
+from ups.core.memory import require_room
 from ups.core.system import System
 from ups.models.latent_operator import LatentModel, roll_out
 from ups.models.residual_head import Given, ResidualHead
 from ups.models.steady_prior import SteadyPrior
+from ups.surrogate.arguments import LARGEST_SEED, MOST_EVALUATIONS, Params, conditions, initial_states, whole_number
 from ups.surrogate.forecast import Forecast
 from ups.surrogate.restore import restore
 
-Params = Tensor | np.ndarray | Sequence[float] | Mapping[str, float]
 AUTO = ("consistency", "crps", "diffusion")
 """What `sampler="auto"` takes, the first that is there and random."""
 STAGES = {
@@ -102,7 +103,7 @@ class Surrogate:
     @torch.no_grad()
     def rollout(
         self,
-        u0: Tensor | np.ndarray,
+        u0: Any,
         steps: int,
         *,
         params: Params | None = None,
@@ -138,23 +139,32 @@ class Surrogate:
         Raises:
             UserError: The shape, a value or a name does not fit.
         """
+        steps, members, batch = map(whole_number, (steps, members, batch), ("steps", "members", "batch"))
+        nfe = None if nfe is None else whole_number(nfe, "nfe", high=MOST_EVALUATIONS)
         fields = self.states(u0)
-        conditions = self.conditions(params, len(fields))
+        self.require_room(len(fields), members, steps)
         space, head = space or self.space, self._head(sampler, members)
         if space not in ("field", "latent"):
             raise UserError(f"space must be `field` or `latent`, found {space!r}")
-        if steps < 1 or members < 1 or (nfe is not None and nfe < 1):
-            raise UserError(f"steps, members and nfe must be at least 1, found {steps}, {members} and {nfe}")
-        step, parts = self.system.dt if dt is None else dt, []
+        step = self.system.dt if dt is None else dt
         if not step > 0:
             raise UserError(f"dt must be positive, found {step}")
+        conditions = self.conditions(params, len(fields))
+        generator = torch.Generator(self.device).manual_seed(whole_number(seed, "seed", 0, LARGEST_SEED))
         fields, conditions = (x.repeat_interleave(members, 0) for x in (fields, conditions))
-        generator = torch.Generator(self.device).manual_seed(seed)
-        for u, c in zip(fields.split(batch), conditions.split(batch), strict=True):
-            parts.append(self._march(u, c, steps, step, space, head, nfe, generator).cpu())
+        parts = [
+            self._march(u, c, steps, step, space, head, nfe, generator).cpu()
+            for u, c in zip(fields.split(batch), conditions.split(batch), strict=True)
+        ]
         values = torch.cat(parts).unflatten(0, (-1, members))
         times = step * torch.arange(1, steps + 1, dtype=torch.double)
         return Forecast(values, times, self.system, evaluations=1 + (head.evaluations(nfe) if head else 0))
+
+    def require_room(self, states: int, members: int, steps: int) -> None:
+        """Raises UserError where a forecast of this size does not fit into memory."""
+        shape = (states, members, steps, len(self.system.channels), *self.system.shape)
+        what = f"a forecast of {states} states, {members} members and {steps} steps"
+        require_room(shape, what, "ask for fewer, or go in pieces, each from the last frame of the one before")
 
     def _march(
         self,
@@ -211,7 +221,7 @@ class Surrogate:
         return random[0]
 
     @torch.no_grad()
-    def steady(self, u0: Tensor | np.ndarray, *, params: Params | None = None, batch: int = 64) -> Tensor:
+    def steady(self, u0: Any, *, params: Params | None = None, batch: int = 64) -> Tensor:
         """The steady state that u0 (B, C, *S) goes to, (B, C, *S) physical, in `stages.steady_prior.num_steps`
         evaluations.
 
@@ -228,41 +238,10 @@ class Surrogate:
             parts.append(self.model.codec.decode_like(refined.z, u).cpu())
         return torch.cat(parts)
 
-    def _tensor(self, values: Tensor | np.ndarray | Sequence[float]) -> Tensor:
-        if isinstance(values, Tensor):
-            return values.detach().to(self.device, torch.float32)
-        return torch.tensor(np.asarray(values), dtype=torch.float32, device=self.device)
-
-    def states(self, u0: Tensor | np.ndarray) -> Tensor:
+    def states(self, u0: Any) -> Tensor:
         """Initial states in any of the shapes that `rollout` understands as (B, C, *S); raises UserError."""
-        u = self._tensor(u0)
-        expected = (len(self.system.channels), *self.system.shape)
-        if tuple(u.shape) in (expected, expected[1:]):
-            u = u.reshape(1, *expected)
-        elif expected[0] == 1 and tuple(u.shape[1:]) == expected[1:]:
-            u = u.unsqueeze(1)
-        if tuple(u.shape[1:]) != expected:
-            raise UserError(
-                f"initial states must have shape (B, {', '.join(map(str, expected))}), found {tuple(u.shape)}"
-            )
-        if not torch.isfinite(u).all():
-            raise UserError("initial states must be finite, found NaN or infinity")
-        return u
+        return initial_states(u0, self.system).to(self.device)
 
-    def conditions(self, params: Params | None, batch: int) -> Tensor:
-        """PDE parameters of `batch` states as `rollout` takes them as (B, P); raises UserError."""
-        names = self.system.param_names
-        if params is None:
-            return self.model.operator.param_mean.expand(batch, -1)
-        if isinstance(params, Mapping):
-            if set(params) != set(names):
-                raise UserError(
-                    f"params must name {', '.join(names) or 'nothing'}, found {', '.join(params) or 'nothing'}"
-                )
-            params = [float(params[name]) for name in names]
-        values = self._tensor(params)
-        if values.shape not in ((len(names),), (batch, len(names))):
-            raise UserError(
-                f"params must have shape ({batch}, {len(names)}) or ({len(names)},), found {tuple(values.shape)}"
-            )
-        return values.expand(batch, -1)
+    def conditions(self, params: Params | None, count: int) -> Tensor:
+        """PDE parameters of `count` states as `rollout` takes them as (B, P); raises UserError."""
+        return conditions(params, self.system, self.model.operator.param_mean, count)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
+from ups.surrogate.arguments import LARGEST_SEED, Params, whole_number
 from ups.surrogate.forecast import Forecast
-from ups.surrogate.surrogate import Params, Surrogate
+from ups.surrogate.surrogate import Surrogate
 from ups.ttc.candidates import condition, judge_of
 from ups.ttc.rewards import Reward, rewards_of, weighted
 from ups.ttc.settings import TTCSettings
@@ -47,9 +48,12 @@ def conditioned(
         UserError: A shape, a value or a name does not fit, the run has no sampler, the budget is too small, or the
             rewards need the range of the training data, which a model alone does not know.
     """
+    steps, batch = map(whole_number, (steps, batch), ("steps", "batch"))
+    seed = whole_number(seed, "seed", 0, LARGEST_SEED)
     plan, fields = settings or TTCSettings(), model.states(u0)
-    if steps < 1 or space not in (None, "field", "latent"):
-        raise UserError(f"steps must be at least 1 and space `field` or `latent`, found {steps} and {space!r}")
+    model.require_room(len(fields), 1, steps)
+    if space not in (None, "field", "latent"):
+        raise UserError(f"space must be `field` or `latent`, found {space!r}")
     judge = judge_of(reward or weighted(rewards_of(model.system, weights=plan.rewards)))
     conditions = model.conditions(params, len(fields))
     found = condition(model, judge, fields, steps, conditions, plan, space=space, seed=seed, batch=batch)
