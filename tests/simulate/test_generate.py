@@ -1,6 +1,7 @@
 """The generator writes what it promises: reproducible, PDEBench's layout, in one piece, with one-sentence errors."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from ups.core.errors import UserError
 from ups.data.pdebench import open_pdebench
 from ups.simulate import generate as module
+from ups.simulate import simulation
 from ups.simulate.generate import GenerateSettings, ensemble, ensemble_path, generate, published_path
 
 SMALL = {"pde": "burgers1d", "resolution": 32, "points": 64, "substeps": 8, "frames": 4}
@@ -117,6 +119,34 @@ def test_progress_counts_up_to_the_total(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     generate(GenerateSettings(**SMALL, trajectories=20), tmp_path / "a.hdf5", lambda *at: seen.append(at))
     assert seen == [(16, 20), (20, 20)]
+
+
+FLOW = {"pde": "kolmogorov2d", "resolution": 16, "points": 16, "substeps": 4, "dt": 0.5}
+
+
+def test_in_2d_progress_hears_of_every_frame_and_rows_do_not_depend_on_the_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[float, int]] = []
+    settings = GenerateSettings(**FLOW, frames=3, trajectories=20)
+    many = array(generate(settings, tmp_path / "a.hdf5", lambda *at: seen.append(at)))
+    assert len(seen) == 2 * (20 + 2)  # two chunks of 20 frames of spin-up and 2 of the file
+    assert all(b[0] > a[0] for a, b in pairwise(seen)) and seen[-1] == (pytest.approx(20), 20)
+    monkeypatch.setattr(simulation, "cores", lambda: 1)
+    assert many.tobytes() == written(settings, tmp_path / "b.hdf5").tobytes()
+
+
+def test_an_interrupted_generation_ends_after_the_frame_at_work_and_leaves_no_file(tmp_path: Path) -> None:
+    heard: list[float] = []
+
+    def interrupt(done: float, total: int) -> None:
+        heard.append(done)
+        if done > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(GenerateSettings(**FLOW, frames=1000, trajectories=400), tmp_path / "a.hdf5", interrupt)
+    assert len(heard) < 100 and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

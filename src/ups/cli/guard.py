@@ -94,6 +94,8 @@ def _where(error: BaseException) -> str:
 def _same_command() -> str:
     """The command that continues: the one that was given, without `--fresh`, which would start over."""
     program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [os.path.basename(sys.argv[0])]
+    if os.path.basename(sys.argv[0]) == "__main__.py":
+        program = ["python", "-m", "ups"]
     return shlex.join([*program, *(arg for arg in sys.argv[1:] if arg != "--fresh")])
 
 

@@ -78,7 +78,7 @@ def generate_with_bar(settings: GenerateSettings, path: Path) -> Path:
         TextColumn(f"generating {settings.pde}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("trajectories"),
+        TextColumn("trajectories ({task.percentage:.1f} %)"),
         TimeRemainingColumn(),
     )
     with Progress(*columns) as bar:

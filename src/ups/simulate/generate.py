@@ -21,7 +21,8 @@ from ups.simulate.pdes import PDES
 from ups.simulate.simulation import Simulation, solver_grid
 from ups.simulate.solver import Grid, refine
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[float, int], None]
+"""Called with the trajectories that are done, the one at work as a fraction, and their number."""
 SIGNED = ("beta",)
 """Parameters that may be zero or negative; all others must be positive."""
 
@@ -131,8 +132,9 @@ def generate(settings: GenerateSettings, path: Path, progress: Progress | None =
     """Simulate and write `tensor (n, T, *S)`, or `(n, T, *S, C)` of several channels, to the HDF5 file `path`.
 
     Besides: `x-coordinate`, `t-coordinate (T,)`, drawn parameters `params/<name> (n,)`, and attributes (constant
-    parameters, channels, boundary, seed, settings). `progress(done, total)` is called after every chunk of
-    trajectories. With `settings.members`, a second file holds `ensemble (n, M, T, *S)`, whose member 0 is `tensor`.
+    parameters, channels, boundary, seed, settings). `progress` hears of every chunk of trajectories on one axis, and of
+    every frame on several. With `settings.members`, a second file holds `ensemble (n, M, T, *S)`, whose member 0 is
+    `tensor`.
     The same settings give the same arrays, bit for bit, on the same machine. Raises `UserError` if exponax is
     missing, the solution blows up, or the file cannot be written.
     """
@@ -142,11 +144,9 @@ def generate(settings: GenerateSettings, path: Path, progress: Progress | None =
     report = progress or (lambda done, total: None)
 
     def blocks(member: int, index: Callable[[slice], Any], done: int) -> Iterator[tuple[Any, np.ndarray]]:
-        for rows in runs.chunks(n):
-            values = runs.run(rows, member)
+        for rows, values in runs.all(n, member, lambda share: report(done + share, total)):
             _require_finite(values, settings, rows)
             yield index(slice(rows.start, rows.stop)), channels_last(values, TASKS[settings.pde].channels)
-            report(done + rows.stop, total)
 
     def members() -> Iterator[tuple[Any, np.ndarray]]:
         for member in range(settings.members):

@@ -3,7 +3,11 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +15,7 @@ import numpy as np
 from ups.core.tasks import Parameter
 from ups.simulate import forcing
 from ups.simulate.pdes import PDES
-from ups.simulate.solver import Grid, refine, solve, spin_up
+from ups.simulate.solver import Grid, Report, refine, solve, spin_up, spin_up_frames
 
 STATE, PARAMETERS, FORCING = 0, 1, 2
 """Streams of random numbers of one row; member m of an ensemble is forced by stream FORCING + m."""
@@ -43,27 +47,60 @@ class Simulation:
             values[name] = value[0] + (value[1] - value[0]) * uniform if isinstance(value, tuple) else float(value)
         return values
 
-    def initial(self, rows: Sequence[int]) -> np.ndarray:
+    def initial(self, rows: Sequence[int], report: Report | None = None) -> np.ndarray:
         """Initial states on the solver's grid, after the spin-up; (B, C, *S) float64."""
         draw, mesh = PDES[self.grid.pde].initial, self.grid.mesh()
         u0 = np.stack([draw(_rng(self.seed, row, STATE), mesh) for row in rows])
-        return spin_up(self.grid, u0, self.drawn_params(rows))
+        return spin_up(self.grid, u0, self.drawn_params(rows), report)
 
-    def run(self, rows: range, member: int = 0) -> np.ndarray:
+    @property
+    def steps(self) -> int:
+        """Frames that are computed for a trajectory one by one, those of the spin-up included; 0 where a whole
+        trajectory is computed at once."""
+        return spin_up_frames(self.grid) + self.grid.frames - 1 if self.grid.axes > 1 else 0
+
+    def run(self, rows: range, member: int = 0, report: Report | None = None) -> np.ndarray:
         """Trajectories of `rows` (at most `chunk`, starting at a multiple of it), (B, T, C, *S) as recorded, float64.
 
         A last, incomplete chunk is computed as a full one, so that no row depends on how many others were asked for.
         """
         full = range(rows.start, rows.start + self.chunk)
-        return self.advance(self.initial(full), full, member)[: len(rows)]
+        return self.advance(self.initial(full, report), full, member, report)[: len(rows)]
 
-    def advance(self, u0: np.ndarray, rows: Sequence[int], member: int = 0) -> np.ndarray:
+    def all(self, n: int, member: int, report: Callable[[float], None]) -> Iterator[tuple[range, np.ndarray]]:
+        """Rows and trajectories of the first n, chunk by chunk in order; where frames come one by one, on all cores.
+
+        `report` hears how many trajectories are done, fractions included. What ends the iteration, Ctrl-C above all,
+        ends the chunks at work after the frame that they are at.
+        """
+        if not self.steps:
+            for rows in self.chunks(n):
+                yield rows, self.run(rows, member)
+                report(rows.stop)
+            return
+        tally, chunks = _Tally(self.steps, report), self.chunks(n)
+        with ThreadPoolExecutor(cores()) as pool:
+
+            def submit(rows: range) -> tuple[range, Future[np.ndarray]]:
+                return rows, pool.submit(self.run, rows, member, tally.of(rows))
+
+            jobs = deque(map(submit, itertools.islice(chunks, 2 * cores())))
+            try:
+                while jobs:
+                    rows, job = jobs.popleft()
+                    jobs.extend(map(submit, itertools.islice(chunks, 1)))
+                    yield rows, job.result()
+            finally:
+                tally.stopped = True
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def advance(self, u0: np.ndarray, rows: Sequence[int], member: int = 0, report: Report | None = None) -> np.ndarray:
         """Trajectories from `u0 (B, C, *S)` on the solver's grid with the parameters and forcing of `rows`."""
         params, grid, noise = self.drawn_params(rows), self.grid, None
         if PDES[grid.pde].forced:
             rngs = [_rng(self.seed, row, FORCING + member) for row in rows]
             noise = forcing.increments(rngs, params, grid.length, grid.dt, grid.frames, grid.substeps)
-        return solve(grid, u0, params, noise)
+        return solve(grid, u0, params, noise, report)
 
     def refined(self) -> "Simulation":
         """The same simulation with twice the points and half the step, recorded at the same places and times."""
@@ -72,6 +109,31 @@ class Simulation:
             self,
             grid=dataclasses.replace(grid, points=2 * grid.points, substeps=2 * grid.substeps, stride=2 * grid.stride),
         )
+
+
+class _Tally:
+    """Counts the trajectories that several threads have computed, and stops these threads."""
+
+    def __init__(self, steps: int, report: Callable[[float], None]):
+        self.steps, self.report, self.done = steps, report, 0.0
+        self.lock, self.stopped = threading.Lock(), False
+
+    def of(self, rows: range) -> Report:
+        """What hears of the frames of some rows."""
+
+        def frames(count: int) -> None:
+            if self.stopped:
+                raise CancelledError
+            with self.lock:
+                self.done += len(rows) * count / self.steps
+                self.report(self.done)
+
+        return frames
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def solver_grid(
