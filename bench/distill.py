@@ -73,7 +73,7 @@ def models() -> tuple[LatentModel, DiffusionResidual, Callable[[], DiffusionResi
     settings = DiffusionSettings(depths=(2,), group_size=0, spectral_modes=16)
 
     def new() -> DiffusionResidual:
-        return DiffusionResidual(8, settings, (32,), ("periodic",), 1).to(DEVICE)
+        return DiffusionResidual(model, settings).to(DEVICE)
 
     return model, new().requires_grad_(False).eval(), new
 

@@ -15,6 +15,7 @@ from bench.cells import Cell, Phase
 from bench.contenders import CONTENDERS
 from bench.scale import Place, Scale
 from bench.speed import in_turn
+from ups.core.latent_state import LatentState
 from ups.core.system import System
 from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
 from ups.models.latent_operator import LatentModel
@@ -63,7 +64,7 @@ def _tokens(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
             mixing = f"operator.pdet.group_size={window}", f"operator.pdet.spectral_modes={modes}"
             model = untrained(f"latent.tokens={tokens}", *mixing)
             z = torch.randn(1, tokens, model.codec.latent.dim)
-            works[name] = partial(model.step, z, torch.ones(1, 1), torch.full((1,), 0.05))
+            works[name] = partial(model.step, LatentState(z, cond={"params": torch.ones(1, 1)}), torch.full((1,), 0.05))
         for name, seconds in in_turn(works, scale.repeats).items():
             found[name][str(tokens)] = 1e3 * seconds
     return {"ms_per_step": found}
@@ -80,7 +81,7 @@ def _members(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
     """Milliseconds of one step of all members of one trajectory together, a network evaluation for each beside the
     operator's."""
     model = untrained()
-    network = DiffusionResidual(model.codec.latent.dim, DiffusionSettings(), model.codec.grid, model.system.boundary, 1)
+    network = DiffusionResidual(model, DiffusionSettings())
     surrogate = Surrogate(model, heads={"crps": ResidualHead(network.eval(), "crps")})
     works = {str(n): partial(_forecast, surrogate, torch.randn(1, 1, 256), n) for n in MEMBERS}
     return {"ms_per_step": _milliseconds(works, scale)}

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from ups.core.attention import WindowAttention, window_sides
+from ups.core.domain import Boundary, Domain
 
 
 def full_attention(layer: WindowAttention, x: torch.Tensor) -> torch.Tensor:
@@ -17,32 +18,33 @@ def full_attention(layer: WindowAttention, x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("grid", [(12,), (4, 6), (2, 3, 4)])
 @pytest.mark.parametrize("kind", ["periodic", "neumann"])
-def test_a_window_over_the_whole_grid_is_full_attention(grid: tuple[int, ...], kind: str) -> None:
-    layer = WindowAttention(16, 4, grid, [kind] * len(grid), group_size=10_000, shift=True)
+def test_a_window_over_the_whole_grid_is_full_attention(grid: tuple[int, ...], kind: Boundary) -> None:
+    layer = WindowAttention(16, 4, group_size=10_000, shift=True)
     x = torch.randn(3, *grid, 16)
-    torch.testing.assert_close(layer(x), full_attention(layer, x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        layer(x, Domain.unit(grid, (kind,) * len(grid))), full_attention(layer, x), rtol=1e-4, atol=1e-5
+    )
 
 
-def reached(layer: WindowAttention, grid: tuple[int, ...], source: tuple[int, ...]) -> torch.Tensor:
+def reached(layer: WindowAttention, domain: Domain, source: tuple[int, ...]) -> torch.Tensor:
     """Which tokens feel a change of the token at `source`."""
-    x = torch.randn(1, *grid, 8)
+    x = torch.randn(1, *domain.shape, 8)
     y = x.clone()
     y[(0, *source)] += 1
-    return (layer(x) - layer(y)).abs().sum(-1)[0] > 1e-7
+    return (layer(x, domain) - layer(y, domain)).abs().sum(-1)[0] > 1e-7
 
 
 def test_a_shifted_window_wraps_on_a_periodic_axis_and_not_elsewhere() -> None:
-    periodic = WindowAttention(8, 2, (8,), ["periodic"], 4, shift=True)
-    open_ended = WindowAttention(8, 2, (8,), ["neumann"], 4, shift=True)
-    assert reached(periodic, (8,), (0,)).nonzero().flatten().tolist() == [0, 1, 6, 7]
-    assert reached(open_ended, (8,), (0,)).nonzero().flatten().tolist() == [0, 1]
+    layer = WindowAttention(8, 2, 4, shift=True)
+    assert reached(layer, Domain.unit((8,)), (0,)).nonzero().flatten().tolist() == [0, 1, 6, 7]
+    assert reached(layer, Domain.unit((8,), ("neumann",)), (0,)).nonzero().flatten().tolist() == [0, 1]
 
 
 def test_tokens_that_only_fill_a_window_up_are_never_seen() -> None:
-    layer = WindowAttention(8, 2, (6,), ["periodic"], 4, shift=False)
+    layer = WindowAttention(8, 2, 4, shift=False)
     x = torch.randn(1, 6, 8)
     expected = torch.cat([full_attention(layer, x[:, :4]), full_attention(layer, x[:, 4:])], 1)
-    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(layer(x, Domain.unit((6,))), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_windows_hold_at_most_the_group_and_fit_the_grid() -> None:

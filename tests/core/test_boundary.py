@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ups.core.boundary import BoundaryConv, StarConv, mirror, pad
+from ups.core.domain import Domain
 from ups.core.spectral import SpectralMixing
 
 
@@ -22,17 +23,18 @@ def test_padding_may_be_wider_than_the_field() -> None:
 
 
 def test_a_periodic_convolution_commutes_with_shifts() -> None:
-    conv, x = BoundaryConv(2, 3, 5, ["periodic", "periodic"]), torch.randn(1, 2, 8, 6)
-    torch.testing.assert_close(conv(x.roll((3, 1), (2, 3))), conv(x).roll((3, 1), (2, 3)))
+    conv, x = BoundaryConv(2, 3, 5, 2), torch.randn(1, 2, 8, 6)
+    plane = Domain.unit((8, 6))
+    torch.testing.assert_close(conv(x.roll((3, 1), (2, 3)), plane), conv(x, plane).roll((3, 1), (2, 3)))
 
 
 def test_the_star_stencil_is_a_laplacian_with_the_right_weights() -> None:
-    star = StarConv(1, ["periodic"])
+    star = StarConv(1, 1)
     with torch.no_grad():
         star.weight[0, :, 0] = torch.tensor([1.0, -2.0, 1.0])
     x = torch.sin(torch.arange(32) * 2 * torch.pi / 32).view(1, 32, 1)
     factor = 2 * torch.cos(torch.tensor(2 * torch.pi / 32)) - 2
-    torch.testing.assert_close(star(x), factor * x, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(star(x, Domain.unit((32,))), factor * x, rtol=1e-4, atol=1e-6)
 
 
 def test_mirrored_fields_are_periodic_without_a_jump() -> None:
@@ -43,16 +45,18 @@ def test_mirrored_fields_are_periodic_without_a_jump() -> None:
 
 
 def test_spectral_mixing_is_a_circular_convolution_with_few_frequencies() -> None:
-    layer, x = SpectralMixing(4, (16,), ["periodic"], modes=3), torch.randn(2, 16, 4)
-    y = layer(x)
-    torch.testing.assert_close(layer(x.roll(5, 1)), y.roll(5, 1), rtol=1e-4, atol=1e-5)
+    line = Domain.unit((16,))
+    layer, x = SpectralMixing(4, line, modes=3), torch.randn(2, 16, 4)
+    y = layer(x, line)
+    torch.testing.assert_close(layer(x.roll(5, 1), line), y.roll(5, 1), rtol=1e-4, atol=1e-5)
     spectrum = torch.fft.rfft(y, dim=1).abs()
     assert spectrum[:, 3:].max() < 1e-5 * spectrum[:, :3].max()
 
 
 def test_spectral_mixing_in_two_axes_keeps_negative_frequencies() -> None:
-    layer, x = SpectralMixing(2, (8, 8), ["periodic", "periodic"], modes=2), torch.randn(1, 8, 8, 2)
-    spectrum = torch.fft.fft2(layer(x), dim=(1, 2)).abs()[0, ..., 0]
+    plane = Domain.unit((8, 8))
+    layer, x = SpectralMixing(2, plane, modes=2), torch.randn(1, 8, 8, 2)
+    spectrum = torch.fft.fft2(layer(x, plane), dim=(1, 2)).abs()[0, ..., 0]
     kept = (spectrum > 1e-5).nonzero().tolist()
     assert [7, 1] in kept and [1, 1] in kept and all(min(i, 8 - i) < 2 and min(j, 8 - j) < 2 for i, j in kept)
 
@@ -60,11 +64,8 @@ def test_spectral_mixing_in_two_axes_keeps_negative_frequencies() -> None:
 @pytest.mark.parametrize("grid", [(16,), (15,), (8, 6), (4, 6, 5)])
 @pytest.mark.parametrize("modes", [2, 99])
 def test_spectral_mixing_multiplies_the_coefficients_of_the_fft(grid: tuple[int, ...], modes: int) -> None:
-    layer, x, axes = (
-        SpectralMixing(3, grid, ["periodic"] * len(grid), modes),
-        torch.randn(2, *grid, 3),
-        range(len(grid)),
-    )
+    domain = Domain.unit(grid)
+    layer, x, axes = SpectralMixing(3, domain, modes), torch.randn(2, *grid, 3), range(len(grid))
     spectrum = torch.fft.rfftn(x, dim=[1 + a for a in axes])
     expected = torch.zeros_like(spectrum)
     kept = [[k for k in range(n) if min(k, n - k) < modes] for n in grid[:-1]] + [range(layer.kept[-1])]
@@ -72,4 +73,4 @@ def test_spectral_mixing_multiplies_the_coefficients_of_the_fft(grid: tuple[int,
         k = tuple(kept[a][place[a]] for a in axes)
         matrix = torch.complex(*layer.weight[place].detach().chunk(2, -1))
         expected[(slice(None), *k)] = spectrum[(slice(None), *k)] @ matrix
-    torch.testing.assert_close(layer(x), torch.fft.irfftn(expected, s=grid, dim=[1 + a for a in axes]))
+    torch.testing.assert_close(layer(x, domain), torch.fft.irfftn(expected, s=grid, dim=[1 + a for a in axes]))

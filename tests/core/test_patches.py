@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ups.core.errors import UserError
-from ups.core.patches import Patches, token_grid
+from ups.core.patches import Patches, sides_of, token_grid
 
 
 @settings(deadline=None, max_examples=60)
@@ -16,7 +16,7 @@ from ups.core.patches import Patches, token_grid
 def test_join_inverts_split_for_any_grid_and_any_number_of_tokens(axes: list[tuple[int, float]], channels: int) -> None:
     shape = [s for s, _ in axes]
     grid = [max(1, round(s * share)) for s, share in axes]
-    patches = Patches(shape, grid)
+    patches = Patches(tuple(shape), tuple(grid), sides_of(shape, grid))
     u = torch.randn(2, channels, *shape)
     tokens = patches.split(u)
     assert tokens.shape == (2, math.prod(grid), channels * patches.points)
@@ -25,7 +25,7 @@ def test_join_inverts_split_for_any_grid_and_any_number_of_tokens(axes: list[tup
 
 def test_tokens_hold_neighbouring_points() -> None:
     u = torch.arange(8.0).view(1, 1, 8)
-    assert Patches([8], [4]).split(u)[0].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert Patches((8,), (4,), (2,)).split(u)[0].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
 
 
 def test_token_grid_follows_the_aspect_of_the_field() -> None:

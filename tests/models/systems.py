@@ -29,7 +29,7 @@ def latent_model(of: System, tokens: int = 8, dim: int = 8, **pdet: object) -> L
 def head(objective: Objective = "flow", steps: int = 1) -> ResidualHead:
     """An untrained sampler for `latent_model(system())`."""
     settings = DiffusionSettings.model_validate(SMALL)
-    return ResidualHead(DiffusionResidual(8, settings, (8,), ("periodic",), 1), objective, steps)
+    return ResidualHead(DiffusionResidual(latent_model(system()), settings), objective, steps)
 
 
 def surrogate(**heads: ResidualHead) -> Surrogate:

@@ -41,7 +41,7 @@ def test_the_condition_changes_the_step() -> None:
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.2)
     z, dt = torch.randn(1, 8, 8), torch.full((1,), 0.1)
-    a, b = (model.step(z, torch.full((1, 1), nu), dt) for nu in (0.0, 1.0))
+    a, b = (model.step(LatentState(z, cond={"params": torch.full((1, 1), nu)}), dt).z for nu in (0.0, 1.0))
     assert (a - b).abs().max() > 1e-3
 
 
@@ -50,7 +50,8 @@ def test_a_step_of_no_time_changes_nothing() -> None:
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.2)
     z = torch.randn(1, 8, 8)
-    torch.testing.assert_close(model.step(z, torch.zeros(1, 1), torch.full((1,), 1e-9)), z, atol=1e-5, rtol=0)
+    state = LatentState(z, cond={"params": torch.zeros(1, 1)})
+    torch.testing.assert_close(model.step(state, torch.full((1,), 1e-9)).z, z, atol=1e-5, rtol=0)
 
 
 def test_both_spaces_agree_while_the_codec_is_exact() -> None:

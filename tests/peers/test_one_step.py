@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from tests.models.systems import system
 from tests.small import advection
+from ups.core.boundary import BoundaryConv
+from ups.core.domain import Domain
 from ups.data.dataset import open_dataset
 from ups.data.settings import DataSettings
 from ups.peers.one_step import ResidualForecaster, change_std
@@ -15,7 +17,7 @@ from ups.peers.one_step import ResidualForecaster, change_std
 class Zero(nn.Module):
     """(B, 3, X) -> (B, 1, X), all zero."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, domain: Domain) -> Tensor:
         return torch.zeros_like(x[:, :1])
 
 
@@ -33,7 +35,7 @@ def test_a_network_that_says_nothing_leaves_a_field_as_it_is() -> None:
 
 def test_a_rollout_is_its_steps_one_after_the_other() -> None:
     torch.manual_seed(0)
-    model, u, params = forecaster(nn.Conv1d(3, 1, 1)), torch.randn(2, 1, 32), torch.ones(2, 1)
+    model, u, params = forecaster(BoundaryConv(3, 1, 1, 1)), torch.randn(2, 1, 32), torch.ones(2, 1)
     ahead = model.rollout(u, 3, params)
     for step in range(3):
         u = model(u, params)
@@ -44,9 +46,9 @@ def test_the_network_sees_standardised_fields_parameters_and_coordinates() -> No
     seen: list[Tensor] = []
 
     class Spy(Zero):
-        def forward(self, x: Tensor) -> Tensor:
+        def forward(self, x: Tensor, domain: Domain) -> Tensor:
             seen.append(x)
-            return super().forward(x)
+            return super().forward(x, domain)
 
     model = forecaster(Spy())
     model.param_mean.fill_(1.0)

@@ -10,6 +10,7 @@ from tests.models.systems import latent_model, system
 from tests.small import config
 from ups.config import load_config
 from ups.core.errors import UserError
+from ups.core.latent_state import LatentState
 from ups.data.latent_pairs import Windows
 from ups.models.consistency import jumps
 from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
@@ -28,7 +29,7 @@ START = Progress(0, 0.0, 0.0)
 
 def network(seed: int = 0) -> DiffusionResidual:
     torch.manual_seed(seed)
-    made = DiffusionResidual(8, DiffusionSettings.model_validate(SMALL), (8,), ("periodic",), 1)
+    made = DiffusionResidual(latent_model(system()), DiffusionSettings.model_validate(SMALL))
     for p in made.parameters():
         torch.nn.init.normal_(p, std=0.1)
     return made
@@ -36,7 +37,9 @@ def network(seed: int = 0) -> DiffusionResidual:
 
 def batch(n: int = 6) -> ResidualBatch:
     z = torch.randn(n, 8, 8)
-    return ResidualBatch(torch.randn(n, 8, 8), Given(z, z + 0.1, torch.rand(n, 1), torch.full((n,), 0.1)))
+    return ResidualBatch(
+        torch.randn(n, 8, 8), Given(LatentState(z, cond={"params": torch.rand(n, 1)}), z + 0.1, torch.full((n,), 0.1))
+    )
 
 
 def test_noise_levels_follow_their_distribution() -> None:
@@ -54,13 +57,13 @@ def test_noise_levels_follow_their_distribution() -> None:
 
 def test_the_flow_loss_of_an_untrained_network_is_the_energy_of_its_target() -> None:
     torch.manual_seed(0)
-    made = DiffusionResidual(8, DiffusionSettings.model_validate(SMALL), (8,), ("periodic",), 1)
+    made = DiffusionResidual(latent_model(system()), DiffusionSettings.model_validate(SMALL))
     loss = residual.flow_loss(TrainingSettings(), made, batch(200), START)["loss"]
     assert loss.item() == pytest.approx(2.0, rel=0.05)
 
 
 def test_the_regression_loss_of_an_untrained_network_is_the_energy_of_the_residual() -> None:
-    made = DiffusionResidual(8, DiffusionSettings.model_validate(SMALL), (8,), ("periodic",), 1)
+    made = DiffusionResidual(latent_model(system()), DiffusionSettings.model_validate(SMALL))
     given = batch()
     losses = residual.regression_loss(TrainingSettings(lambda_relative=0.5), made, given, START)
     energy = given.r.square().mean()
@@ -73,7 +76,11 @@ def test_regression_learns_the_mean_of_the_residual() -> None:
     """Residuals m + e with one m for all samples; what is drawn comes close to m, however large e is."""
     torch.manual_seed(0)
     made, mean, n = network(), torch.randn(8), 64
-    given = Given(torch.zeros(n, 8, 8), torch.zeros(n, 8, 8), torch.ones(n, 1), torch.full((n,), 0.1))
+    given = Given(
+        LatentState(torch.zeros(n, 8, 8), cond={"params": torch.ones(n, 1)}),
+        torch.zeros(n, 8, 8),
+        torch.full((n,), 0.1),
+    )
     optimizer = torch.optim.Adam(made.parameters(), 1e-2)
     for _ in range(120):
         optimizer.zero_grad()
@@ -99,7 +106,7 @@ def test_crps_prefers_the_right_spread() -> None:
 
     torch.manual_seed(0)
     model, truth = latent_model(system()), batch(64)
-    made = Noise(8, DiffusionSettings.model_validate(SMALL), (8,), ("periodic",), 1)
+    made = Noise(model, DiffusionSettings.model_validate(SMALL))
     losses = []
     for scale in (0.3, 1.0, 3.0):
         sized = ResidualBatch(scale * truth.r, truth.given)
@@ -108,7 +115,7 @@ def test_crps_prefers_the_right_spread() -> None:
 
 
 def test_members_of_an_untrained_crps_ensemble_are_the_operators_forecast() -> None:
-    made = DiffusionResidual(8, DiffusionSettings.model_validate(SMALL), (8,), ("periodic",), 1)
+    made = DiffusionResidual(latent_model(system()), DiffusionSettings.model_validate(SMALL))
     given = batch().given
     assert torch.equal(ResidualHead(made, "crps").step(given), given.base)
 
@@ -119,7 +126,7 @@ def test_residuals_are_taken_in_float32_under_mixed_precision() -> None:
     windows = Windows(torch.randn(4, 2, 8, 8), torch.rand(4, 1), torch.full((4,), 0.1))
     plain = residual.with_operator(model, torch.ones(8), windows)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not torch.equal(model.step(windows.frames[:, 0], windows.params, windows.dt), plain.given.base)
+        assert not torch.equal(model.step(plain.given.state, windows.dt).z, plain.given.base)
         mixed = residual.with_operator(model, torch.ones(8), windows)
     assert torch.equal(plain.r, mixed.r)
 

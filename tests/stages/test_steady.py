@@ -51,8 +51,7 @@ def test_a_trajectory_is_steady_if_it_would_stay_where_it_is() -> None:
 
 
 def test_the_untrained_prior_leaves_a_latent_as_it_is() -> None:
-    pdet = latent_model(system()).operator.cfg.pdet
-    prior, z = SteadyPrior(8, pdet, (8,), ("periodic",), 1, 4), torch.randn(2, 8, 8)
+    prior, z = SteadyPrior(latent_model(system()), 4), torch.randn(2, 8, 8)
     assert torch.equal(prior(LatentState(z, cond={"params": torch.ones(2, 1)})).z, z)
 
 
@@ -115,9 +114,9 @@ def test_a_trajectory_is_steady_only_if_every_channel_is() -> None:
 def test_the_prior_learns_where_a_parameter_sends_a_state() -> None:
     """z -> c w in every token: a start ends elsewhere for another parameter, also for one between those seen."""
     torch.manual_seed(0)
-    prior = SteadyPrior(8, latent_model(system()).operator.cfg.pdet, (8,), ("periodic",), 1, 2)
-    prior.param_mean.fill_(10.0)
-    prior.param_std.fill_(2.0)
+    prior = SteadyPrior(latent_model(system()), 2)
+    prior.conditioning.param_mean.fill_(10.0)
+    prior.conditioning.param_std.fill_(2.0)
     w, optimizer = torch.randn(8), torch.optim.Adam(prior.parameters(), 1e-2)
 
     def error(c: torch.Tensor) -> torch.Tensor:
@@ -133,14 +132,14 @@ def test_the_prior_learns_where_a_parameter_sends_a_state() -> None:
 
 def test_parameters_count_in_deviations_from_their_mean() -> None:
     torch.manual_seed(0)
-    prior, z = SteadyPrior(8, latent_model(system()).operator.cfg.pdet, (8,), ("periodic",), 1, 2), torch.randn(3, 8, 8)
+    prior, z = SteadyPrior(latent_model(system()), 2), torch.randn(3, 8, 8)
     for p in prior.parameters():
         torch.nn.init.normal_(p, std=0.2)
     refined = lambda c: prior(LatentState(z, cond={"params": torch.full((3, 1), c)})).z  # noqa: E731
     standard, other = refined(1.5), refined(-1.5)
     assert (standard - other).abs().max() > 1e-2
-    prior.param_mean.fill_(10.0)
-    prior.param_std.fill_(2.0)
+    prior.conditioning.param_mean.fill_(10.0)
+    prior.conditioning.param_std.fill_(2.0)
     torch.testing.assert_close(refined(13.0), standard)
 
 

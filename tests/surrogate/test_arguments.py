@@ -25,8 +25,8 @@ def model() -> Surrogate:
     with torch.no_grad():
         for weight in built.operator.parameters():
             weight += 0.05 * torch.randn_like(weight)
-        built.operator.param_mean.fill_(0.02)
-        built.operator.param_std.fill_(0.005)
+        built.operator.conditioning.param_mean.fill_(0.02)
+        built.operator.conditioning.param_std.fill_(0.005)
     return Surrogate(built)
 
 

@@ -10,6 +10,7 @@ first).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from ups.core.attention import WindowAttention
 from ups.core.boundary import StarConv
+from ups.core.domain import Domain
 from ups.core.patches import Patches
 from ups.core.settings import Settings
 from ups.core.spectral import SpectralMixing
@@ -64,18 +66,14 @@ class PDETransformerConfig(Settings):
 
 
 class Block(nn.Module):
-    """One PDE-Transformer block, (B, *G, D) and a condition (B, E) -> (B, *G, D)."""
+    """One PDE-Transformer block, (B, *G, D) on a grid of tokens and a condition (B, E) -> (B, *G, D)."""
 
-    def __init__(
-        self, cfg: PDETransformerConfig, grid: Sequence[int], boundary: Sequence[str], cond_dim: int, shift: bool
-    ):
+    def __init__(self, cfg: PDETransformerConfig, tokens: Domain, cond_dim: int, shift: bool):
         super().__init__()
         dim = cfg.hidden_dim
-        self.star = StarConv(dim, boundary, cfg.conv_taps)
-        self.attention = (
-            WindowAttention(dim, cfg.num_heads, grid, boundary, cfg.group_size, shift) if cfg.group_size else None
-        )
-        self.spectral = SpectralMixing(dim, grid, boundary, cfg.spectral_modes) if cfg.spectral_modes else None
+        self.star = StarConv(dim, tokens.axes, cfg.conv_taps)
+        self.attention = WindowAttention(dim, cfg.num_heads, cfg.group_size, shift) if cfg.group_size else None
+        self.spectral = SpectralMixing(dim, tokens, cfg.spectral_modes) if cfg.spectral_modes else None
         self.mlp = nn.Sequential(
             nn.Linear(dim, int(dim * cfg.mlp_ratio)), nn.GELU(), nn.Linear(int(dim * cfg.mlp_ratio), dim)
         )
@@ -83,14 +81,14 @@ class Block(nn.Module):
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, x: Tensor, cond: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cond: Tensor, tokens: Domain) -> Tensor:
         modulation = self.modulation(cond).view(len(x), *[1] * (x.ndim - 2), -1)
         a1, b1, g1, a2, b2, g2 = modulation.chunk(6, -1)
-        x = x + self.star(x)
+        x = x + self.star(x, tokens)
         h = torch.addcmul(b1, F.layer_norm(x, x.shape[-1:]), 1 + a1)
         for mix in (self.attention, self.spectral):
             if mix is not None:
-                x = torch.addcmul(x, g1, mix(h))
+                x = torch.addcmul(x, g1, mix(h, tokens))
         h = torch.addcmul(b2, F.layer_norm(x, x.shape[-1:]), 1 + a2)
         return torch.addcmul(x, g2, self.mlp(h))
 
@@ -98,22 +96,14 @@ class Block(nn.Module):
 class Level(nn.Module):
     """A few blocks at one token resolution, with shifted windows in every second one; `first` blocks come before it."""
 
-    def __init__(
-        self,
-        cfg: PDETransformerConfig,
-        depth: int,
-        first: int,
-        grid: Sequence[int],
-        boundary: Sequence[str],
-        cond_dim: int,
-    ):
+    def __init__(self, cfg: PDETransformerConfig, depth: int, first: int, tokens: Domain, cond_dim: int):
         super().__init__()
         shifts = [i % 2 == 1 for i in range(first, first + depth)]
-        self.blocks = nn.ModuleList(Block(cfg, grid, boundary, cond_dim, shift) for shift in shifts)
+        self.blocks = nn.ModuleList(Block(cfg, tokens, cond_dim, shift) for shift in shifts)
 
-    def forward(self, x: Tensor, cond: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cond: Tensor, tokens: Domain) -> Tensor:
         for block in self.blocks:
-            x = block(x, cond)
+            x = block(x, cond, tokens)
         return x
 
 
@@ -122,8 +112,7 @@ class PDETransformer(nn.Module):
 
     Args:
         cfg: Widths, depths and mixing.
-        grid: Tokens per axis, with product N.
-        boundary: Boundary kind per axis.
+        tokens: The tokens of the training data; the weights serve any other grid of tokens too.
         cond_dim: Width E of the condition.
         input_dim: Width of the input tokens, `cfg.input_dim` unless given.
         output_dim: Width of the result, `cfg.input_dim` unless given.
@@ -132,50 +121,59 @@ class PDETransformer(nn.Module):
     def __init__(
         self,
         cfg: PDETransformerConfig,
-        grid: Sequence[int],
-        boundary: Sequence[str],
+        tokens: Domain,
         cond_dim: int,
         input_dim: int | None = None,
         output_dim: int | None = None,
     ):
         super().__init__()
         dim, levels = cfg.hidden_dim, len(cfg.depths) // 2
-        self.grids = [tuple(grid)]
+        grids, self.sides = [tokens], []
         for _ in range(levels):
-            self.grids.append(tuple(-(-g // 2) for g in self.grids[-1]))
+            self.sides.append(tuple(min(2, g) for g in grids[-1].shape))
+            grids.append(_coarser(grids[-1], self.sides[-1]))
         sizes = [*range(levels + 1), *reversed(range(levels))]
         self.input = nn.Linear(input_dim or cfg.input_dim, dim)
         self.levels = nn.ModuleList(
-            Level(cfg, depth, sum(cfg.depths[:n]), self.grids[i], boundary, cond_dim)
+            Level(cfg, depth, sum(cfg.depths[:n]), grids[i], cond_dim)
             for n, (depth, i) in enumerate(zip(cfg.depths, sizes, strict=True))
         )
-        self.patches = nn.ModuleList(
-            Patches(fine, coarse) for fine, coarse in zip(self.grids, self.grids[1:], strict=False)
-        )
-        self.down = nn.ModuleList(nn.Linear(dim * p.points, dim) for p in self._patches())
-        self.up = nn.ModuleList(nn.Linear(dim, dim * p.points) for p in self._patches())
-        self.skip = nn.ModuleList(nn.Linear(2 * dim, dim) for _ in self.patches)
+        self.down = nn.ModuleList(nn.Linear(dim * math.prod(sides), dim) for sides in self.sides)
+        self.up = nn.ModuleList(nn.Linear(dim, dim * math.prod(sides)) for sides in self.sides)
+        self.skip = nn.ModuleList(nn.Linear(2 * dim, dim) for _ in self.sides)
         self.modulation = nn.Linear(cond_dim, 2 * dim)
         self.output = nn.Linear(dim, output_dim or cfg.input_dim)
         for layer in (self.modulation, self.output):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def _patches(self) -> list[Patches]:
-        return [p for p in self.patches if isinstance(p, Patches)]
+    def forward(self, z: Tensor, cond: Tensor, tokens: Domain) -> Tensor:
+        """z (B, R N, D_in), of R interleaved grids of N `tokens` each, and cond (B, E) -> (B, R N, D_out)."""
+        parts = z.shape[1] // math.prod(tokens.shape)
+        if parts == 1:
+            return self._one_grid(z, cond, tokens)
+        each = self._one_grid(z.unflatten(1, (parts, -1)).flatten(0, 1), cond.repeat_interleave(parts, 0), tokens)
+        return each.unflatten(0, (-1, parts)).flatten(1, 2)
 
-    def forward(self, tokens: Tensor, cond: Tensor) -> Tensor:
-        x = self.input(tokens).unflatten(1, self.grids[0])
-        skips: list[Tensor] = []
-        for level, patches, down in zip(self.levels, self._patches(), self.down, strict=False):
-            x = level(x, cond)
-            skips.append(x)
-            x = down(patches.split(x.movedim(-1, 1))).unflatten(1, patches.grid)
-        x = self.levels[len(self.down)](x, cond)
+    def _one_grid(self, z: Tensor, cond: Tensor, tokens: Domain) -> Tensor:
+        x = self.input(z).unflatten(1, tokens.shape)
+        finer: list[tuple[Tensor, Domain, Patches]] = []
+        for level, sides, down in zip(self.levels, self.sides, self.down, strict=False):
+            x = level(x, cond, tokens)
+            coarse = _coarser(tokens, sides)
+            patches = Patches(tokens.shape, coarse.shape, sides)
+            finer.append((x, tokens, patches))
+            x, tokens = down(patches.split(x.movedim(-1, 1))).unflatten(1, coarse.shape), coarse
+        x = self.levels[len(self.down)](x, cond, tokens)
         for i in reversed(range(len(self.down))):
-            fine = self._patches()[i].join(self.up[i](x.flatten(1, -2))).movedim(1, -1)
-            x = self.skip[i](torch.cat([fine, skips[i]], -1))
-            x = self.levels[len(self.levels) - 1 - i](x, cond)
+            across, tokens, patches = finer[i]
+            fine = patches.join(self.up[i](x.flatten(1, -2))).movedim(1, -1)
+            x = self.skip[i](torch.cat([fine, across], -1))
+            x = self.levels[len(self.levels) - 1 - i](x, cond, tokens)
         scale, bias = self.modulation(cond).unsqueeze(1).chunk(2, -1)
         x = x.flatten(1, -2)
         return self.output(torch.addcmul(bias, F.layer_norm(x, x.shape[-1:]), 1 + scale))
+
+
+def _coarser(tokens: Domain, sides: Sequence[int]) -> Domain:
+    return tokens.coarsened([-(-g // p) for g, p in zip(tokens.shape, sides, strict=True)])

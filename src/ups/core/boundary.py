@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ups.core.domain import Domain
+
 
 def pad(x: Tensor, width: int, boundary: Sequence[str], first_axis: int) -> Tensor:
     """Pads each spatial axis (`first_axis`, `first_axis + 1`, ...) of x by `width` points on both sides."""
@@ -28,16 +30,15 @@ def pad(x: Tensor, width: int, boundary: Sequence[str], first_axis: int) -> Tens
 
 
 class BoundaryConv(nn.Module):
-    """A dense convolution (B, C_in, *S) -> (B, C_out, *S) with an odd `kernel` on 1, 2 or 3 axes."""
+    """A dense convolution (B, C_in, *S) on a domain -> (B, C_out, *S) with an odd `kernel` on 1, 2 or 3 axes."""
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, boundary: Sequence[str]):
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, axes: int):
         super().__init__()
-        self.boundary, self.width = tuple(boundary), kernel // 2
-        conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(boundary) - 1]
-        self.conv = conv(channels_in, channels_out, kernel)
+        self.width = kernel // 2
+        self.conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1](channels_in, channels_out, kernel)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(pad(x, self.width, self.boundary, 2))
+    def forward(self, x: Tensor, domain: Domain) -> Tensor:
+        return self.conv(pad(x, self.width, domain.boundary, 2))
 
 
 class StarConv(nn.Module):
@@ -46,18 +47,27 @@ class StarConv(nn.Module):
     Works on tokens (B, *G, D), so no transposition is needed. Zero-initialised: at first it adds nothing.
     """
 
-    def __init__(self, dim: int, boundary: Sequence[str], taps: int = 3):
+    def __init__(self, dim: int, axes: int, taps: int = 3):
         super().__init__()
-        self.boundary, self.width = tuple(boundary), taps // 2
-        self.weight = nn.Parameter(torch.zeros(len(boundary), taps, dim))
+        self.width = taps // 2
+        self.weight = nn.Parameter(torch.zeros(axes, taps, dim))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, tokens: Domain) -> Tensor:
         out = torch.zeros_like(x)
-        for axis, kind in enumerate(self.boundary):
+        for axis, kind in enumerate(tokens.boundary):
             padded = pad(x, self.width, [kind], 1 + axis)
             for tap, weight in enumerate(self.weight[axis]):
                 out = out + padded.narrow(1 + axis, tap, x.shape[1 + axis]) * weight
         return out
+
+
+class DomainSequential(nn.Sequential):
+    """Layers one after the other, of which the convolutions are told the domain."""
+
+    def forward(self, x: Tensor, domain: Domain) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        for layer in self:
+            x = layer(x, domain) if isinstance(layer, BoundaryConv) else layer(x)
+        return x
 
 
 def mirror(x: Tensor, boundary: Sequence[str], first_axis: int) -> Tensor:

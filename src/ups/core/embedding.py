@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ups.core.errors import UserError
 
 
 class ScalarEmbedding(nn.Module):
@@ -23,7 +27,9 @@ class ScalarEmbedding(nn.Module):
 
 
 class Conditioning(nn.Module):
-    """One vector per sample from named scalars and standardised parameters: e = MLP(sum of embeddings), (B, D).
+    """One vector per sample from scalars and named conditions: e = MLP(sum of embeddings), (B, D).
+
+    It holds the mean and deviation of the parameters over the training data, by which it standardises them.
 
     Args:
         scalars: How many scalars condition the model (dt; for a residual model also tau).
@@ -32,15 +38,25 @@ class Conditioning(nn.Module):
         out: Width D of the result.
     """
 
+    param_mean: Tensor
+    param_std: Tensor
+
     def __init__(self, scalars: int, params: int, embed_dim: int, out: int):
         super().__init__()
         self.scalars = nn.ModuleList(ScalarEmbedding(embed_dim, out) for _ in range(scalars))
         self.params = nn.Linear(params, out) if params else None
         self.out = nn.Linear(out, out)
+        self.register_buffer("param_mean", torch.zeros(params))
+        self.register_buffer("param_std", torch.ones(params))
 
-    def forward(self, scalars: list[Tensor], params: Tensor | None) -> Tensor:
-        """`scalars`: one (B,) tensor each, of order one; `params` (B, P) standardised, or None."""
+    def forward(self, scalars: list[Tensor], cond: Mapping[str, Tensor]) -> Tensor:
+        """`scalars`: one (B,) tensor each, of order one; `cond`: as in `LatentState`, `params` (B, P) physical."""
         e = torch.stack([embed(s) for embed, s in zip(self.scalars, scalars, strict=True)]).sum(0)
-        if self.params is not None and params is not None:
-            e = e + self.params(params)
+        if self.params is not None:
+            if "params" not in cond:
+                raise UserError(
+                    f"a state's `cond` must hold `params`, (B, {len(self.param_mean)}) physical, found "
+                    f"{', '.join(cond) or 'nothing'}"
+                )
+            e = e + self.params((cond["params"] - self.param_mean) / self.param_std)
         return F.silu(self.out(F.silu(e)))

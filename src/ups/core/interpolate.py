@@ -61,15 +61,6 @@ def _cubic(position: Tensor, n: int) -> Tensor:
     return torch.zeros(len(position), n, dtype=torch.double, device=position.device).scatter_(1, nodes, weights)
 
 
-def resample(u: Tensor, source: Sequence[Tensor], query: Sequence[Tensor], boundary: Sequence[str]) -> Tensor:
-    """Values on another tensor grid: u (B, C, *S) on `source` -> (B, C, *Q) on `query`, one coordinate vector per
-    axis."""
-    for axis, (a, b, kind) in enumerate(zip(source, query, boundary, strict=True), start=2):
-        matrix = interpolation_matrix(a, b, kind).to(u)
-        u = (u.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
-    return u
-
-
 def sample(u: Tensor, source: Sequence[Tensor], points: Tensor, boundary: Sequence[str]) -> Tensor:
     """Values at scattered points: u (B, C, *S), points (Q, axes) -> (B, C, Q)."""
     matrices = [

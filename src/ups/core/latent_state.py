@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
@@ -25,3 +25,8 @@ class LatentState:
     def advance(self, z: Tensor, dt: Tensor) -> LatentState:
         """The state `dt` later, with latent tokens `z` and the same conditions."""
         return replace(self, z=z, t=None if self.t is None else self.t + dt)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> LatentState:
+        """The state with every tensor changed, such as samples that are repeated or chosen."""
+        t = None if self.t is None else change(self.t)
+        return LatentState(change(self.z), t, {name: change(value) for name, value in self.cond.items()})

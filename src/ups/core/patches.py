@@ -1,9 +1,8 @@
 """Patches: the exact map between a grid and its tokens, for any number of tokens on 1, 2 or 3 axes.
 
-Token i of an axis with S points and G tokens covers the p = ceil(S / G) points from floor(i S / G) on. Where G
-divides S
-these are the usual disjoint patches; elsewhere neighbours overlap and each point is read back from the last token that
-covers it, so `join(split(u)) == u` always holds to the bit.
+Token i of an axis with S points and G tokens covers p >= S / G points from floor(i S / G) on. Where G p = S these are
+the usual disjoint patches; elsewhere neighbours overlap and each point is read back from the last token that covers it,
+so `join(split(u)) == u` always holds to the bit.
 """
 
 from __future__ import annotations
@@ -11,11 +10,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ups.core.domain import Domain
 from ups.core.errors import UserError
+from ups.core.tables import table
 
 
 def token_grid(shape: Sequence[int], tokens: int) -> tuple[int, ...]:
@@ -42,32 +46,49 @@ def _elongation(shape: Sequence[int], grid: Sequence[int]) -> float:
     return max(sides) - min(sides)
 
 
-class Patches(nn.Module):
+@table
+def _starts(s: int, g: int, p: int, device: torch.device) -> Tensor:
+    return (torch.arange(g) * s // g).clamp_max(s - p).to(device)
+
+
+@table
+def _gather(s: int, g: int, p: int, device: torch.device) -> Tensor:
+    return (_starts(s, g, p, device)[:, None] + torch.arange(p, device=device)).flatten()
+
+
+@table
+def _scatter(s: int, g: int, p: int, device: torch.device) -> Tensor:
+    starts, points = _starts(s, g, p, device), torch.arange(s, device=device)
+    owner = torch.searchsorted(starts, points, right=True) - 1
+    return owner * p + points - starts[owner]
+
+
+@dataclass(frozen=True)
+class Patches:
     """Splits a field into tokens and joins it again, without loss.
 
-    Args:
+    Attributes:
         shape: Grid points per axis, S.
         grid: Tokens per axis, G, each at most S.
+        sides: Points of a patch per axis, p.
     """
 
-    def __init__(self, shape: Sequence[int], grid: Sequence[int]):
-        super().__init__()
-        self.shape, self.grid = tuple(shape), tuple(grid)
-        self.sides = tuple(-(-s // g) for s, g in zip(shape, grid, strict=True))
-        self.points = math.prod(self.sides)
-        for axis, (s, g, p) in enumerate(zip(self.shape, self.grid, self.sides, strict=True)):
-            starts = torch.arange(g) * s // g
-            owner = torch.searchsorted(starts, torch.arange(s), right=True) - 1
-            self.register_buffer(f"_gather{axis}", (starts[:, None] + torch.arange(p)).flatten(), persistent=False)
-            self.register_buffer(f"_scatter{axis}", owner * p + torch.arange(s) - starts[owner], persistent=False)
+    shape: tuple[int, ...]
+    grid: tuple[int, ...]
+    sides: tuple[int, ...]
+
+    @property
+    def points(self) -> int:
+        """Points of a patch."""
+        return math.prod(self.sides)
 
     def split(self, u: Tensor) -> Tensor:
         """(B, C, *S) -> (B, N, C * p), N tokens in row-major order of the token grid."""
         d = len(self.shape)
         for axis, (s, g, p) in enumerate(zip(self.shape, self.grid, self.sides, strict=True)):
             dim = 2 + 2 * axis
-            if s % g:
-                u = u.index_select(dim, self.get_buffer(f"_gather{axis}"))
+            if s != g * p:
+                u = u.index_select(dim, _gather(s, g, p, u.device))
             u = u.unflatten(dim, (g, p))
         order = [0, *(2 + 2 * i for i in range(d)), 1, *(3 + 2 * i for i in range(d))]
         return u.permute(order).flatten(1, d).flatten(2)
@@ -77,8 +98,87 @@ class Patches(nn.Module):
         d = len(self.shape)
         x = tokens.unflatten(1, self.grid).unflatten(-1, (-1, *self.sides))
         x = x.permute(0, 1 + d, *(i for axis in range(d) for i in (1 + axis, 2 + d + axis)))
-        for axis, (s, g) in enumerate(zip(self.shape, self.grid, strict=True)):
+        for axis, (s, g, p) in enumerate(zip(self.shape, self.grid, self.sides, strict=True)):
             x = x.flatten(2 + axis, 3 + axis)
-            if s % g:
-                x = x.index_select(2 + axis, self.get_buffer(f"_scatter{axis}"))
+            if s != g * p:
+                x = x.index_select(2 + axis, _scatter(s, g, p, tokens.device))
         return x
+
+
+def sides_of(shape: Sequence[int], grid: Sequence[int]) -> tuple[int, ...]:
+    """Points of the smallest patches with which the tokens of a grid cover it."""
+    return tuple(-(-s // g) for s, g in zip(shape, grid, strict=True))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How any domain is cut into tokens: into patches of the sides and the density that one domain fixes.
+
+    A larger domain of the same spacing has more tokens. A finer one is taken apart into interleaved grids of that
+    spacing, so that a stencil spans the same distance on all of them; their tokens follow one another.
+
+    Attributes:
+        domain: The domain of the training data.
+        grid: Tokens per axis on it.
+    """
+
+    domain: Domain
+    grid: tuple[int, ...]
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Points of a patch per axis."""
+        return sides_of(self.domain.shape, self.grid)
+
+    def patches(self, domain: Domain) -> Patches:
+        """The patches of one of the interleaved grids of a domain; raises UserError for spacings that do not fit."""
+        return _patches(self, domain)
+
+    def tokens(self, domain: Domain) -> Domain:
+        """The tokens of one of the interleaved grids of a domain, as a grid of their own."""
+        return _tokens(self, domain)
+
+    def strides(self, domain: Domain) -> tuple[int, ...]:
+        """How many grids are interleaved along each axis."""
+        return domain.strides(self.domain.spacing)
+
+
+@lru_cache(maxsize=256)
+def _patches(layout: Layout, domain: Domain) -> Patches:
+    if domain.axes != layout.domain.axes:
+        raise UserError(f"a model of {layout.domain.axes} axes was given a domain of {domain.axes}")
+    shape = tuple(n // stride for n, stride in zip(domain.shape, layout.strides(domain), strict=True))
+    density = zip(shape, layout.grid, layout.domain.shape, strict=True)
+    grid = tuple(math.ceil(Fraction(n * g, s)) for n, g, s in density)
+    if any(p > n for p, n in zip(layout.sides, shape, strict=True)):
+        raise UserError(f"a patch of {layout.sides} points does not fit into a grid of {shape}: use a larger domain")
+    return Patches(shape, grid, layout.sides)
+
+
+@lru_cache(maxsize=256)
+def _tokens(layout: Layout, domain: Domain) -> Domain:
+    patches = _patches(layout, domain)
+    return replace(domain, shape=patches.shape, spacing=layout.domain.spacing).coarsened(patches.grid)
+
+
+def interleaved(u: Tensor, strides: Sequence[int]) -> Tensor:
+    """Takes a grid apart: (B, C, *S) -> (B R, C, *S / strides), R = product of the strides."""
+    if max(strides) == 1:
+        return u
+    d = len(strides)
+    for axis, stride in enumerate(strides):
+        u = u.unflatten(2 + 2 * axis, (-1, stride))
+    u = u.permute(0, *(3 + 2 * i for i in range(d)), 1, *(2 + 2 * i for i in range(d)))
+    return u.flatten(0, d)
+
+
+def deinterleaved(u: Tensor, strides: Sequence[int]) -> Tensor:
+    """The inverse of `interleaved`: (B R, C, *S / strides) -> (B, C, *S)."""
+    if max(strides) == 1:
+        return u
+    d = len(strides)
+    u = u.unflatten(0, (-1, *strides))
+    u = u.permute(0, d + 1, *(i for axis in range(d) for i in (d + 2 + axis, 1 + axis)))
+    for axis in range(d):
+        u = u.flatten(2 + axis, 3 + axis)
+    return u

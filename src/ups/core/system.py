@@ -5,12 +5,12 @@ All values are physical, in the units of the data.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any
 
+from ups.core.domain import Boundary, Domain
 from ups.core.errors import UserError
-
-Boundary = Literal["periodic", "dirichlet", "neumann"]
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,22 @@ class System:
     @property
     def spacing(self) -> tuple[float, ...]:
         """Mean distance of neighbouring grid points along each axis, in units of length."""
-        return tuple((axis[-1] - axis[0]) / (len(axis) - 1) for axis in self.coords)
+        return tuple((axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0 for axis in self.coords)
 
     @property
     def extent(self) -> tuple[float, ...]:
         """Length of each axis: the period of a periodic axis, the distance from first to last point of any other."""
-        return tuple(
-            step * (n if kind == "periodic" else n - 1)
-            for step, n, kind in zip(self.spacing, self.shape, self.boundary, strict=True)
-        )
+        return self.domain.extent
+
+    @cached_property
+    def domain(self) -> Domain:
+        """The grid and its boundary, as every model call takes it."""
+        return Domain(self.shape, self.boundary, self.spacing, tuple(axis[0] for axis in self.coords))
+
+    def on(self, domain: Domain) -> "System":
+        """The same system on another domain."""
+        coords = tuple(tuple(axis.tolist()) for axis in domain.coords)
+        return replace(self, shape=domain.shape, boundary=domain.boundary, coords=coords)
 
     def to_dict(self) -> dict[str, Any]:
         """Return lists, numbers and strings only, which `torch.load(weights_only=True)` and JSON accept."""

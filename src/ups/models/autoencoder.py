@@ -3,11 +3,9 @@
     z = (P E(u) + c_enc(u) - m) / s          u = D(z s + m)
 
 u is standardised per channel; P cuts it into patches and E keeps the lowest cosine modes of each (all of them where
-the latent
-has room), so the codec starts as an exactly invertible map and c_enc, a zero-initialised convolutional correction, as
-well as its
-mirror in the decoder, learn what the dynamics want. Full-resolution convolutions before and after the patches make
-shifts by less than a patch easy. m and s are the latents' mean and deviation over training data.
+the latent has room), so the codec starts as an exactly invertible map and c_enc, a zero-initialised convolutional
+correction, as well as its mirror in the decoder, learn what the dynamics want. Full-resolution convolutions before and
+after the patches make shifts by less than a patch easy. m and s are the latents' mean and deviation over training data.
 """
 
 from __future__ import annotations
@@ -20,11 +18,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ups.core.boundary import BoundaryConv
+from ups.core.boundary import BoundaryConv, DomainSequential
 from ups.core.conservation import drift_of_means
+from ups.core.domain import Domain
 from ups.core.errors import UserError
-from ups.core.interpolate import resample, sample
-from ups.core.patches import Patches, token_grid
+from ups.core.interpolate import sample
+from ups.core.patches import Layout, deinterleaved, interleaved, token_grid
 from ups.core.settings import Settings
 from ups.core.system import System
 
@@ -73,10 +72,10 @@ def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
 
 
 class Autoencoder(nn.Module):
-    """Fields (B, C, *S) in physical units <-> latent tokens (B, N, D), normalised.
+    """Fields (B, C, *S) in physical units <-> latent tokens (B, N, D), normalised: the `Codec` of regular grids.
 
     Args:
-        system: Channels, grid and boundary of the data.
+        system: Channels of the data, and the domain whose tokens fix the patches of all others.
         latent: Size of the latent space.
 
     Attributes:
@@ -95,10 +94,11 @@ class Autoencoder(nn.Module):
         if latent.kernel % 2 == 0:
             raise UserError(f"latent.kernel must be odd, found {latent.kernel}")
         self.system, self.latent = system, latent
-        channels, width, boundary = len(system.channels), latent.width, system.boundary
-        self.patches = Patches(system.shape, token_grid(system.shape, latent.tokens))
-        self.linear_dim = min(latent.dim, channels * self.patches.points)
-        self.register_buffer("basis", cosine_basis(channels, self.patches.sides, self.linear_dim), persistent=False)
+        channels, width, axes = len(system.channels), latent.width, len(system.shape)
+        self.layout = Layout(system.domain, token_grid(system.shape, latent.tokens))
+        points = math.prod(self.layout.sides)
+        self.linear_dim = min(latent.dim, channels * points)
+        self.register_buffer("basis", cosine_basis(channels, self.layout.sides, self.linear_dim), persistent=False)
         for name, size, value in (
             ("u_mean", channels, 0.0),
             ("u_std", channels, 1.0),
@@ -107,19 +107,19 @@ class Autoencoder(nn.Module):
         ):
             self.register_buffer(name, torch.full((size,), value))
         self.register_buffer("conserved", torch.zeros(channels, dtype=torch.bool))
-        self.stem = nn.Sequential(
-            BoundaryConv(channels, width, latent.kernel, boundary),
+        self.stem = DomainSequential(
+            BoundaryConv(channels, width, latent.kernel, axes),
             nn.GELU(),
-            BoundaryConv(width, width, latent.kernel, boundary),
+            BoundaryConv(width, width, latent.kernel, axes),
             nn.GELU(),
         )
-        self.to_latent = nn.Linear(width * self.patches.points, latent.dim)
+        self.to_latent = nn.Linear(width * points, latent.dim)
         beside = max(width - channels, 1)  # with the field itself, `width` channels: what convolutions are fast with
-        self.from_latent = nn.Linear(latent.dim, beside * self.patches.points)
-        self.head = nn.Sequential(
-            BoundaryConv(beside + channels, width, latent.kernel, boundary),
+        self.from_latent = nn.Linear(latent.dim, beside * points)
+        self.head = DomainSequential(
+            BoundaryConv(beside + channels, width, latent.kernel, axes),
             nn.GELU(),
-            BoundaryConv(width, channels, latent.kernel, boundary),
+            BoundaryConv(width, channels, latent.kernel, axes),
         )
         last = self.head[-1]
         assert isinstance(last, BoundaryConv)
@@ -135,83 +135,76 @@ class Autoencoder(nn.Module):
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Tokens per axis."""
-        return self.patches.grid
+        """Tokens per axis on the training grid."""
+        return self.layout.grid
 
     @property
     def compression(self) -> float:
         """Numbers in a field over numbers in its latent: above 1 the latent is smaller."""
         return len(self.system.channels) * math.prod(self.system.shape) / (self.latent.tokens * self.latent.dim)
 
-    def _native(self) -> list[Tensor]:
-        return [torch.tensor(axis, dtype=torch.double) for axis in self.system.coords]
+    def encode(self, u: Tensor, domain: Domain | None = None) -> Tensor:
+        """Physical fields (B, C, *S) on `domain`, the training grid unless given -> latent tokens (B, N, D).
 
-    def encode(self, u: Tensor, coords: Sequence[Tensor] | None = None) -> Tensor:
-        """Physical fields -> latent tokens.
-
-        Args:
-            u: (B, C, *S), or (B, C, *Q) on the grid spanned by `coords`.
-            coords: One coordinate vector per axis; the training grid unless given.
-
-        Returns:
-            (B, N, D).
+        Raises:
+            UserError: The fields are not of the domain's shape, or its spacing does not fit that of the training data.
         """
-        if coords is not None:
-            u = resample(u, coords, self._native(), self.system.boundary)
-        if u.shape[1:] != (len(self.system.channels), *self.system.shape):
-            expected = (len(self.system.channels), *self.system.shape)
+        domain = domain or self.layout.domain
+        expected = (len(self.system.channels), *domain.shape)
+        if u.shape[1:] != expected:
             raise UserError(
                 f"fields must have shape (batch, channels, *grid) = (B, {', '.join(map(str, expected))}), "
                 f"found {tuple(u.shape)}"
             )
-        v = (u - self._channelwise(self.u_mean)) / self._channelwise(self.u_std)
-        z = self.to_latent(self.patches.split(self.stem(v)))
+        patches, strides = self.layout.patches(domain), self.layout.strides(domain)
+        v = interleaved((u - self._channelwise(self.u_mean)) / self._channelwise(self.u_std), strides)
+        z = self.to_latent(patches.split(self.stem(v, domain)))
         with torch.autocast(u.device.type, enabled=False):  # the exact path stays exact
-            linear = self.patches.split(v) @ self.basis.T
+            linear = patches.split(v) @ self.basis.T
         z = torch.cat([z[..., : self.linear_dim] + linear, z[..., self.linear_dim :]], -1)
-        return (z - self.z_mean) / self.z_std
+        return ((z - self.z_mean) / self.z_std).view(len(u), -1, z.shape[-1])
 
-    def decode(self, z: Tensor, coords: Sequence[Tensor] | Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, domain: Domain | None = None, points: Tensor | None = None) -> Tensor:
         """Latent tokens -> physical fields.
 
         Args:
             z: (B, N, D).
-            coords: Where to answer: None for the training grid; one vector per axis for another grid; or scattered
-                points (Q, axes).
+            domain: What they were encoded on, the training grid unless given.
+            points: Where to answer, (Q, axes) in units of length; all points of the domain unless given.
 
         Returns:
-            (B, C, *S), (B, C, *Q) or (B, C, Q).
+            (B, C, *S), or (B, C, Q).
         """
-        z = z * self.z_std + self.z_mean
+        domain = domain or self.layout.domain
+        patches, strides = self.layout.patches(domain), self.layout.strides(domain)
+        z = z.reshape(-1, math.prod(patches.grid), z.shape[-1]) * self.z_std + self.z_mean
         with torch.autocast(z.device.type, enabled=False):
-            v = self.patches.join(z[..., : self.linear_dim] @ self.basis)
-        v = v + self.head(torch.cat([self.patches.join(self.from_latent(z)), v], 1))
-        u = v * self._channelwise(self.u_std) + self._channelwise(self.u_mean)
-        if coords is None:
-            return u
-        if isinstance(coords, Tensor):
-            return sample(u, self._native(), coords, self.system.boundary)
-        return resample(u, self._native(), coords, self.system.boundary)
+            v = patches.join(z[..., : self.linear_dim] @ self.basis)
+        v = v + self.head(torch.cat([patches.join(self.from_latent(z)), v], 1), domain)
+        u = deinterleaved(v, strides) * self._channelwise(self.u_std) + self._channelwise(self.u_mean)
+        return u if points is None else sample(u, domain.coords, points, domain.boundary)
 
-    def decode_like(self, z: Tensor, u: Tensor) -> Tensor:
+    def decode_like(self, z: Tensor, u: Tensor, domain: Domain | None = None) -> Tensor:
         """Latent tokens (B, N, D) -> physical fields (B, C, *S) at another time of the states u (B, C, *S), from which
         they take the spatial means of the channels that conserve them."""
-        v = self.decode(z)
+        v = self.decode(z, domain)
         return v - drift_of_means(v, u, self.conserved)
 
-    def hold(self, z: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    def hold(self, z: Tensor, u: Tensor, domain: Domain | None = None) -> tuple[Tensor, Tensor]:
         """As `decode_like`, with the latents moved along: latents (B, N, D) whose exact part takes the means of u too,
         and their fields (B, C, *S)."""
-        v = self.decode(z)
+        domain = domain or self.layout.domain
+        v = self.decode(z, domain)
         drift = drift_of_means(v, u, self.conserved)
         with torch.autocast(u.device.type, enabled=False):
-            by = self.patches.split((drift / self._channelwise(self.u_std)).expand_as(v)) @ self.basis.T
+            change = interleaved((drift / self._channelwise(self.u_std)).expand_as(v), self.layout.strides(domain))
+            by = (self.layout.patches(domain).split(change) @ self.basis.T).view(*z.shape[:2], -1)
         exact, learnt = z[..., : self.linear_dim], z[..., self.linear_dim :]
         return torch.cat([exact - by / self.z_std[: self.linear_dim], learnt], -1), v - drift
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Tensor, domain: Domain | None = None) -> Tensor:
         """decode(encode(u))."""
-        return self.decode(self.encode(u))
+        return self.decode(self.encode(u, domain), domain)
 
     @torch.no_grad()
     def calibrate(self, u: Tensor) -> None:

@@ -10,7 +10,6 @@ The denoised residual is x - tau v, and the score of x_tau is -(x + (1 - tau) v)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -18,8 +17,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ups.core.blocks_pdet import PDETransformer, PDETransformerConfig
-from ups.core.embedding import Conditioning
+from ups.core.domain import Domain
+from ups.core.latent_state import LatentState
 from ups.core.settings import Settings
+from ups.models.latent_operator import LatentModel
 
 
 class DiffusionSettings(Settings):
@@ -43,14 +44,12 @@ class DiffusionSettings(Settings):
     """Frequencies per axis of the spectral mixing; 0 leaves it out."""
     objective: Literal["flow", "regression", "crps"] = "flow"
     """`flow` learns the distribution by flow matching; `regression` its mean, with tau a mere input; `crps` trains an
-    ensemble of
-    one-evaluation members directly on the fair CRPS."""
+    ensemble of one-evaluation members directly on the fair CRPS."""
     members: int = Field(default=4, ge=2)
     """Members per sample while training with `objective: crps`."""
     reserve: float = Field(default=0.2, ge=0, lt=1)
     """Share of the training trajectories that the operator does not see, on which its residuals are learnt: on its
-    own training
-    data they are too small. 0 uses all for both."""
+    own training data they are too small. 0 uses all for both."""
     steps: int = Field(default=8, ge=1)
     """Sampling steps K."""
     solver: Literal["heun", "euler", "stochastic"] = "heun"
@@ -75,11 +74,8 @@ class DiffusionResidual(nn.Module):
     objectives.
 
     Args:
-        latent_dim: Width D of a token.
+        model: The codec and the operator whose residual it learns.
         settings: Size of the network.
-        grid: Tokens per axis.
-        boundary: Boundary kind per axis.
-        params: Number P of PDE parameters.
 
     Attributes:
         scale: s, deviation of the residual per channel (D,).
@@ -88,41 +84,38 @@ class DiffusionResidual(nn.Module):
 
     scale: Tensor
     change: Tensor
-    param_mean: Tensor
-    param_std: Tensor
     dt: Tensor
 
-    def __init__(
-        self, latent_dim: int, settings: DiffusionSettings, grid: Sequence[int], boundary: Sequence[str], params: int
-    ):
+    def __init__(self, model: LatentModel, settings: DiffusionSettings):
         super().__init__()
+        self.settings, self.layout, latent_dim = settings, model.codec.layout, model.codec.latent.dim
         cfg = settings.backbone(latent_dim)
-        self.settings = settings
-        self.conditioning = Conditioning(2, params, 32, cfg.hidden_dim)
-        self.transformer = PDETransformer(cfg, grid, boundary, cfg.hidden_dim, 3 * latent_dim, latent_dim)
+        self.conditioning = model.new_conditioning(2, cfg.hidden_dim)
+        tokens = self.layout.tokens(self.layout.domain)
+        self.transformer = PDETransformer(cfg, tokens, cfg.hidden_dim, 3 * latent_dim, latent_dim)
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("change", torch.ones(latent_dim))
-        self.register_buffer("param_mean", torch.zeros(params))
-        self.register_buffer("param_std", torch.ones(params))
-        self.register_buffer("dt", torch.ones(()))
+        self.register_buffer("dt", torch.tensor(model.system.dt))
 
-    def forward(self, x: Tensor, tau: Tensor, z: Tensor, base: Tensor, params: Tensor | None, dt: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, tau: Tensor, state: LatentState, base: Tensor, dt: Tensor, domain: Domain | None = None
+    ) -> Tensor:
         """One evaluation.
 
         Args:
             x: Noisy residual, (B, N, D).
             tau: Noise level, (B,).
-            z: Latents before the step, (B, N, D).
+            state: Latents before the step, (B, N, D), and their conditions.
             base: The operator's prediction z~, (B, N, D).
-            params: PDE parameters, physical, (B, P), or None.
             dt: Physical step, (B,).
+            domain: What the latents are of, the training grid unless given.
 
         Returns:
             (B, N, D).
         """
-        standard = None if params is None else (params - self.param_mean) / self.param_std
-        cond = self.conditioning([tau, (dt / self.dt).log()], standard)
-        return self.transformer(torch.cat([x, z, (base - z) / self.change], -1), cond)
+        cond = self.conditioning([tau, (dt / self.dt).log()], state.cond)
+        tokens = self.layout.tokens(domain or self.layout.domain)
+        return self.transformer(torch.cat([x, state.z, (base - state.z) / self.change], -1), cond, tokens)
 
 
 def denoised(x: Tensor, tau: Tensor, v: Tensor) -> Tensor:

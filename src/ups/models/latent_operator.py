@@ -8,19 +8,22 @@ persistence is the worst it starts from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from ups.core.blocks_pdet import PDETransformer, PDETransformerConfig
+from ups.core.domain import Domain
 from ups.core.embedding import Conditioning
 from ups.core.latent_state import LatentState
+from ups.core.patches import Layout
 from ups.core.settings import Settings
-from ups.core.system import System
+from ups.core.system import Statistics, System
 from ups.models.autoencoder import Autoencoder, LatentSettings
+from ups.models.codec import Codec
 
 
 class OperatorSettings(Settings):
@@ -35,12 +38,11 @@ class OperatorSettings(Settings):
 
 @dataclass(frozen=True)
 class LatentOperatorConfig:
-    """What fixes the shape of a `LatentOperator`."""
+    """What fixes the shape of a `LatentOperator`; `layout` says how domains are cut into tokens."""
 
     latent_dim: int
     pdet: PDETransformerConfig
-    grid: tuple[int, ...]
-    boundary: tuple[str, ...]
+    layout: Layout
     dt: float
     params: int = 0
     time_embed_dim: int = 32
@@ -49,25 +51,19 @@ class LatentOperatorConfig:
 class LatentOperator(nn.Module):
     """Advances a `LatentState` by `dt`."""
 
-    param_mean: Tensor
-    param_std: Tensor
-
     def __init__(self, cfg: LatentOperatorConfig):
         super().__init__()
         self.cfg = cfg
         self.conditioning = Conditioning(1, cfg.params, cfg.time_embed_dim, cfg.pdet.hidden_dim)
-        self.transformer = PDETransformer(
-            cfg.pdet, cfg.grid, cfg.boundary, cfg.pdet.hidden_dim, cfg.latent_dim, cfg.latent_dim
-        )
-        self.register_buffer("param_mean", torch.zeros(cfg.params))
-        self.register_buffer("param_std", torch.ones(cfg.params))
+        tokens = cfg.layout.tokens(cfg.layout.domain)
+        self.transformer = PDETransformer(cfg.pdet, tokens, cfg.pdet.hidden_dim, cfg.latent_dim, cfg.latent_dim)
 
-    def forward(self, state: LatentState, dt: Tensor) -> LatentState:
-        """`state.z` (B, N, D) and the physical step `dt` (B,) -> the state `dt` later."""
+    def forward(self, state: LatentState, dt: Tensor, domain: Domain | None = None) -> LatentState:
+        """`state.z` (B, N, D) on `domain`, the training grid unless given, and the physical step `dt` (B,) -> the state
+        `dt` later."""
         relative = dt / self.cfg.dt
-        params = state.cond.get("params")
-        standard = None if params is None else (params - self.param_mean) / self.param_std
-        increment = self.transformer(state.z, self.conditioning([relative.log()], standard))
+        tokens = self.cfg.layout.tokens(domain or self.cfg.layout.domain)
+        increment = self.transformer(state.z, self.conditioning([relative.log()], state.cond), tokens)
         return state.advance(state.z + relative.view(-1, 1, 1) * increment, dt)
 
 
@@ -95,100 +91,126 @@ class LatentModel(nn.Module):
         system: What the data are.
         latent: Size of the latent space.
         operator: Settings of the operator.
+        statistics: Of the training split; those of a checkpoint come with its weights.
     """
 
-    def __init__(self, system: System, latent: LatentSettings, operator: OperatorSettings):
+    def __init__(
+        self,
+        system: System,
+        latent: LatentSettings,
+        operator: OperatorSettings,
+        statistics: Statistics | None = None,
+    ):
         super().__init__()
         self.codec = Autoencoder(system, latent)
         self.operator = LatentOperator(
             LatentOperatorConfig(
                 latent_dim=latent.dim,
                 pdet=operator.pdet,
-                grid=self.codec.grid,
-                boundary=system.boundary,
+                layout=self.codec.layout,
                 dt=system.dt,
                 params=len(system.param_names),
                 time_embed_dim=latent.dim,
             )
         )
+        if statistics is not None:
+            for buffer, values in (
+                (self.codec.u_mean, statistics.mean),
+                (self.codec.u_std, statistics.std),
+                (self.operator.conditioning.param_mean, statistics.param_mean),
+                (self.operator.conditioning.param_std, statistics.param_std),
+            ):
+                buffer.copy_(torch.tensor(values))
 
     @property
     def system(self) -> System:
         """What the data are."""
         return self.codec.system
 
-    def step(self, z: Tensor, params: Tensor | None, dt: Tensor) -> Tensor:
-        """One latent step: z (B, N, D), params (B, P), dt (B,) -> (B, N, D)."""
-        return self.operator(LatentState(z, cond={} if params is None else {"params": params}), dt).z
+    def new_conditioning(self, scalars: int, out: int) -> Conditioning:
+        """A conditioning for a later stage, with the parameters and their statistics of this model."""
+        own = self.operator.conditioning
+        made = Conditioning(scalars, len(own.param_mean), 32, out)
+        made.param_mean.copy_(own.param_mean)
+        made.param_std.copy_(own.param_std)
+        return made
+
+    def step(self, state: LatentState, dt: Tensor, domain: Domain | None = None) -> LatentState:
+        """One latent step: `state.z` (B, N, D), dt (B,) -> the state `dt` later; `domain` as in `Codec`."""
+        return self.operator(state, dt, domain)
 
     def forward(self, frames: Tensor, params: Tensor, dt: Tensor, reencode: bool = False) -> Unrolled:
         """Unrolls the operator from the first frame through its own predictions, for training: means that the system
         conserves are left to drift, so that the latents learn to keep them too.
 
         Args:
-            frames: True fields, (B, K + 1, C, *S).
+            frames: True fields on the training grid, (B, K + 1, C, *S).
             params: (B, P).
             dt: (B,).
             reencode: Decode and encode between steps, as a rollout in field space does.
         """
         b, k = frames.shape[0], frames.shape[1] - 1
         encoded = self.codec.encode(frames.flatten(0, 1)).unflatten(0, (b, k + 1))
-        z, latents, fields = encoded[:, 0], [], []
+        state, latents, fields = LatentState(encoded[:, 0], cond={"params": params}), [], []
         for _ in range(k):
-            z = self.step(z, params, dt)
-            latents.append(z)
+            state = self.step(state, dt)
+            latents.append(state.z)
             if reencode:
-                fields.append(self.codec.decode(z))
-                z = self.codec.encode(fields[-1])
+                fields.append(self.codec.decode(state.z))
+                state = replace(state, z=self.codec.encode(fields[-1]))
         stacked = torch.stack(latents, 1)
         if reencode:
             return Unrolled(encoded, stacked, torch.stack(fields, 1), self.codec.decode(encoded[:, 0]))
         decoded = self.codec.decode(torch.cat([encoded[:, :1], stacked], 1).flatten(0, 1)).unflatten(0, (b, k + 1))
         return Unrolled(encoded, stacked, decoded[:, 1:], decoded[:, 0])
 
-    def rollout(self, u0: Tensor, steps: int, params: Tensor | None, dt: Tensor, space: str = "field") -> Tensor:
-        """Free rollout: u0 (B, C, *S) physical -> (B, steps, C, *S), frames 1 to `steps`.
+    def rollout(
+        self,
+        u0: Tensor,
+        steps: int,
+        params: Tensor,
+        dt: Tensor,
+        space: str = "field",
+        domain: Domain | None = None,
+    ) -> Tensor:
+        """Free rollout: u0 (B, C, *S) physical and params (B, P) -> (B, steps, C, *S), frames 1 to `steps`.
 
         Args:
             space: `field` decodes and encodes between steps, `latent` stays in latent space throughout.
+            domain: Where u0 lives, the training grid unless given.
         """
-        return roll_out(self.codec, lambda z: self.step(z, params, dt), u0, steps, space)
+        advance = lambda state: self.step(state, dt, domain)  # noqa: E731
+        return roll_out(self.codec, advance, u0, {"params": params}, steps, space, domain)
 
 
-def roll_out(codec: Autoencoder, advance: Callable[[Tensor], Tensor], u0: Tensor, steps: int, space: str) -> Tensor:
+def roll_out(
+    codec: Codec,
+    advance: Callable[[LatentState], LatentState],
+    u0: Tensor,
+    cond: Mapping[str, Tensor],
+    steps: int,
+    space: str,
+    domain: Domain | None = None,
+) -> Tensor:
     """Rolls any latent step out: u0 (B, C, *S) physical -> (B, steps, C, *S).
 
     Args:
         codec: Encodes and decodes.
-        advance: One latent step, (B, N, D) -> (B, N, D).
+        advance: One latent step.
         u0: Initial fields.
+        cond: Their conditions, as in `LatentState`.
         steps: Number of steps.
         space: `field` decodes and encodes between steps; `latent` stays in latent space throughout.
+        domain: Where u0 lives, the training grid unless given.
     """
-    z, frames = codec.encode(u0), []
+    state, frames = LatentState(codec.encode(u0, domain), cond=cond), []
     for _ in range(steps):
-        z = advance(z)
+        state = advance(state)
         if space == "field":
-            u = codec.decode_like(z, u0)
-            z = codec.encode(u)
+            u = codec.decode_like(state.z, u0, domain)
+            z = codec.encode(u, domain)
         else:
-            z, u = codec.hold(z, u0)
+            z, u = codec.hold(state.z, u0, domain)
+        state = replace(state, z=z)
         frames.append(u)
     return torch.stack(frames, 1)
-
-
-def set_statistics(
-    model: LatentModel,
-    mean: Sequence[float],
-    std: Sequence[float],
-    param_mean: Sequence[float],
-    param_std: Sequence[float],
-) -> None:
-    """Copies the training split's statistics of fields and parameters into the model's buffers."""
-    for buffer, values in (
-        (model.codec.u_mean, mean),
-        (model.codec.u_std, std),
-        (model.operator.param_mean, param_mean),
-        (model.operator.param_std, param_std),
-    ):
-        buffer.copy_(torch.tensor(values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -9,9 +10,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ups.core.domain import Domain
+from ups.core.latent_state import LatentState
 from ups.models import samplers
 from ups.models.consistency import student_sample
 from ups.models.diffusion_residual import DiffusionResidual
+from ups.models.latent_operator import LatentModel
 
 Objective = Literal["flow", "regression", "crps", "consistency"]
 
@@ -21,28 +25,35 @@ class Given:
     """What a residual is conditioned on.
 
     Attributes:
-        z: Latents before the step, (B, N, D).
+        state: Latents before the step, (B, N, D), and their conditions.
         base: The operator's prediction z~, (B, N, D).
-        params: PDE parameters, (B, P), or None.
         dt: Physical step, (B,).
+        domain: What the latents are of, the training grid unless given.
     """
 
-    z: Tensor
+    state: LatentState
     base: Tensor
-    params: Tensor | None
     dt: Tensor
+    domain: Domain | None = None
+
+    @classmethod
+    def of(cls, model: LatentModel, state: LatentState, dt: Tensor, domain: Domain | None = None) -> Given:
+        """The same with the prediction of a model's operator."""
+        return cls(state, model.step(state, dt, domain).z, dt, domain)
 
     def velocity(self, network: DiffusionResidual, x: Tensor, tau: Tensor) -> Tensor:
         """The network at x (B, N, D) and noise levels tau (B,)."""
-        return network(x, tau, self.z, self.base, self.params, self.dt)
+        return network(x, tau, self.state, self.base, self.dt, self.domain)
 
     def repeat(self, times: int) -> Given:
         """Every sample `times` times in a row."""
-        many = [None if x is None else x.repeat_interleave(times, 0) for x in (self.z, self.base, self.params, self.dt)]
-        return Given(*many)  # pyright: ignore[reportArgumentType]
+        return self._each(lambda x: x.repeat_interleave(times, 0))
 
     def __getitem__(self, part: slice) -> Given:
-        return Given(self.z[part], self.base[part], None if self.params is None else self.params[part], self.dt[part])
+        return self._each(lambda x: x[part])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Given:
+        return Given(self.state.each(change), change(self.base), change(self.dt), self.domain)
 
 
 @dataclass(frozen=True)

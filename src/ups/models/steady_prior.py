@@ -7,55 +7,37 @@ with the same drift in every step. It trains on pairs of a latent and the steady
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from ups.core.blocks_pdet import PDETransformer, PDETransformerConfig
-from ups.core.embedding import Conditioning
+from ups.core.blocks_pdet import PDETransformer
+from ups.core.domain import Domain
 from ups.core.latent_state import LatentState
+from ups.models.latent_operator import LatentModel
 
 
 class SteadyPrior(nn.Module):
     """Refines a `LatentState` into a steady one; the identity at initialisation.
 
     Args:
-        latent_dim: Width D of a token.
-        pdet: The backbone.
-        grid: Tokens per axis.
-        boundary: Boundary kind per axis.
-        params: Number P of PDE parameters.
+        model: The codec and the operator, whose backbone it takes.
         num_steps: Refinement steps K.
     """
 
-    param_mean: Tensor
-    param_std: Tensor
-
-    def __init__(
-        self,
-        latent_dim: int,
-        pdet: PDETransformerConfig,
-        grid: Sequence[int],
-        boundary: Sequence[str],
-        params: int,
-        num_steps: int,
-    ):
+    def __init__(self, model: LatentModel, num_steps: int):
         super().__init__()
-        self.num_steps = num_steps
-        self.conditioning = Conditioning(1, params, 32, pdet.hidden_dim)
-        self.drift = PDETransformer(pdet, grid, boundary, pdet.hidden_dim, 2 * latent_dim, latent_dim)
-        self.register_buffer("param_mean", torch.zeros(params))
-        self.register_buffer("param_std", torch.ones(params))
+        self.num_steps, self.layout = num_steps, model.codec.layout
+        pdet, latent_dim = model.operator.cfg.pdet, model.codec.latent.dim
+        self.conditioning = model.new_conditioning(1, pdet.hidden_dim)
+        tokens = self.layout.tokens(self.layout.domain)
+        self.drift = PDETransformer(pdet, tokens, pdet.hidden_dim, 2 * latent_dim, latent_dim)
 
-    def forward(self, state: LatentState) -> LatentState:
-        """`state.z` (B, N, D) -> the state with its steady latent, (B, N, D)."""
-        params = state.cond.get("params")
-        standard = None if params is None else (params - self.param_mean) / self.param_std
-        z = state.z
+    def forward(self, state: LatentState, domain: Domain | None = None) -> LatentState:
+        """`state.z` (B, N, D) on `domain`, the training grid unless given -> the state with its steady latent."""
+        z, tokens = state.z, self.layout.tokens(domain or self.layout.domain)
         for k in range(self.num_steps):
             tau = z.new_full((len(z),), k / max(self.num_steps - 1, 1))
-            z = z + self.drift(torch.cat([z, state.z], -1), self.conditioning([tau], standard))
+            z = z + self.drift(torch.cat([z, state.z], -1), self.conditioning([tau], state.cond), tokens)
         return LatentState(z, state.t, state.cond)
 
 

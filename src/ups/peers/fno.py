@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
+from ups.core.domain import Domain
 from ups.core.errors import UserError
 from ups.core.settings import Settings
 
@@ -28,7 +29,7 @@ class FNOSettings(Settings):
 
 
 def fno(settings: FNOSettings, channels_in: int, channels_out: int, shape: Sequence[int]) -> nn.Module:
-    """A network (B, channels_in, *S) -> (B, channels_out, *S); raises UserError if the package is missing."""
+    """A network (B, channels_in, *S) and a domain -> (B, channels_out, *S); raises UserError without the package."""
     return _plain_fno()(
         n_modes=tuple(kept(settings.modes, points) for points in shape),
         in_channels=channels_in,
@@ -47,7 +48,8 @@ def kept(modes: int, points: int) -> int:
 
 
 def _plain_fno() -> Any:
-    """The package's class with the state of any module: its own adds the arguments, which no checkpoint can hold."""
+    """The package's class with the state of any module (its own adds the arguments, which no checkpoint can hold), and
+    called as all networks on a grid are."""
     try:
         from neuralop.models import FNO  # pyright: ignore[reportMissingImports]
     except ImportError as error:
@@ -59,5 +61,8 @@ def _plain_fno() -> Any:
     class PlainFNO(FNO):
         state_dict = nn.Module.state_dict  # pyright: ignore[reportAssignmentType]
         load_state_dict = nn.Module.load_state_dict  # pyright: ignore[reportAssignmentType]
+
+        def forward(self, x: Tensor, domain: Domain) -> Tensor:
+            return super().forward(x)
 
     return PlainFNO

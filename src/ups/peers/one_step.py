@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ups.core.conservation import drift_of_means
+from ups.core.domain import Domain
 from ups.core.system import System
+from ups.core.tables import table
 from ups.data.split import Split
 
 SAMPLED = 64
@@ -23,7 +25,7 @@ class ResidualForecaster(nn.Module):
     """Advances physical fields (B, C, *S) by the time step of the data.
 
     Args:
-        network: (B, C + P + axes, *S) -> (B, C, *S).
+        network: (B, C + P + axes, *S) and a `Domain` -> (B, C, *S).
         system: What the data are.
     """
 
@@ -32,7 +34,6 @@ class ResidualForecaster(nn.Module):
     change_std: Tensor
     param_mean: Tensor
     param_std: Tensor
-    position: Tensor
 
     def __init__(self, network: nn.Module, system: System):
         super().__init__()
@@ -46,15 +47,16 @@ class ResidualForecaster(nn.Module):
             ("param_std", params, 1.0),
         ):
             self.register_buffer(name, torch.full((size,), value))
-        axes = [torch.arange(s) / s for s in system.shape]
-        self.register_buffer("position", torch.stack(torch.meshgrid(*axes, indexing="ij")), persistent=False)
 
-    def forward(self, u: Tensor, params: Tensor) -> Tensor:
-        """u (B, C, *S) and params (B, P), physical -> the next frame (B, C, *S)."""
+    def forward(self, u: Tensor, params: Tensor, domain: Domain | None = None) -> Tensor:
+        """u (B, C, *S) on `domain`, the training grid unless given, and params (B, P), physical -> the next frame
+        (B, C, *S)."""
+        domain = domain or self.system.domain
         standard = (u - self._spread(self.mean)) / self._spread(self.std)
         constants = self._spread((params - self.param_mean) / self.param_std).expand(-1, -1, *u.shape[2:])
-        position = self.position.expand(len(u), *self.position.shape)
-        return u + self._spread(self.change_std) * self.network(torch.cat([standard, constants, position], 1))
+        position = _position(domain.shape, u.device)
+        inputs = torch.cat([standard, constants, position.expand(len(u), *position.shape)], 1)
+        return u + self._spread(self.change_std) * self.network(inputs, domain)
 
     def rollout(self, u0: Tensor, steps: int, params: Tensor, held: Tensor | None = None) -> Tensor:
         """Free rollout: u0 (B, C, *S) and params (B, P) -> frames 1 to `steps`, (B, steps, C, *S).
@@ -75,6 +77,12 @@ class ResidualForecaster(nn.Module):
     def _spread(self, values: Tensor) -> Tensor:
         """(..., C) -> (..., C, 1, ...), with an axis of one point for each of the grid."""
         return values.view(*values.shape, *[1] * len(self.system.shape))
+
+
+@table
+def _position(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Coordinates of a grid, 0 to 1 along each axis, (axes, *S)."""
+    return torch.stack(torch.meshgrid(*(torch.arange(s) / s for s in shape), indexing="ij")).to(device)
 
 
 @torch.no_grad()

@@ -141,4 +141,4 @@ def new_network(run: PeerRun) -> nn.Module:
     inputs = channels + len(system.param_names) + len(system.shape)
     if settings.network == "fno":
         return fno(settings.fno, inputs, channels, system.shape)
-    return UNet(settings.unet, inputs, channels, system.shape, system.boundary)
+    return UNet(settings.unet, inputs, channels, system.shape)

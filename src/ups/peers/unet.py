@@ -14,7 +14,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ups.core.boundary import BoundaryConv
+from ups.core.boundary import BoundaryConv, DomainSequential
+from ups.core.domain import Domain
 from ups.core.settings import Settings
 
 
@@ -31,14 +32,13 @@ class UNetSettings(Settings):
 
 
 class UNet(nn.Module):
-    """(B, channels_in, *S) -> (B, channels_out, *S).
+    """(B, channels_in, *S) on a domain -> (B, channels_out, *S).
 
     Args:
         settings: Its size.
         channels_in: Channels of the input.
         channels_out: Channels of the result.
-        shape: Grid points S along 1, 2 or 3 axes.
-        boundary: Boundary kind per axis.
+        shape: Grid points S along 1, 2 or 3 axes of the training data, which decide how often grids are halved.
     """
 
     def __init__(
@@ -47,26 +47,25 @@ class UNet(nn.Module):
         channels_in: int,
         channels_out: int,
         shape: Sequence[int],
-        boundary: Sequence[str],
     ):
         super().__init__()
         levels = halvings(shape, len(settings.growth) - 1)
         widths = [settings.width * factor for factor in settings.growth[: levels + 1]]
         self.stride, self.axes = 2**levels, len(shape)
-        self.down = nn.ModuleList(_layers(a, b, boundary) for a, b in pairwise([channels_in, *widths]))
-        self.up = nn.ModuleList(_layers(below + here, here, boundary) for here, below in pairwise(widths))
-        self.out = BoundaryConv(widths[0], channels_out, 1, boundary)
+        self.down = nn.ModuleList(_layers(a, b, self.axes) for a, b in pairwise([channels_in, *widths]))
+        self.up = nn.ModuleList(_layers(below + here, here, self.axes) for here, below in pairwise(widths))
+        self.out = BoundaryConv(widths[0], channels_out, 1, self.axes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, domain: Domain) -> Tensor:
         pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[self.axes - 1]
-        x = self.down[0](x)
+        x = self.down[0](x, domain)
         skips: list[Tensor] = []
         for layers in self.down[1:]:
             skips.append(x)
-            x = layers(pool(x, 2))
+            x = layers(pool(x, 2), domain)
         for layers, skip in zip(reversed(self.up), reversed(skips), strict=True):
-            x = layers(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1))
-        return self.out(x)
+            x = layers(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1), domain)
+        return self.out(x, domain)
 
 
 def halvings(shape: Sequence[int], most: int) -> int:
@@ -74,13 +73,13 @@ def halvings(shape: Sequence[int], most: int) -> int:
     return max(n for n in range(most + 1) if all(s % 2**n == 0 for s in shape))
 
 
-def _layers(channels_in: int, channels_out: int, boundary: Sequence[str]) -> nn.Sequential:
+def _layers(channels_in: int, channels_out: int, axes: int) -> DomainSequential:
     """Two convolutions of 3 points along each axis."""
-    return nn.Sequential(
-        BoundaryConv(channels_in, channels_out, 3, boundary),
+    return DomainSequential(
+        BoundaryConv(channels_in, channels_out, 3, axes),
         nn.GroupNorm(1, channels_out),
         nn.GELU(),
-        BoundaryConv(channels_out, channels_out, 3, boundary),
+        BoundaryConv(channels_out, channels_out, 3, axes),
         nn.GroupNorm(1, channels_out),
         nn.GELU(),
     )

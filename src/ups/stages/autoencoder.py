@@ -11,7 +11,7 @@ from ups.data.latent_pairs import Windows, build_field_loader
 from ups.data.statistics import conserves_mean
 from ups.metrics import compare, nrmse
 from ups.models.autoencoder import Autoencoder
-from ups.models.latent_operator import LatentModel, set_statistics
+from ups.models.latent_operator import LatentModel
 from ups.stages.context import Context
 from ups.training.losses import relative_l2
 from ups.training.stage import Progress, Stage
@@ -23,9 +23,7 @@ SAMPLED = 64
 def new_model(context: Context) -> LatentModel:
     """A model with fresh weights, the training split's statistics and conserved means, and calibrated latents."""
     torch.manual_seed(context.seed)
-    model = LatentModel(context.system, context.latent, context.operator)
-    s = context.data.statistics
-    set_statistics(model, s.mean, s.std, s.param_mean, s.param_std)
+    model = LatentModel(context.system, context.latent, context.operator, context.data.statistics)
     model.codec.calibrate(calibration_fields(context))
     if context.latent.hold_means:
         model.codec.conserved.copy_(conserves_mean(context.data.train.one_by_one(SAMPLED), model.codec.u_std))

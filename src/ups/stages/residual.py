@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ups.core.latent_state import LatentState
 from ups.data.latent_cache import cached_latents
 from ups.data.latent_pairs import WindowBatches, Windows, build_latent_pair_loader
 from ups.data.splits import evenly
@@ -82,7 +83,7 @@ def crps_loss(
 ) -> dict[str, Tensor]:
     """Fair CRPS of a few members, in scaled latents and in decoded fields relative to the operator's error."""
     decode, many = model.codec.decode, batch.given.repeat(members)
-    draws = ResidualHead(network, "crps").draw(many, torch.randn_like(many.z))
+    draws = ResidualHead(network, "crps").draw(many, torch.randn_like(many.base))
     fields = decode(many.base + network.scale * draws).unflatten(0, (-1, members))
     truth = decode(batch.given.base + network.scale * batch.r)
     size = (truth - decode(batch.given.base)).abs().mean().clamp_min(1e-8)
@@ -108,30 +109,22 @@ def with_operator(model: LatentModel, scale: Tensor, batch: Windows) -> Residual
     In float32 whatever `training.amp` says: a rounded prediction would be learnt as a residual.
     """
     with torch.no_grad(), torch.autocast(batch.frames.device.type, enabled=False):
-        z = batch.frames[:, 0]
-        base = model.step(z, batch.params, batch.dt)
-        return ResidualBatch((batch.frames[:, 1] - base) / scale, Given(z, base, batch.params, batch.dt))
+        given = Given.of(model, LatentState(batch.frames[:, 0], cond={"params": batch.params}), batch.dt)
+        return ResidualBatch((batch.frames[:, 1] - given.base) / scale, given)
 
 
 def new_network(context: Context, model: LatentModel, latents: np.ndarray) -> DiffusionResidual:
     """A network with fresh weights, and the scales of residuals and increments from some cached trajectories."""
     torch.manual_seed(context.seed + 2)
-    codec, statistics, system = model.codec, context.data.statistics, context.data.system
-    network = DiffusionResidual(
-        context.latent.dim, context.diffusion, codec.grid, system.boundary, len(system.param_names)
-    )
-    network.param_mean.copy_(torch.tensor(statistics.param_mean))
-    network.param_std.copy_(torch.tensor(statistics.param_std))
-    network.dt.fill_(context.dt)
+    network = DiffusionResidual(model, context.diffusion)
     params = context.data.train.params[context.rows(reserved=True)]
     residuals, increments = [], []
     few = evenly(len(latents), 32)
     for z, c in zip(latents[few], params[few], strict=True):
         frames = torch.from_numpy(np.array(z)).to(context.device)
         n = len(frames) - 1
-        base = model.step(
-            frames[:-1], c.expand(n, -1).to(context.device), torch.full((n,), context.dt).to(context.device)
-        )
+        state = LatentState(frames[:-1], cond={"params": c.expand(n, -1).to(context.device)})
+        base = model.step(state, torch.full((n,), context.dt).to(context.device)).z
         residuals.append((frames[1:] - base).cpu())
         increments.append((base - frames[:-1]).cpu())
     for buffer, parts in ((network.scale, residuals), (network.change, increments)):
@@ -179,8 +172,8 @@ def one_step_crps(context: Context, model: LatentModel, objective: Objective) ->
         head = ResidualHead(network, objective)
         generator, total = torch.Generator(context.device).manual_seed(context.seed), 0.0
         for windows in held_out:
-            z = model.codec.encode(windows.frames[:, 0])
-            given = Given(z, model.step(z, windows.params, windows.dt), windows.params, windows.dt).repeat(members)
+            state = LatentState(model.codec.encode(windows.frames[:, 0]), cond={"params": windows.params})
+            given = Given.of(model, state, windows.dt).repeat(members)
             before = windows.frames[:, 0].repeat_interleave(members, 0)
             ahead = model.codec.decode_like(head.step(given, generator=generator), before).unflatten(0, (-1, members))
             total += float(fair_crps(windows.frames[:, 1], ahead).mean()) * windows.size

@@ -105,12 +105,8 @@ def build(context: Context) -> Stage:
     rows, held_out = require_steady(context)
     model = operator.load(context)
     torch.manual_seed(context.seed + 4)
-    system, steps = data.system, context.stages.steady_prior.num_steps
-    prior = SteadyPrior(
-        context.latent.dim, context.operator.pdet, model.codec.grid, system.boundary, len(system.param_names), steps
-    )
-    prior.param_mean.copy_(torch.tensor(data.statistics.param_mean))
-    prior.param_std.copy_(torch.tensor(data.statistics.param_std))
+    steps = context.stages.steady_prior.num_steps
+    prior = SteadyPrior(model, steps)
     loader = steady_loader(context, rows, name)
     payload: dict[str, Any] = {**operator.describe(context), "num_steps": steps, "operator_digest": digest(model)}
     tolerance = context.stages.steady_prior.tolerance

@@ -95,9 +95,8 @@ def build_model(payload: Mapping[str, Any], path: Path) -> LatentModel:
 
 def build_head(model: LatentModel, payload: Mapping[str, Any], path: Path, device: torch.device | str) -> ResidualHead:
     """A sampler from its checkpoint."""
-    system, settings = model.system, DiffusionSettings.model_validate(payload["diffusion"])
-    grid, params = model.codec.grid, len(system.param_names)
-    network = DiffusionResidual(model.codec.latent.dim, settings, grid, system.boundary, params)
+    settings = DiffusionSettings.model_validate(payload["diffusion"])
+    network = DiffusionResidual(model, settings)
     checkpoint.load_state(network, payload, path)
     network = network.to(device).eval().requires_grad_(False)
     objective = payload["objective"]
@@ -106,8 +105,6 @@ def build_head(model: LatentModel, payload: Mapping[str, Any], path: Path, devic
 
 def build_steady(model: LatentModel, payload: Mapping[str, Any], path: Path) -> SteadyPrior:
     """The steady prior from its checkpoint."""
-    system, pdet = model.system, model.operator.cfg.pdet
-    grid, params = model.codec.grid, len(system.param_names)
-    prior = SteadyPrior(model.codec.latent.dim, pdet, grid, system.boundary, params, payload["num_steps"])
+    prior = SteadyPrior(model, payload["num_steps"])
     checkpoint.load_state(prior, payload, path)
     return prior.eval().requires_grad_(False)

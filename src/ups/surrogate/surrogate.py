@@ -5,13 +5,15 @@ u_t --encode--> z_t --operator(dt, c)--> z_t+1 --decode--> u_t+1
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ups.core.domain import Domain
 from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
 from ups.core.memory import require_room
@@ -91,14 +93,15 @@ class Surrogate:
         )
 
     @torch.no_grad()
-    def encode(self, u: Tensor, coords: Sequence[Tensor] | None = None) -> Tensor:
-        """Physical fields (B, C, *S) -> latent tokens (B, N, D); `coords` as in `Autoencoder.encode`."""
-        return self.model.codec.encode(u.to(self.device), coords)
+    def encode(self, u: Tensor, domain: Domain | None = None) -> Tensor:
+        """Physical fields (B, C, *S) -> latent tokens (B, N, D); `domain` as in `rollout`."""
+        return self.model.codec.encode(u.to(self.device), domain)
 
     @torch.no_grad()
-    def decode(self, z: Tensor, coords: Sequence[Tensor] | Tensor | None = None) -> Tensor:
-        """Latent tokens (B, N, D) -> physical fields (B, C, *S), or at other `coords` as in `Autoencoder.decode`."""
-        return self.model.codec.decode(z.to(self.device), coords)
+    def decode(self, z: Tensor, domain: Domain | None = None, points: Tensor | None = None) -> Tensor:
+        """Latent tokens (B, N, D) -> physical fields (B, C, *S), or (B, C, Q) at `points` (Q, axes) in units of length;
+        `domain` is what they were encoded on."""
+        return self.model.codec.decode(z.to(self.device), domain, points)
 
     @torch.no_grad()
     def rollout(
@@ -114,6 +117,7 @@ class Surrogate:
         dt: float | None = None,
         seed: int = 0,
         batch: int = 64,
+        domain: Domain | None = None,
     ) -> Forecast:
         """Forecasts from initial states.
 
@@ -132,6 +136,8 @@ class Surrogate:
             dt: Physical time step; the data's unless given.
             seed: Fixes the members; the same seed and batch give the same members.
             batch: States and members rolled out at once.
+            domain: Where u0 lives; the training grid unless given. Others need its spacing, or on periodic axes that
+                over a whole number: `system.domain.refined(2)` has twice the points.
 
         Returns:
             A `Forecast` with values (B, M, steps, C, *S).
@@ -141,8 +147,8 @@ class Surrogate:
         """
         steps, members, batch = map(whole_number, (steps, members, batch), ("steps", "members", "batch"))
         nfe = None if nfe is None else whole_number(nfe, "nfe", high=MOST_EVALUATIONS)
-        fields = self.states(u0)
-        self.require_room(len(fields), members, steps)
+        fields = self.states(u0, domain)
+        self.require_room(len(fields), members, steps, domain)
         space, head = space or self.space, self._head(sampler, members)
         if space not in ("field", "latent"):
             raise UserError(f"space must be `field` or `latent`, found {space!r}")
@@ -152,39 +158,28 @@ class Surrogate:
         conditions = self.conditions(params, len(fields))
         generator = torch.Generator(self.device).manual_seed(whole_number(seed, "seed", 0, LARGEST_SEED))
         fields, conditions = (x.repeat_interleave(members, 0) for x in (fields, conditions))
-        parts = [
-            self._march(u, c, steps, step, space, head, nfe, generator).cpu()
-            for u, c in zip(fields.split(batch), conditions.split(batch), strict=True)
-        ]
+        parts = []
+        for u, c in zip(fields.split(batch), conditions.split(batch), strict=True):
+            dt_each = torch.full((len(u),), step, device=self.device)
+
+            def advance(state: LatentState, dt: Tensor = dt_each) -> LatentState:
+                ahead = self.model.step(state, dt, domain)
+                given = Given(state, ahead.z, dt, domain)
+                return replace(ahead, z=head.step(given, nfe, generator)) if head else ahead
+
+            parts.append(roll_out(self.model.codec, advance, u, {"params": c}, steps, space, domain).cpu())
         values = torch.cat(parts).unflatten(0, (-1, members))
         times = step * torch.arange(1, steps + 1, dtype=torch.double)
-        return Forecast(values, times, self.system, evaluations=1 + (head.evaluations(nfe) if head else 0))
+        return Forecast(values, times, self._system(domain), evaluations=1 + (head.evaluations(nfe) if head else 0))
 
-    def require_room(self, states: int, members: int, steps: int) -> None:
+    def _system(self, domain: Domain | None) -> System:
+        return self.system if domain is None else self.system.on(domain)
+
+    def require_room(self, states: int, members: int, steps: int, domain: Domain | None = None) -> None:
         """Raises UserError where a forecast of this size does not fit into memory."""
-        shape = (states, members, steps, len(self.system.channels), *self.system.shape)
+        shape = (states, members, steps, len(self.system.channels), *self._system(domain).shape)
         what = f"a forecast of {states} states, {members} members and {steps} steps"
         require_room(shape, what, "ask for fewer, or go in pieces, each from the last frame of the one before")
-
-    def _march(
-        self,
-        u: Tensor,
-        c: Tensor,
-        steps: int,
-        step: float,
-        space: str,
-        head: ResidualHead | None,
-        nfe: int | None,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """u (B, C, *S) -> frames 1 to `steps`, (B, steps, C, *S)."""
-        dt = torch.full((len(u),), step, device=self.device)
-
-        def advance(z: Tensor) -> Tensor:
-            base = self.model.step(z, c, dt)
-            return head.step(Given(z, base, c, dt), nfe, generator) if head else base
-
-        return roll_out(self.model.codec, advance, u, steps, space)
 
     def _head(self, sampler: str, members: int) -> ResidualHead | None:
         """The head called `sampler`, None for the operator alone; raises UserError where members would not differ."""
@@ -238,10 +233,10 @@ class Surrogate:
             parts.append(self.model.codec.decode_like(refined.z, u).cpu())
         return torch.cat(parts)
 
-    def states(self, u0: Any) -> Tensor:
+    def states(self, u0: Any, domain: Domain | None = None) -> Tensor:
         """Initial states in any of the shapes that `rollout` understands as (B, C, *S); raises UserError."""
-        return initial_states(u0, self.system).to(self.device)
+        return initial_states(u0, self._system(domain)).to(self.device)
 
     def conditions(self, params: Params | None, count: int) -> Tensor:
         """PDE parameters of `count` states as `rollout` takes them as (B, P); raises UserError."""
-        return conditions(params, self.system, self.model.operator.param_mean, count)
+        return conditions(params, self.system, self.model.operator.conditioning.param_mean, count)

@@ -13,7 +13,7 @@ import torch
 from ups.core.errors import UserError
 from ups.core.files import replacing
 
-FORMAT = 3
+FORMAT = 4
 """Grows whenever weights of the same names and shapes come to mean another model."""
 
 

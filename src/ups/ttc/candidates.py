@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
+from ups.core.latent_state import LatentState
 from ups.models.residual_head import Given, ResidualHead
 from ups.surrogate.surrogate import AUTO, Surrogate
 from ups.ttc.rewards import Reward
@@ -41,10 +42,10 @@ def step_of(surrogate: Surrogate, head: ResidualHead, space: str, nfe: int | Non
         return torch.full((len(z),), dt, device=z.device)
 
     def draw(z: Tensor, base: Tensor, params: Tensor, generator: torch.Generator) -> Tensor:
-        return head.step(Given(z, base, params, times(z)), nfe, generator)
+        return head.step(Given(LatentState(z, cond={"params": params}), base, times(z)), nfe, generator)
 
     return Step(
-        base=lambda z, params: model.step(z, params, times(z)),
+        base=lambda z, params: model.step(LatentState(z, cond={"params": params}), times(z)).z,
         draw=draw,
         fields=codec.hold,
         enter=(lambda z, u: codec.encode(u)) if space == "field" else (lambda z, u: z),
