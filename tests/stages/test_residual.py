@@ -223,7 +223,7 @@ def test_members_are_reproducible_and_differ(trained: Path) -> None:
     [
         ({"sampler": "magic"}, "sampler must be auto, none, diffusion, consistency, crps, found 'magic'"),
         ({"sampler": "none", "members": 2}, "would all be the same"),
-        ({"nfe": 0}, "at least 1"),
+        ({"nfe": 0}, "from 1 to 1000, found 0"),
     ],
 )
 def test_a_sampler_that_is_not_there_is_one_sentence(trained: Path, options: dict, sentence: str) -> None:
