@@ -45,12 +45,12 @@ by AdamW on the relative error of single steps, or of rollouts of up to three st
 weights are as in UPS. For each model three learning rates were tried, for a minute each or, for the FNO on single
 steps, against which targets are set, for three; the validation split chose. The tuning was not equal beyond that: the
 design of UPS was chosen among some thirty variants on the validation split of Burgers with ν = 0.001, and there it
-trains in bfloat16; the peers keep their usual sizes, batches of 16 and float32. **So the FNO in these tables was not tuned as UPS was**: at
-equal time a narrow FNO (width 32, Muon, real products, batches of 32) has been seen ahead of UPS on Burgers with
-ν = 0.001 (from frame 0, after a minute and a half, 0.037 with means held) and on Kuramoto-Sivashinsky (correlation time
-58.5 where UPS has 54.2). "Latent" names where the operator works, not a small space: the last column of the tables is
-the size of a field over that of its latent. As many trainings run side by side as
-there are cores, each on its own. Where a mean is conserved, UPS holds it (`latent.hold_means`); "means held" gives the
+trains in bfloat16; the peers keep their usual sizes, batches of 16 and float32. **So the FNO in these tables was not
+tuned as UPS was**: at equal time a narrow one (width 32, Muon, real products, batches of 32) has been seen ahead of UPS
+on Burgers with ν = 0.001 (from frame 0, after a minute and a half, 0.037 with means held) and on Kuramoto–Sivashinsky
+(correlation time 58.5 where UPS has 54.2). "Latent" names where the operator works, not a small space: the last column
+of the tables is the size of a field over that of its latent. As many trainings run side by side as there are cores,
+each on its own. Where a mean is conserved, UPS holds it (`latent.hold_means`); "means held" gives the
 same to a peer after its training. Data are generated in PDEBench's layout."""
 
 
