@@ -21,7 +21,7 @@ def run(tmp_path: Path) -> Path:
     (tmp_path / "config.yaml").write_text("data:\n  task: burgers1d\ntraining:\n  grad_clip: null\n")
     (tmp_path / "reports").mkdir()
     entries = [
-        {"stage": stage, "epoch": i, "loss": 1 / i, "score": 0.5 / i, "grad_norm": norm}
+        {"stage": stage, "epoch": i, "global_step": i, "loss": 1 / i, "score": 0.5 / i, "grad_norm": norm}
         for stage, norm in (("autoencoder", 0.2), ("operator", 50.0))
         for i in range(1, 6)
     ]
@@ -53,11 +53,14 @@ def test_log_of_what_is_no_run_is_one_sentence(run, missing, says):
     assert result.exit_code == 2 and says in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_log_of_a_line_that_is_no_epoch_is_one_sentence(run):
-    path = run / "reports" / "training_log.jsonl"
-    path.write_text(path.read_text() + "17\n")
+def test_lines_of_a_log_that_are_no_epochs_are_skipped_and_counted(run):
+    path, before = run / "reports" / "training_log.jsonl", call("log", run).output
+    odd = {"stage": "[/x] $a$", "epoch": 1, "global_step": 11, "loss": 1.0}
+    lines = [b"17", b"\xff latin-1 \xe9", b'{"stage": ["a"], "epoch": 1, "global_step": 1}', json.dumps(odd).encode()]
+    path.write_bytes(path.read_bytes() + b'{"stage": "operator", "epo\n' + b"\n".join(lines) + b"\n")
     result = call("log", run)
-    assert result.exit_code == 2 and f"{path}:11: expected an epoch, found `17`" in result.stderr.replace("\n", "")
+    assert result.exit_code == 0 and "4 lines of the training log skipped" in result.output
+    assert "[/x] $a$" in result.output and "skipped" not in before
 
 
 def test_compare_of_a_folder_without_scores_is_one_sentence(run, tmp_path):

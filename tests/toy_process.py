@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ups.evaluation.row import Role
+
 DECAY, KICK, POINTS, FRAMES = 0.95, 0.3, 32, 12
 
 
@@ -29,6 +31,9 @@ class Process:
 
     noise: bool
     stream: int = 0
+    role: Role = "model"
+    built_on: str | None = None
+    seconds: float | None = None
     parameters: int = 10
     train_seconds: float = 3.0
     evaluations: float = 1.0

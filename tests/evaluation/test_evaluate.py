@@ -15,6 +15,7 @@ from ups.evaluation.baselines import FLOOR, AutoencoderFloor, Persistence
 from ups.evaluation.evaluate import evaluate, one_step
 from ups.evaluation.physics import TRUTH
 from ups.evaluation.rescore import rescore
+from ups.evaluation.scores import read_scores
 from ups.evaluation.settings import EvaluationSettings
 from ups.report.figures import draw_pictures
 
@@ -35,7 +36,7 @@ def result(split, system, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluation")
     forecasters = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "mean": Process(False), "perfect": Process(True)}
     forecasters["diverging"] = Diverging(True)
-    return evaluate(forecasters, split, system, SETTINGS, folder, {"data_hash": "abc"}), folder
+    return evaluate(forecasters, split, system, SETTINGS, folder, {"data_hash": "abc"}).model_dump(), folder
 
 
 def rows(result) -> dict[str, dict]:
@@ -110,7 +111,7 @@ def test_metrics_are_strict_json_with_the_protocol_beside_them(result):
 
 
 def test_pictures_are_drawn_and_nothing_partial_is_left(result):
-    names = {Path(name).name for name in draw_pictures(*result)}
+    names = {Path(name).name for name in draw_pictures(read_scores(result[1] / "metrics.json"), result[1])}
     assert {"ledger.png", "error.png", "spectra.png", "calibration.png", "ranks.png", "fields_perfect.png"} <= names
     assert not list(result[1].rglob("*.part"))
 
@@ -130,10 +131,10 @@ class Independent(Process):
 
 def test_ensembles_are_compared_with_the_true_one_beside_what_perfect_members_would_score(split, system, tmp_path):
     settings = EvaluationSettings(lead_times=(1, 5), batch=25, store=None, pictures=False)
-    forecasters = {"before": Independent(), TRUTH: Process(True), "mean": Process(False)}
+    forecasters = {"before": Independent(), TRUTH: Process(True, role="truth"), "mean": Process(False)}
     metrics = evaluate(
         forecasters | {"perfect": Independent(), "wide": Independent(1.5)}, split, system, settings, tmp_path
-    )
+    ).model_dump()
     scores = {row["model"]: row["true_ensemble"] for row in metrics["rows"]}
     assert [name for name, found in scores.items() if found is not None] == ["perfect", "wide"]
     perfect, wide = scores["perfect"], scores["wide"]
@@ -144,7 +145,8 @@ def test_ensembles_are_compared_with_the_true_one_beside_what_perfect_members_wo
         assert perfect["deviation_ratio"][at] == pytest.approx(1, abs=0.06)
     assert wide["overall"]["deviation_ratio"] == pytest.approx(1.5, abs=0.06)
     assert wide["overall"]["deviation_nrmse"] > 2 * wide["overall"]["perfect_deviation_nrmse"]
-    again = {row["model"]: row["true_ensemble"] for row in rescore(tmp_path, settings, "")["rows"]}
+    again = rescore(tmp_path, read_scores(tmp_path / "metrics.json"), settings, "").model_dump()
+    again = {row["model"]: row["true_ensemble"] for row in again["rows"]}
     assert again == scores
 
 
@@ -153,7 +155,7 @@ def test_members_of_one_step_forecasts_change_a_score_and_are_part_of_the_protoc
     split, system, tmp_path, given, recorded
 ):
     settings = EvaluationSettings(members=4, one_step_members=given, store=0, lead_times=(1,), pictures=False)
-    metrics = evaluate({"perfect": Process(True)}, split, system, settings, tmp_path)
+    metrics = evaluate({"perfect": Process(True)}, split, system, settings, tmp_path).model_dump()
     assert metrics["protocol"]["one_step_members"] == recorded and metrics["protocol"]["members"] == 4
     # the error of the mean of M members that are as random as the truth has the variance (1 + 1 / M) of one kick
     expected = KICK * math.sqrt(1 + 1 / recorded)
@@ -164,7 +166,7 @@ def test_the_batch_size_does_not_change_deterministic_scores(split, system, tmp_
     scores = []
     for batch in (7, 60):
         settings = EvaluationSettings(batch=batch, store=0, lead_times=(1,), pictures=False)
-        metrics = evaluate({"mean": Process(False)}, split, system, settings, tmp_path / str(batch))
+        metrics = evaluate({"mean": Process(False)}, split, system, settings, tmp_path / str(batch)).model_dump()
         scores.append(metrics["rows"][1]["rollout"]["nrmse"])
     assert scores[0] == pytest.approx(scores[1], rel=1e-12)
 
@@ -185,7 +187,7 @@ class Compiling(Process):
 
 def test_compilation_is_not_timed(split, system, tmp_path):
     settings = EvaluationSettings(batch=30, store=0, lead_times=(1,), pictures=False)
-    metrics = evaluate({"compiling": Compiling()}, split, system, settings, tmp_path)
+    metrics = evaluate({"compiling": Compiling()}, split, system, settings, tmp_path).model_dump()
     assert metrics["rows"][1]["ms_per_step"] * split.n * (FRAMES - 1) < 200
 
 

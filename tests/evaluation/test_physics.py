@@ -75,7 +75,7 @@ def scored(folder, **subsample: int) -> dict:
     stages = {name: {"epochs": 1} for name in ("autoencoder", "operator", "crps_ensemble")}
     evaluation = {"bootstrap": 100, "pictures": False, "members": 6, "lead_times": [1]}
     path = config(folder, data=data, stages=stages, diffusion=RESIDUAL, evaluation=evaluation)
-    return evaluate_run(train(load_config(path)), "validation")
+    return evaluate_run(train(load_config(path)), "validation").model_dump()
 
 
 def test_a_run_with_every_second_frame_is_compared_with_the_true_ensemble(tmp_path):

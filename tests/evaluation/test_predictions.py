@@ -5,16 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.records import protocol
 from ups.core.errors import UserError
 from ups.evaluation.predictions import PredictionWriter, read_predictions
+
+PROTOCOL = protocol(frames=4, shape=[8], seed=7)
 
 
 def fill(path: Path, trajectories: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(5, 4, 1, 8)).astype(np.float32)
     rollout = rng.normal(size=(5, 3, 3, 1, 8)).astype(np.float32)
-    with PredictionWriter(path, trajectories, {"context": 1, "seed": 7}) as store:
-        store.axes([[0.0, 0.5]], np.arange(4) * 0.1)
+    with PredictionWriter(path, trajectories, PROTOCOL.model_dump()) as store:
+        store.axes([[float(i) for i in range(8)]], np.arange(4) * 0.1)
         for first, stop in ((0, 2), (2, 4), (4, 5)):
             store.truth(first, truth[first:stop], np.ones((stop - first, 2), dtype=np.float32))
             for model in ("b, 8 steps", "a/b"):
@@ -31,7 +34,7 @@ def test_batches_are_joined_and_capped(tmp_path, trajectories):
     assert list(stored.rows) == ["b, 8 steps", "a/b"]
     np.testing.assert_array_equal(stored.rows["a/b"].rollout, written["rollout"][:trajectories])
     np.testing.assert_array_equal(stored.rows["a/b"].one_step, 2 * written["rollout"][:trajectories])
-    assert stored.protocol == {"context": 1, "seed": 7} and stored.params.shape == (trajectories, 2)
+    assert stored.protocol == PROTOCOL and stored.params.shape == (trajectories, 2)
 
 
 def test_an_interrupted_evaluation_keeps_the_old_file_and_leaves_no_partial_one(tmp_path):

@@ -8,8 +8,9 @@ from tests.evaluation.test_evaluate import Diverging
 from tests.toy_process import Process
 from ups.core.errors import UserError
 from ups.evaluation.baselines import FLOOR, AutoencoderFloor
-from ups.evaluation.evaluate import evaluate, write_metrics
+from ups.evaluation.evaluate import evaluate
 from ups.evaluation.rescore import rescore
+from ups.evaluation.scores import read_scores
 from ups.evaluation.settings import EvaluationSettings
 
 SETTINGS = EvaluationSettings(
@@ -22,7 +23,7 @@ def scored(folder, split, system, settings=SETTINGS):
     """An evaluation of the toy process."""
     forecasters = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "perfect": Process(True), "diverging": Diverging(True)}
     protocol = {"config_hash": "first", "task": system.task, "boundary": list(system.boundary), "params": []}
-    return evaluate(forecasters, split, system, settings, folder, protocol, seed=3)
+    return evaluate(forecasters, split, system, settings, folder, protocol, seed=3).model_dump()
 
 
 @pytest.fixture
@@ -44,6 +45,14 @@ def metrics_in(folder):
     return json.loads((folder / "metrics.json").read_text())
 
 
+def write(folder, metrics):
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+def again(folder, settings, config_hash):
+    return rescore(folder, read_scores(folder / "metrics.json"), settings, config_hash).model_dump()
+
+
 def untimed(metrics):
     """The same without what depends on a clock, or on the rollouts from further contexts."""
     apart = ("ms_per_step", "rollout_context_3")
@@ -56,25 +65,27 @@ def untimed(metrics):
 
 def test_under_the_same_settings_nothing_changes(folder):
     before = (folder / "metrics.json").read_bytes()
-    again = rescore(folder, SETTINGS, "first")
-    assert (folder / "metrics.json").read_bytes() == before and again == json.loads(before)
+    found = again(folder, SETTINGS, "first")
+    assert (folder / "metrics.json").read_bytes() == before and found == json.loads(before)
 
 
 def test_other_settings_score_as_if_the_forecasts_were_made_under_them(folder, split, system, tmp_path_factory):
     settings = SETTINGS.model_copy(update=CHANGED)
     expected = scored(tmp_path_factory.mktemp("anew"), split, system, settings)
     before = untimed(metrics_in(folder))
-    found = untimed(rescore(folder, settings, "first"))
+    found = untimed(again(folder, settings, "first"))
     assert found == untimed(expected)
     assert all(found[key] != before[key] for key in ("protocol", "rows", "ledger", "spectra"))
 
 
 def test_what_is_no_score_of_a_stored_forecast_stays(folder):
     before = metrics_in(folder)
-    steady = {**before["rows"][2], "model": "steady_prior", "steady": {"trajectories": 7, "of": 9}}
-    kept = {"break_even": "never", "ttc": {"rows": []}}
-    write_metrics(folder / "metrics.json", {**before, **kept, "rows": [*before["rows"], steady]})
-    found = rescore(folder, SETTINGS.model_copy(update=CHANGED), "second")
+    settled = {"trajectories": 20, "of": 29, "tolerance": 0.1}
+    steady = {**before["rows"][2], "model": "steady_prior", "steady": settled}
+    kept, entry = {"break_even": "never"}, {**before["ledger"][2], "model": "steady_prior"}
+    added = {"rows": [*before["rows"], steady], "ledger": [*before["ledger"], entry]}
+    write(folder, {**before, **kept, **added})
+    found = again(folder, SETTINGS.model_copy(update=CHANGED), "second")
     assert found["rows"][-1] == steady and {key: found[key] for key in kept} == kept
     for key in ("ms_per_step", "rollout_context_3"):
         assert found["rows"][2][key] == before["rows"][2][key]
@@ -86,16 +97,16 @@ def test_forecasts_that_were_not_all_stored_are_refused(split, system, tmp_path)
     scored(tmp_path, split, system, few)
     before = (tmp_path / "metrics.json").read_bytes()
     with pytest.raises(UserError, match=r"holds only some of the 20 scored .* --set evaluation\.store=null"):
-        rescore(tmp_path, few, "first")
+        again(tmp_path, few, "first")
     assert (tmp_path / "metrics.json").read_bytes() == before
 
 
 def test_forecasts_of_another_evaluation_are_refused(folder):
     metrics = metrics_in(folder)
     metrics["protocol"]["seed"] = 4
-    write_metrics(folder / "metrics.json", metrics)
+    write(folder, metrics)
     with pytest.raises(UserError, match=r"is of another evaluation than metrics.json beside it \(seed differs\)"):
-        rescore(folder, SETTINGS, "first")
+        again(folder, SETTINGS, "first")
     (folder / "metrics.json").unlink()
     with pytest.raises(UserError, match=r"there are no scores .*metrics.json; evaluate the run first"):
-        rescore(folder, SETTINGS, "first")
+        again(folder, SETTINGS, "first")

@@ -16,7 +16,8 @@ def fields(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def row_of(truth: torch.Tensor, members: torch.Tensor, lead_times=(1, 3, 99)) -> dict:
     errors = ForecastErrors.of(truth, members, seed=0)
-    return score_row("model", errors, errors.mean, torch.arange(1, truth.shape[1] + 1) * 0.5, lead_times)
+    leads = torch.arange(1, truth.shape[1] + 1) * 0.5
+    return score_row("model", errors, errors.mean, leads, lead_times).model_dump()
 
 
 def test_a_deterministic_row_has_its_mean_absolute_error_as_crps():

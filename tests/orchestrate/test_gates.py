@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.records import protocol, scores
+from tests.records import row as score_row
 from ups.core.errors import UserError
+from ups.evaluation.row import Row
 from ups.orchestrate.gates import (
     PROTOCOL,
     Champion,
@@ -21,36 +24,16 @@ from ups.orchestrate.leaderboard import Entry, champion, entry_of
 BEST = Champion("wide", "operator", {"nrmse": 0.10, "crps": 0.05, "spread_skill": 0.9})
 
 
-def row(model: str, nrmse: float | None, **more: Any) -> dict[str, Any]:
-    """A row of metrics.json, as far as gates read it."""
-    return {
-        "model": model,
-        "members": 8,
-        "floor": False,
-        "reference": False,
-        "rollout": {"nrmse": nrmse},
-        "one_step": {"nrmse": nrmse},
-        "probabilistic": {"overall": {"crps": nrmse, "spread_skill": 1.0}},
-        "nfe_per_step": 1.0,
-        "ms_per_step": 1.0,
-        "train_seconds": 1.0,
-        "parameters": 10,
-        **more,
-    }
-
-
-def protocol(**changed: Any) -> dict[str, Any]:
-    """A protocol block."""
-    fields: dict[str, Any] = dict.fromkeys(PROTOCOL, "x")
-    counts = {"trajectories": 4, "context": 1, "frames": 9, "members": 8, "shape": [32], "seed": 0}
-    return {**fields, **counts, "config_hash": "c", "batch": 64, "threads": 1, **changed}
+def row(model: str, nrmse: float | None, **more: Any) -> Row:
+    """A row of an evaluation; without a score where there is none."""
+    return score_row(model, [0.1] * 4, nrmse, error=None if nrmse else "not finite", **{"members": 8, **more})
 
 
 def entry(run: str, nrmse: float | None, gate: str = "passed", **changed: Any) -> Entry:
     """An entry of the leaderboard."""
-    metrics = {"protocol": protocol(**changed), "rows": [row("operator", nrmse)]}
+    found = scores([row("operator", nrmse)], **changed)
     about = {"gate": gate, "weights_hash": "", "finished": "", "tags": "", "notes": "", "reason": ""}
-    return entry_of(metrics, "operator", run=run, folder=run, **about)
+    return entry_of(found, "operator", run=run, folder=run, **about)
 
 
 def test_without_a_champion_a_run_passes_and_it_is_said() -> None:
@@ -130,12 +113,12 @@ def test_spread_skill_of_a_single_forecast_is_missing() -> None:
 
 @pytest.mark.parametrize("name", PROTOCOL)
 def test_every_field_that_makes_scores_comparable_changes_the_hash(name: str) -> None:
-    assert protocol_hash(protocol(**{name: "other"})) != protocol_hash(protocol())
+    assert protocol_hash(protocol().model_copy(update={name: "other"})) != protocol_hash(protocol())
 
 
 @pytest.mark.parametrize("name", ["seed", "batch", "threads", "config_hash"])
 def test_what_only_costs_time_or_chance_does_not(name: str) -> None:
-    assert protocol_hash(protocol(**{name: "other"})) == protocol_hash(protocol())
+    assert protocol_hash(protocol().model_copy(update={name: "other"})) == protocol_hash(protocol())
 
 
 def test_the_champion_is_the_best_run_of_the_protocol() -> None:
@@ -169,18 +152,18 @@ def test_a_champion_without_the_score_that_counts_is_none() -> None:
 
 def test_the_best_model_is_no_baseline_no_solver_no_floor_no_steady_state_and_knows_no_equation() -> None:
     rows = [
-        row("persistence", 0.01),
-        row("autoencoder", 0.01, floor=True),
-        row("solver@32", 0.01, reference=True),
-        row("fno", 0.01),
-        row("operator@T", 0.01, steady={"trajectories": 1, "of": 2}),
+        row("persistence", 0.01, role="baseline"),
+        row("autoencoder", 0.01, role="floor"),
+        row("solver@32", 0.01, role="solver"),
+        row("fno", 0.01, role="peer"),
+        row("operator@T", 0.01, steady={"trajectories": 4, "of": 9, "tolerance": 0.1}),
         row("operator", 0.3),
         row("diffusion@8", 0.2),
         row("consistency@1", None),
-        row("ttc", 0.1),
+        row("ttc", 0.1, role="informed"),
     ]
-    assert best_model({"rows": rows}, "nrmse") == "diffusion@8"
-    assert best_model({"rows": rows[:5]}, "nrmse") == "operator"
+    assert best_model(scores(rows), "nrmse") == "diffusion@8"
+    assert best_model(scores(rows[:5]), "nrmse") == "operator"
 
 
 @pytest.mark.parametrize(

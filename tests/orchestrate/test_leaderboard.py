@@ -45,8 +45,8 @@ def test_a_run_replaces_its_row_of_the_same_protocol_and_no_other(tmp_path: Path
     update(tmp_path, [entry("b", 0.2)], "nrmse")
     update(tmp_path, [entry("a", 0.3)], "nrmse")
     found = {(e.run, e.split, e.members, e.nrmse) for e in read_entries(tmp_path / "leaderboard.csv")}
-    stood = {("a", "x", 2, 0.15), ("a", "validation", 8, 0.2), ("b", "x", 8, 0.2)}
-    assert found == {("a", "x", 8, 0.3), *stood}
+    stood = {("a", "test", 2, 0.15), ("a", "validation", 8, 0.2), ("b", "test", 8, 0.2)}
+    assert found == {("a", "test", 8, 0.3), *stood}
 
 
 def test_what_was_scored_of_weights_that_are_no_more_is_dropped(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ups.orchestrate import GateSettings, Options, Result, orchestrate, steps
 from ups.orchestrate.plan import resolve
 from ups.orchestrate.records import set_aside_records
 from ups.run.train import claim
-from ups.tracking.jsonl import read_lines
+from ups.tracking.jsonl import read_log
 from ups.training import checkpoint
 from ups.training.loop import Trainer
 
@@ -159,7 +159,7 @@ def test_forced_training_starts_over_and_keeps_what_was_there(tmp_path: Path) ->
     run(path, force_train=True)
     assert (folder / "checkpoints.1/operator_ema.pt").stat().st_mtime_ns == before
     assert (folder / "checkpoints.1/training_log.jsonl").read_text() == log
-    steps = [entry["global_step"] for entry in read_lines(folder / LOG)]
+    steps = [entry["global_step"] for entry in read_log(folder / LOG).epochs]
     assert steps == list(range(1, len(log.splitlines()) + 1))
     assert (folder / "checkpoints/operator_ema.pt").stat().st_mtime_ns > before
     run(path)

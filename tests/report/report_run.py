@@ -14,6 +14,7 @@ from ups.evaluation.evaluate import evaluate
 from ups.evaluation.physics import TRUTH
 from ups.evaluation.settings import EvaluationSettings
 from ups.report.html.report import write_report
+from ups.report.scores import RunScores
 from ups.ttc.settings import TTCSettings
 
 EVIL = "</script><script>alert(1)</script>"
@@ -36,13 +37,15 @@ class ReportRun:
     def write(self, **changes: Any) -> str:
         """Write the report of the metrics with some of them changed, and return it."""
         log = self.folder / "training_log.jsonl"
-        return write_report(self.folder, {**self.metrics, **changes}, CONFIG, log, COMMAND).read_text()
+        scores = RunScores.model_validate({**self.metrics, **changes})
+        return write_report(self.folder, scores, CONFIG, log, COMMAND).read_text()
 
 
 TTC: dict[str, Any] = {
     "rows": [
         {"strategy": name, "evaluations": calls, "ms_per_step": 0.4, "nrmse": 0.2, "low": 0.1, "high": 0.3}
         | {"gain": gain, "gain_low": gain - 0.1, "gain_high": gain + 0.1}
+        | {"own_gain": 0.0, "own_gain_low": 0.0, "own_gain_high": 0.0}
         for name, calls, gain in (("best-of-n", 9.0, 0.25), ("random pick", 9.0, -0.3), ("oracle-best", 9.0, 0.5))
     ],
     "settings": TTCSettings(candidates=7).model_dump(mode="json"),
@@ -81,7 +84,7 @@ def flat_run(folder: Path, split: ToySplit, system: System) -> ReportRun:
     plane = replace(system, shape=shape, coords=(*system.coords, axis), boundary=("periodic", "neumann"))
     forecasters: Any = {"operator": Lifted(Process(False)), "crps": Lifted(Process(True))}
     scored: Any = Lifted(split)
-    run = ReportRun(folder, evaluate(forecasters, scored, plane, SETTINGS, folder, {"split": "test"}))
+    run = ReportRun(folder, evaluate(forecasters, scored, plane, SETTINGS, folder, {"split": "test"}).model_dump())
     run.write(ttc=TTC)
     return run
 
@@ -89,12 +92,21 @@ def flat_run(folder: Path, split: ToySplit, system: System) -> ReportRun:
 def report_run(folder: Path, split: ToySplit, system: System) -> ReportRun:
     """Evaluate the toy process into `folder`, log four epochs, and write the report."""
     forecasters = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "operator": Process(False)}
-    forecasters |= {TRUTH: Process(True, stream=1), "crps": Process(True)}
+    forecasters |= {TRUTH: Process(True, stream=1, role="truth"), "crps": Process(True)}
     forecasters[f"mean {EVIL}"] = Process(False)
     protocol = {"data_hash": "ab" * 32, "task": "toy", "split": "test", "config_hash": "cd" * 8}
-    run = ReportRun(folder, evaluate(forecasters, split, system, SETTINGS, folder, protocol))
+    run = ReportRun(folder, evaluate(forecasters, split, system, SETTINGS, folder, protocol).model_dump())
     epochs = [
-        {"stage": "operator", "epoch": i, "loss": 1 / i, "L_a": 0.5 / i, "L_b": 0.4, "score": 2 / i, "grad_norm": 0.5}
+        {
+            "stage": "operator",
+            "epoch": i,
+            "global_step": i,
+            "loss": 1 / i,
+            "L_a": 0.5 / i,
+            "L_b": 0.4,
+            "score": 2 / i,
+            "grad_norm": 0.5,
+        }
         for i in range(1, 5)
     ]
     (folder / "training_log.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ups.core.errors import UserError
 from ups.evaluation.evaluate import evaluate
 from ups.evaluation.ledger import paired_gain
 from ups.evaluation.settings import EvaluationSettings
-from ups.report.compare import SAME, compare, gain_over_first, read_runs
+from ups.report.compare import SAME, compare, gain_over_first, read_runs, require_same_protocol
 
 SETTINGS = EvaluationSettings(lead_times=(1,), trajectories=20, store=0, members=4, pictures=False)
 
@@ -61,7 +62,7 @@ def test_times_of_different_hardware_come_with_a_caveat(runs, tmp_path):
 
 def test_the_gain_is_that_of_the_trajectories_in_pairs(runs):
     first, second = read_runs(runs)
-    old, new = (run.rows["operator"]["per_trajectory"]["crps"] for run in (first, second))
+    old, new = (run.rows["operator"].per_trajectory.crps for run in (first, second))
     assert gain_over_first([first, second], second, "operator") == paired_gain(old, new, 1000)
     assert gain_over_first([first, second], first, "operator") is None
     unchanged = gain_over_first([first, second], second, "persistence")
@@ -69,9 +70,16 @@ def test_the_gain_is_that_of_the_trajectories_in_pairs(runs):
 
 
 @pytest.mark.parametrize("key", SAME)
-def test_a_protocol_that_differs_is_refused_by_the_name_of_the_field(runs, tmp_path, key):
-    other = changed(runs[0], tmp_path / "other", **{key: "something else"})
+def test_a_protocol_that_differs_is_refused_by_the_name_of_the_field(runs, key):
+    first, _ = read_runs(runs)
+    other = replace(first, protocol=first.protocol.model_copy(update={key: "something else"}))
     with pytest.raises(UserError, match=f"cannot be compared: {key} is .* and something else in the second"):
+        require_same_protocol(first, other)
+
+
+def test_runs_that_differ_leave_no_picture(runs, tmp_path):
+    other = changed(runs[0], tmp_path / "other", split="validation")
+    with pytest.raises(UserError, match="cannot be compared: split is test in the first and validation in the second"):
         compare([runs[0], other], tmp_path / "compare.png")
     assert not (tmp_path / "compare.png").exists()
 
@@ -86,7 +94,8 @@ def test_a_row_that_one_run_lacks_or_could_not_score_is_shown_without_a_gain(run
     metrics = json.loads((other / "metrics.json").read_text())
     metrics["rows"][1]["error"] = "the rollout of operator is not finite"
     extra = {**metrics["rows"][0], "model": "extra"}
-    (other / "metrics.json").write_text(json.dumps({**metrics, "rows": [*metrics["rows"], extra]}))
+    ledger = [*metrics["ledger"], {**metrics["ledger"][0], "model": "extra"}]
+    (other / "metrics.json").write_text(json.dumps({**metrics, "rows": [*metrics["rows"], extra], "ledger": ledger}))
     text = printed(compare([runs[0], other], tmp_path / "compare.png")[0])
     assert "no score" in text and "extra" in text
 
@@ -97,6 +106,7 @@ def test_steady_states_of_other_trajectories_have_no_gain(runs, tmp_path):
         metrics = json.loads((folder / "metrics.json").read_text())
         steady = {"trajectories": 20, "of": 20, "tolerance": tolerance}
         metrics["rows"].append({**metrics["rows"][1], "model": "steady_prior", "steady": steady})
+        metrics["ledger"].append({**metrics["ledger"][1], "model": "steady_prior"})
         (folder / "metrics.json").write_text(json.dumps(metrics))
     found = read_runs(folders)
     gain = gain_over_first(found, found[1], "steady_prior")
@@ -117,7 +127,7 @@ def test_what_is_no_evaluated_run_is_refused(runs, tmp_path):
     for folders, says in (
         ([runs[0]], "at least two runs, found 1"),
         ([runs[0], tmp_path], "has no metrics.json"),
-        ([runs[0], tmp_path / "broken"], "not the metrics.json of a run"),
+        ([runs[0], tmp_path / "broken"], r"metrics\.json is damaged \(.*\); evaluate again"),
     ):
         with pytest.raises(UserError, match=says):
             compare(folders, tmp_path / "compare.png")

@@ -11,14 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.records import protocol
 from tests.report.report_run import EVIL, TTC, ReportRun, report_run
+from ups.evaluation.ledger import Gain
 from ups.evaluation.predictions import Predictions, StoredForecast, read_predictions
 from ups.report.hardware import hardware
 from ups.report.html.embedded_fields import embedded_fields, quantised, spread_evenly, thinning
 from ups.report.html.ledger import MARGIN, WIDTH, gain_picture
 from ups.report.html.markup import join, tag
-from ups.report.html.numbers import number, percent, score
 from ups.report.html.ttc import ttc_section
+from ups.report.numbers import number, percent, score
+from ups.ttc.comparison import Comparison
 
 
 class Elements(HTMLParser):
@@ -192,28 +195,26 @@ def test_energies_of_bands_are_shown_for_every_row_with_and_without_members(run,
     assert "Energy of one member" not in section(page, "spectra")
 
 
-def test_scores_of_earlier_versions_are_shown_without_what_they_lack(run):
-    new = ("bands", "true_ensemble")
-    old = [{key: value for key, value in row.items() if key not in new} for row in run.metrics["rows"]]
-    for row in old:
-        row["probabilistic"] = {k: v for k, v in row["probabilistic"].items() if k != "rank_histograms"}
-    page = run.write(rows=old)
-    run.write()
-    assert "Energy of one member" not in page and 'id="calibration"' in page
-    assert [len(row["ranks"]) for row in payload(page)["rows"] if row["ranks"]] == [1, 1]
-
-
 @pytest.mark.parametrize(("verdict", "colour"), [("pays", "good"), ("undecided", "open"), ("does not pay", "bad")])
 def test_a_gain_is_drawn_in_the_colour_of_the_verdict_though_its_interval_is_a_gain(run, verdict, colour):
     costs = {"evaluations": 9.0, "ms_per_step": 1.0, "nrmse": 0.2, "low": 0.1, "high": 0.3}
-    gains = {"gain": 0.25, "gain_low": 0.2, "gain_high": 0.3}
+    gains = {
+        "gain": 0.25,
+        "gain_low": 0.2,
+        "gain_high": 0.3,
+        "own_gain": 0.0,
+        "own_gain_low": 0.0,
+        "own_gain_high": 0.0,
+    }
     said = {"sentence": "", "verdict": verdict, "settings": {"candidates": 7}, "correlation": 0.5}
-    section = ttc_section({"rows": [{"strategy": "best-of-n", **costs, **gains}], "strategy": "best-of-n", **said})
+    said |= {"device": "cpu", "threads": 1}
+    rows = [{"strategy": "best-of-n", **costs, **gains}]
+    section = ttc_section(Comparison.model_validate({"rows": rows, "strategy": "best-of-n", **said}))
     assert f'class="gain {colour}"' in section
 
 
 def test_rows_that_jump_to_the_steady_state_stay_out_of_the_curves(run):
-    jump = {**run.metrics["rows"][2], "model": "steady_prior", "steady": {"trajectories": 7, "of": 9}}
+    jump = {**run.metrics["rows"][2], "model": "steady_prior", "steady": {"trajectories": 7, "of": 9, "tolerance": 0.1}}
     page = run.write(rows=[*run.metrics["rows"], jump])
     run.write()
     assert "steady_prior" not in [row["name"] for row in payload(page)["rows"]] and "the 7 of 9 trajectories" in page
@@ -225,8 +226,7 @@ def test_what_times_were_measured_on_stands_beside_them(run):
     run.write()
     for name in ("ledger", "costs", "reproduce"):
         assert "NVIDIA H200" in section(page, name)
-    assert hardware(run.metrics["protocol"] | {"threads": 1}) == "cpu, 1 thread"
-    assert hardware({"threads": 2}) == "unknown device, 2 threads"
+    assert [hardware(protocol(threads=n)) for n in (1, 2)] == ["cpu, 1 thread", "cpu, 2 threads"]
 
 
 def test_a_missing_log_leaves_out_training(run, tmp_path):
@@ -238,9 +238,9 @@ def test_a_missing_log_leaves_out_training(run, tmp_path):
 
 def test_a_gain_is_drawn_at_its_place_and_beyond_the_axis_as_an_arrow():
     inner = WIDTH - 2 * MARGIN
-    half = gain_picture({"value": 0.5, "low": 0.4, "high": 0.6}, 0.0, "pays")
+    half = gain_picture(Gain(value=0.5, low=0.4, high=0.6), 0.0, "pays")
     assert f'cx="{MARGIN + inner / 2:.1f}"' in half and "<path" not in half and "good" in half
-    awful = gain_picture({"value": -30.0, "low": -40.0, "high": -20.0}, -1.0, "does not pay")
+    awful = gain_picture(Gain(value=-30.0, low=-40.0, high=-20.0), -1.0, "does not pay")
     assert "<path" in awful and "<circle" not in awful and "bad" in awful
 
 
@@ -285,7 +285,7 @@ def test_two_axes_keep_colours_and_three_keep_their_middle():
     rollout = truth[:, None, 1:] + 0.1
     axes = tuple(np.arange(n, dtype=float) for n in (5, 6, 7))
     predictions = Predictions(
-        truth, np.zeros((2, 0)), np.arange(4.0), axes, {}, {"m": StoredForecast(rollout, rollout)}
+        truth, np.zeros((2, 0)), np.arange(4.0), axes, protocol(), {"m": StoredForecast(rollout, rollout)}
     )
     fields = embedded_fields(predictions, 1, [1.0, 2.0])
     assert fields and fields["bits"] == 8 and fields["sliced"] and len(fields["coords"]) == 2

@@ -36,11 +36,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_modes_add_up(trained: Path) -> None:
     with pytest.raises(UserError, match=r"mode ttc adds to scores that are there, but .* is missing; use mode both"):
         evaluate_run(trained, "validation", mode="ttc")
-    plain = evaluate_run(trained, "validation")
+    plain = evaluate_run(trained, "validation").model_dump()
     assert "ttc" not in plain and "ttc" not in {row["model"] for row in plain["rows"]}
-    added = evaluate_run(trained, "validation", mode="ttc")
+    added = evaluate_run(trained, "validation", mode="ttc").model_dump()
     assert {k: v for k, v in added.items() if k != "ttc"} == plain
-    both = evaluate_run(trained, "validation", mode="both")
+    both = evaluate_run(trained, "validation", mode="both").model_dump()
     row = next(row for row in both["rows"] if row["model"] == "ttc")
     mine = next(row for row in both["ttc"]["rows"] if row["strategy"] == both["ttc"]["strategy"])
     assert row["rollout"]["nrmse"] == pytest.approx(mine["nrmse"]) and row["nfe_per_step"] == mine["evaluations"]
@@ -56,7 +56,7 @@ def test_rows_and_strategies_are_told_while_they_are_scored(trained: Path, monke
             told.setdefault(self.what, set()).add(name)
 
     monkeypatch.setattr("ups.run.score.ScoringBar", Bar)
-    found = evaluate_run(trained, "validation", mode="both")
+    found = evaluate_run(trained, "validation", mode="both").model_dump()
     rows, strategies = {row["model"] for row in found["rows"]}, {row["strategy"] for row in found["ttc"]["rows"]}
     assert list(told.values()) == [rows, strategies]
 
@@ -78,7 +78,7 @@ def test_stored_forecasts_are_scored_again_without_the_model(trained: Path, monk
 
 
 def test_other_settings_of_ttc_add_to_scores_that_are_there_and_are_told(trained: Path) -> None:
-    before = evaluate_run(trained, "validation", mode="both")
+    before = evaluate_run(trained, "validation", mode="both").model_dump()
     command = ["evaluate", str(trained), "--split", "validation", "--mode", "ttc", "--set", "ttc.candidates=3"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
@@ -94,7 +94,7 @@ def test_other_settings_of_ttc_add_to_scores_that_are_there_and_are_told(trained
 
 
 def test_the_budget_of_the_row_is_that_of_the_settings(trained: Path) -> None:
-    both = evaluate_run(trained, "validation", mode="both", overrides=["ttc.max_evaluations=20"])
+    both = evaluate_run(trained, "validation", mode="both", overrides=["ttc.max_evaluations=20"]).model_dump()
     row = next(row for row in both["rows"] if row["model"] == "ttc")
     mine = next(row for row in both["ttc"]["rows"] if row["strategy"] == "best-of-n")
     assert row["nfe_per_step"] == mine["evaluations"] == 20 / 8
@@ -117,7 +117,7 @@ def test_changed_settings_are_no_addition_and_the_config_decides_unless_told(tra
     evaluate_run(trained, "validation")
     with pytest.raises(UserError, match="is of other data or settings"):
         evaluate_run(trained, "validation", mode="ttc", overrides=["evaluation.members=3"])
-    assert evaluate_run(trained, "validation", overrides=["ttc.enabled=true"])["ttc"]["rows"]
+    assert evaluate_run(trained, "validation", overrides=["ttc.enabled=true"]).model_dump()["ttc"]["rows"]
 
 
 @pytest.mark.parametrize("text", ["", '{"protocol": {"da', "[]", '{"rows": []}', '{"protocol": {}, "rows": [{}]}'])
@@ -132,9 +132,9 @@ def test_damaged_scores_are_not_added_to(trained: Path, text: str) -> None:
 
 def test_pictures_of_earlier_scores_are_not_taken_for_new_ones(tmp_path: Path) -> None:
     run = train(load_config(config(tmp_path)))
-    drawn = evaluate_run(run, overrides=["evaluation.pictures=true"])["pictures"]
+    drawn = evaluate_run(run, overrides=["evaluation.pictures=true"]).model_dump()["pictures"]
     assert {"report/ledger.png", "report/training.png"} < set(drawn) and all((run / name).exists() for name in drawn)
-    assert evaluate_run(run)["pictures"] == ["report/training.png"]
+    assert evaluate_run(run).model_dump()["pictures"] == ["report/training.png"]
     assert (run / "report/ledger.png").exists()
 
 
@@ -160,8 +160,8 @@ def test_the_report_names_a_command_that_gives_the_same_run(tmp_path: Path) -> N
     repetition = pipeline.run(again).metrics
     assert metrics is not None and repetition is not None
     same = ("config_hash", "data_hash", "split_hash", "seed", "members")
-    assert [repetition["protocol"][key] for key in same] == [metrics["protocol"][key] for key in same]
-    assert [row["per_trajectory"] for row in repetition["rows"]] == [row["per_trajectory"] for row in metrics["rows"]]
+    assert all(getattr(repetition.protocol, key) == getattr(metrics.protocol, key) for key in same)
+    assert [row.per_trajectory for row in repetition.rows] == [row.per_trajectory for row in metrics.rows]
 
 
 def test_settings_of_the_evaluation_alone_are_part_of_the_command(trained: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_rollout_of_something_else_is_one_sentence(
 
 def test_scores_of_the_validation_split_stand_beside_and_not_over(finished: Path) -> None:
     before = (finished / "metrics.json").read_bytes()
-    metrics = evaluate_run(finished, "validation")
+    metrics = evaluate_run(finished, "validation").model_dump()
     assert metrics["protocol"]["split"] == "validation" and (finished / "metrics.json").read_bytes() == before
 
 

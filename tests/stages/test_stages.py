@@ -21,7 +21,7 @@ from ups.stages import autoencoder, distill, operator, residual
 from ups.stages.autoencoder import new_model
 from ups.stages.context import Context
 from ups.stages.order import FILES
-from ups.tracking.jsonl import read_lines
+from ups.tracking.jsonl import read_log
 from ups.training import checkpoint
 from ups.training.loop import fit
 from ups.training.settings import StageSettings
@@ -180,9 +180,9 @@ def test_stage_2_trains_samples_and_is_scored_with_the_other_objectives_too(
     stages = {name: {"epochs": 6 if name == "diff_residual" else 2 if name == "operator" else 0} for name in STAGES}
     made = config(tmp_path, stages=stages, diffusion=MODEL | {"objective": objective}, evaluation=EVALUATION)
     result = run(load_config(made))
-    epochs = [e for e in read_lines(result.folder / "reports/training_log.jsonl") if e["stage"] == "diff_residual"]
+    epochs = [e for e in read_log(result.folder / "reports/training_log.jsonl").epochs if e["stage"] == "diff_residual"]
     assert all(terms <= set(epoch) for epoch in epochs) and epochs[-1]["loss"] < epochs[0]["loss"]
-    assert result.metrics and objective in {row["model"] for row in result.metrics["rows"]}
+    assert result.metrics and objective in {row.model for row in result.metrics.rows}
     wave, alike = torch.sin(torch.arange(32.0) / 5), objective == "regression"
     if alike:
         with pytest.raises(UserError, match="would all be the same"):

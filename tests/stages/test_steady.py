@@ -85,7 +85,7 @@ def test_the_prior_is_scored_beside_the_long_rollout(settled: Path) -> None:
 
 
 def test_a_prior_without_a_trajectory_to_score_it_on_is_told_with_the_share(settled: Path) -> None:
-    metrics = evaluate_run(settled, "validation", overrides=["stages.steady_prior.tolerance=1e-9"])
+    metrics = evaluate_run(settled, "validation", overrides=["stages.steady_prior.tolerance=1e-9"]).model_dump()
     assert "steady_prior" not in {row["model"] for row in metrics["rows"]}
     sentence = "0 of 2 trajectories of the validation split reach a steady state within tolerance 1e-09"
     assert metrics["errors"] == [f"{sentence}, so the steady prior has no row"]

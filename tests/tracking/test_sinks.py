@@ -10,7 +10,7 @@ import torch
 from tests.tracking.fakes import Fake, explode, identity
 from tests.tracking.settings import LEDGER, METRICS, TTC, Tracking, Wandb
 from tests.tracking.training import train_toy
-from ups.tracking.jsonl import read_lines
+from ups.tracking.jsonl import read_log
 from ups.tracking.sinks import TensorBoardSink, Tracker, WandbSink, open_sinks
 from ups.tracking.tensorboard import TensorBoard
 from ups.tracking.wandb_context import WandBContext
@@ -87,7 +87,7 @@ def test_trackers_that_fail_change_neither_weights_nor_log_nor_random_state(
         tracked = train_toy(tmp_path / "tracked", tracker)
     torch.set_num_threads(threads)
     assert torch.equal(plain, tracked)
-    logs = [read_lines(tmp_path / name / "reports" / "training_log.jsonl") for name in ("plain", "tracked")]
+    logs = [read_log(tmp_path / name / "reports" / "training_log.jsonl").epochs for name in ("plain", "tracked")]
     assert len(logs[0]) == 3 and [e["loss"] for e in logs[0]] == [e["loss"] for e in logs[1]]
     assert random.getstate() == before[0] and np.array_equal(
         np.random.get_state(legacy=False)["state"]["key"], before[1]

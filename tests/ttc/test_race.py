@@ -22,14 +22,14 @@ from ups.core.errors import UserError
 from ups.data.dataset import open_dataset
 from ups.evaluation.evaluate import evaluate
 from ups.evaluation.job import HeldOut
-from ups.evaluation.ledger import TTC
 from ups.evaluation.settings import EvaluationSettings
 from ups.run.train import train
 from ups.simulate.generate import GenerateSettings
 from ups.surrogate.surrogate import Surrogate
 from ups.ttc.candidates import condition, judge_of
+from ups.ttc.comparison import Strategy
 from ups.ttc.forecast import conditioned
-from ups.ttc.forecaster import TTCForecaster, bounds_of, reward_of
+from ups.ttc.forecaster import TTC, TTCForecaster, bounds_of, reward_of
 from ups.ttc.plans import equal_plans
 from ups.ttc.race import evaluate_ttc
 from ups.ttc.ranks import RankCorrelation, Ranks, rank_correlation, truth_judge
@@ -139,7 +139,7 @@ def test_a_candidate_that_blows_up_ranks_last() -> None:
 
 def test_a_reward_that_knows_the_solution_chooses_as_the_oracle_does(surrogate: Surrogate, split: HeldOut) -> None:
     one_step = Cut(split, 2)
-    result = evaluate_ttc(surrogate, one_step, exact, TTCSettings(candidates=6), resamples=100)
+    result = evaluate_ttc(surrogate, one_step, exact, TTCSettings(candidates=6), resamples=100).model_dump()
     found = rows(result)
     assert result["correlation"] == pytest.approx(1, abs=0.02)
     assert found[BEST]["nrmse"] == pytest.approx(found[ORACLE]["nrmse"], rel=1e-4)
@@ -147,7 +147,7 @@ def test_a_reward_that_knows_the_solution_chooses_as_the_oracle_does(surrogate: 
 
 
 def test_a_reward_that_likes_errors_does_not_pay_and_the_sentence_says_so(surrogate: Surrogate, split: HeldOut) -> None:
-    result = evaluate_ttc(surrogate, Cut(split, 3), wrong, TTCSettings(), resamples=100)
+    result = evaluate_ttc(surrogate, Cut(split, 3), wrong, TTCSettings(), resamples=100).model_dump()
     assert result["correlation"] < -0.7 and result["verdict"] == "does not pay"
     assert rows(result)[BEST]["gain"] < 0 and "does not pay" in result["sentence"]
 
@@ -158,7 +158,7 @@ def of_equal_cost(cost: float, own: float) -> bool:
 
 @pytest.mark.parametrize("settings", [{}, {"beam_width": 2, "horizon": 2}, {"steps": 2}, {"max_evaluations": 31}])
 def test_every_strategy_spends_what_the_settings_spend(surrogate: Surrogate, split: HeldOut, settings: dict) -> None:
-    result = evaluate_ttc(surrogate, split, exact, TTCSettings(candidates=5, **settings), resamples=100)
+    result = evaluate_ttc(surrogate, split, exact, TTCSettings(candidates=5, **settings), resamples=100).model_dump()
     found, own = rows(result), BEAM if "beam_width" in settings else BEST
     assert list(found) == list(STRATEGIES) and result["strategy"] == own
     spent = {name: row["evaluations"] for name, row in found.items() if name != BASELINE}
@@ -185,7 +185,7 @@ def test_plans_cost_the_same_as_nearly_as_whole_numbers_allow(candidates: int, d
 
 def test_a_margin_that_saves_evaluations_saves_them_for_all(surrogate: Surrogate, split: HeldOut) -> None:
     plan = TTCSettings(candidates=12, early_stop_margin=0.0)
-    found = rows(evaluate_ttc(surrogate, split, exact, plan, resamples=100))
+    found = rows(evaluate_ttc(surrogate, split, exact, plan, resamples=100).model_dump())
     assert found[BEST]["evaluations"] < 1 + 12
     assert 0.9 * found[BEST]["evaluations"] <= found[RANDOM]["evaluations"] <= found[BEST]["evaluations"] + 1
 
@@ -204,7 +204,9 @@ def test_times_are_of_the_forecast_alone(surrogate: Surrogate, split: HeldOut, m
     judges = truth_judge
     monkeypatch.setattr("ups.ttc.race.time", SimpleNamespace(perf_counter=lambda: clock.now))
     monkeypatch.setattr("ups.ttc.race.truth_judge", lambda truth: slow("truth", judges(truth), 100.0))
-    result = evaluate_ttc(surrogate, Cut(split, 4), slow("reward", exact, 1.0), TTCSettings(), resamples=100)
+    result = evaluate_ttc(
+        surrogate, Cut(split, 4), slow("reward", exact, 1.0), TTCSettings(), resamples=100
+    ).model_dump()
     # three steps judge the prediction, then all draws at once
     assert rows(result)[BEST]["ms_per_step"] * split.n * 3 == pytest.approx(1e3 * 3 * 2)
 
@@ -248,7 +250,7 @@ def test_ttc_is_a_row_of_the_ledger(surrogate: Surrogate, split: HeldOut, tmp_pa
     forecaster = TTCForecaster(surrogate, TTCSettings(candidates=3), reward)
     metrics = evaluate(
         {TTC: forecaster}, split, surrogate.system, EvaluationSettings(bootstrap=100, pictures=False), tmp_path
-    )
+    ).model_dump()
     row = metrics["rows"][-1]
     assert row["model"] == TTC and row["nfe_per_step"] == 4 and row["members"] == 1 and row["error"] is None
     assert row["train_seconds"] > surrogate.train_seconds["operator"] and row["parameters"] > surrogate.parameters
@@ -258,7 +260,9 @@ def test_calls_of_the_row_are_those_of_its_rollouts_alone(surrogate: Surrogate, 
     # 8 steps: one evaluation each and 4 more; a single step, as in the warm-up and the one-step forecasts, has 1 + 3
     plan = TTCSettings(candidates=3, max_evaluations=12)
     settings = EvaluationSettings(bootstrap=100, pictures=False, batch=5, also_context=(3,))
-    metrics = evaluate({TTC: TTCForecaster(surrogate, plan, exact, 5)}, split, surrogate.system, settings, tmp_path)
+    metrics = evaluate(
+        {TTC: TTCForecaster(surrogate, plan, exact, 5)}, split, surrogate.system, settings, tmp_path
+    ).model_dump()
     assert metrics["rows"][-1]["nfe_per_step"] == 12 / 8
 
 
@@ -294,7 +298,7 @@ Interval = tuple[float, float, float]
 """A gain and its interval."""
 
 
-def race(own: Interval, over_random: Interval, over_mean: Interval) -> list[dict]:
+def race(own: Interval, over_random: Interval, over_mean: Interval) -> list[Strategy]:
     """Rows in which best-of-n has gains `own` over the operator and the others over its rivals."""
     rows = []
     for name in STRATEGIES:
@@ -302,13 +306,17 @@ def race(own: Interval, over_random: Interval, over_mean: Interval) -> list[dict
         row = {
             "strategy": name,
             "evaluations": 9.0,
+            "ms_per_step": 1.0,
             "nrmse": 1 - gain,
+            "low": 0.0,
+            "high": 2.0,
             "gain": gain,
             "gain_low": low,
             "gain_high": high,
         }
         value, low, high = {BASELINE: own, RANDOM: over_random, MEAN: over_mean}.get(name, (0.0, 0.0, 0.0))
-        rows.append(row | {"own_gain": value, "own_gain_low": low, "own_gain_high": high})
+        own_gain = {"own_gain": value, "own_gain_low": low, "own_gain_high": high}
+        rows.append(Strategy.model_validate(row | own_gain))
     return rows
 
 
@@ -346,7 +354,7 @@ def test_it_pays_only_where_every_interval_is_a_gain(
 
 
 def test_the_gain_over_a_rival_is_paired(surrogate: Surrogate, split: HeldOut) -> None:
-    found = rows(evaluate_ttc(surrogate, Cut(split, 3), exact, TTCSettings(), resamples=100))
+    found = rows(evaluate_ttc(surrogate, Cut(split, 3), exact, TTCSettings(), resamples=100).model_dump())
     for row in found.values():
         assert row["own_gain"] == pytest.approx(1 - found[BEST]["nrmse"] / row["nrmse"])
         assert row["own_gain_low"] <= row["own_gain"] <= row["own_gain_high"]
@@ -370,9 +378,11 @@ def test_a_forecast_is_that_of_the_row_and_has_one_member(surrogate: Surrogate, 
 
 
 def test_one_candidate_has_no_ranks_and_a_constant_reward_no_correlation(surrogate: Surrogate, split: HeldOut) -> None:
-    lone = evaluate_ttc(surrogate, Cut(split, 3), exact, TTCSettings(candidates=1), resamples=100)
+    lone = evaluate_ttc(surrogate, Cut(split, 3), exact, TTCSettings(candidates=1), resamples=100).model_dump()
     assert lone["correlation"] is None and "fewer than 3 candidates a choice" in lone["sentence"]
-    flat = evaluate_ttc(surrogate, Cut(split, 3), lambda before, *_: before.new_zeros(len(before)), TTCSettings())
+    flat = evaluate_ttc(
+        surrogate, Cut(split, 3), lambda before, *_: before.new_zeros(len(before)), TTCSettings()
+    ).model_dump()
     assert flat["correlation"] is None and "the reward does not vary" in flat["sentence"]
     assert "nan" not in lone["sentence"] + flat["sentence"]
     assert rows(flat)[BEST]["nrmse"] == pytest.approx(rows(flat)[BASELINE]["nrmse"], rel=1e-6)

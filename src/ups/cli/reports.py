@@ -14,6 +14,8 @@ from ups.core.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ups.tracking.jsonl import TrainingLog
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 CURVES = {"loss": "loss", "score": "score", "gradient norm": "grad_norm"}
 """What is drawn of a training log: names and keys."""
@@ -65,32 +67,35 @@ def log(run: Run) -> None:
 
     from ups.report.health import by_stage, findings
 
-    entries, grad_clip = read_log(run)
+    found, grad_clip = read_log(run)
     console = Console()
-    console.print(log_table(by_stage(entries)))
+    console.print(log_table(by_stage(found.epochs)))
     console.print()
-    for found in findings(entries, grad_clip):
-        colour, word = MARKS[found.level]
-        console.print(Text.assemble((f"{word:<8}", colour), found.sentence))
+    for finding in findings(found.epochs, grad_clip):
+        colour, word = MARKS[finding.level]
+        console.print(Text.assemble((f"{word:<8}", colour), finding.sentence))
+    if found.notice:
+        console.print(found.notice, highlight=False)
 
 
-def read_log(run: Path) -> tuple[list[dict[str, Any]], float | None]:
-    """Lines of a run's training log and its `training.grad_clip`. Raises UserError if nothing was trained there."""
+def read_log(run: Path) -> "tuple[TrainingLog, float | None]":
+    """The training log of a run and its `training.grad_clip`. Raises UserError if nothing was trained there."""
     from ups.config import load_config
-    from ups.tracking.jsonl import read_lines
+    from ups.tracking.jsonl import read_log as read
 
     if not (run / "config.yaml").is_file():
         raise UserError(f"{run} is not a run folder: it has no config.yaml")
     training = load_config(run / "config.yaml").training
-    entries = read_lines(run / training.log_path)
-    if not entries:
+    found = read(run / training.log_path)
+    if not found.epochs:
         raise UserError(f"nothing has been trained in {run} yet: {run / training.log_path} has no epochs")
-    return entries, training.grad_clip
+    return found, training.grad_clip
 
 
 def log_table(stages: dict[str, list[Any]]) -> "Table":
     """Loss, validation score and gradient norm of every stage as small curves on logarithmic axes, in 80 columns."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     from ups.report.health import series
@@ -100,7 +105,7 @@ def log_table(stages: dict[str, list[Any]]) -> "Table":
     for name in ("stage", "curve", "first", "last", ""):
         table.add_column(name, no_wrap=True, justify="right" if name in ("first", "last") else "left")
     for stage, epochs in stages.items():
-        table.add_row(f"[bold]{stage}[/]", f"{len(epochs)} epoch{'s' if len(epochs) > 1 else ''}")
+        table.add_row(f"[bold]{escape(stage)}[/]", f"{len(epochs)} epoch{'s' if len(epochs) > 1 else ''}")
         curves = {name: series(epochs, key) for name, key in CURVES.items()}
         for name, found in curves.items():
             if found:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ups.evaluation.row import Role
+
 PERSISTENCE = "persistence"
 FLOOR = "autoencoder"
 """Name of the row that is no forecast but what encoding and decoding the truth costs; no row is compared with it."""
@@ -14,6 +16,9 @@ FLOOR = "autoencoder"
 class Persistence:
     """Holds the last given frame: `v_t = u_start`."""
 
+    role: Role = "baseline"
+    built_on: str | None = None
+    seconds: float | None = None
     parameters: int = 0
     train_seconds: float = 0.0
     evaluations: float = 0.0
@@ -29,6 +34,9 @@ class AutoencoderFloor:
 
     reconstruct: Callable[[Tensor], Tensor]
     """Physical fields `(B, C, *S)` through the codec and back, same shape and units."""
+    role: Role = "floor"
+    built_on: str | None = None
+    seconds: float | None = None
     parameters: int = 0
     train_seconds: float = 0.0
     evaluations: float = 0.0

@@ -1,6 +1,5 @@
 """The evaluation of a run: roll every forecaster out, store, score, compare."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,18 +10,17 @@ from torch import Tensor
 
 from ups.core.device import device_name
 from ups.core.errors import UserError
-from ups.core.files import write_text
 from ups.core.system import System
-from ups.evaluation.baselines import FLOOR, PERSISTENCE, Persistence
+from ups.evaluation.baselines import PERSISTENCE, Persistence
 from ups.evaluation.forecaster import Forecaster
 from ups.evaluation.job import HeldOut, Job, Progress
 from ups.evaluation.ledger import ledger_entries
-from ups.evaluation.physics import SOLVER, TRUTH, CoarseSolver
 from ups.evaluation.predictions import PredictionWriter
+from ups.evaluation.row import Role, RolloutScores, Row
 from ups.evaluation.rows import ForecastErrors, plain, rollout_scores, score_row, spectra
+from ups.evaluation.scores import Scores, ScoringProtocol, Spectra, write_scores
 from ups.evaluation.settings import EvaluationSettings
 from ups.metrics import FieldErrors, TrueMoments, compare, true_moments
-from ups.peers.settings import PEERS
 
 CPU = torch.device("cpu")
 Truths = dict[int, TrueMoments]
@@ -39,9 +37,9 @@ def evaluate(
     *,
     seed: int = 0,
     device: torch.device = CPU,
-    further: Sequence[dict[str, Any]] = (),
+    further: Sequence[Row] = (),
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Scores:
     """Score forecasters on `split` in their order, after persistence, and return what `metrics.json` holds.
 
     Ensembles that come after the true one in `forecasters` are compared with it.
@@ -55,7 +53,7 @@ def evaluate(
     job = Job(split, system, settings, seed)
     protocol = _protocol(job, {"device": device_name(device), **(protocol or {})})
     folder.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     spectrum: dict[str, Any] = {}
     truths: Truths = {}
     with PredictionWriter(folder / "predictions.h5", job.stored, protocol) as store:
@@ -68,16 +66,16 @@ def evaluate(
             spectrum |= powers
     rows += further
     entries = ledger_entries(rows, settings.bootstrap, seed)
-    metrics = {
-        "protocol": protocol,
-        "errors": [row["error"] for row in rows if row["error"]],
-        "rows": rows,
-        "ledger": [entry.record() for entry in entries],
-        "spectra": spectrum,
-        "pictures": [],
-    }
-    write_metrics(folder / "metrics.json", metrics)
-    return metrics
+    scores = Scores(
+        protocol=ScoringProtocol.model_validate(protocol),
+        errors=[row.error for row in rows if row.error],
+        rows=rows,
+        ledger=entries,
+        spectra=Spectra.model_validate(spectrum),
+        pictures=[],
+    )
+    write_scores(folder / "metrics.json", scores)
+    return scores
 
 
 def evaluate_row(
@@ -87,8 +85,8 @@ def evaluate_row(
     store: PredictionWriter,
     truths: Truths,
     progress: Progress | None = None,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The row of `metrics.json` of one forecaster and its spectra, with its forecasts written to `store`.
+) -> tuple[Row, dict[str, Any]]:
+    """The row of one forecaster and its spectra, with its forecasts written to `store`.
 
     An ensemble is compared with `truths`, which the row of the true ensemble fills.
     """
@@ -102,16 +100,12 @@ def evaluate_row(
         truth, params, seed = job.split.trajectories(first, stop), job.split.params[first:stop], job.seed + first
         began = _now()
         members = forecast(forecaster, truth, start, params, settings.members, seed)
-        spent = (
-            forecaster.seconds * members.shape[0] * members.shape[2] if isinstance(forecaster, CoarseSolver) else 0.0
-        )
-        seconds, steps = (
-            seconds + (spent or _now() - began),
-            steps + members.shape[0] * members.shape[1] * members.shape[2],
-        )
+        spent, own = _now() - began, forecaster.seconds
+        seconds += spent if own is None else own * members.shape[0] * members.shape[2]
+        steps += members.shape[0] * members.shape[1] * members.shape[2]
         calls += forecaster.evaluations * (stop - first)
         rollouts.append(ForecastErrors.of(truth[:, start + 1 :], members, seed, truths.get(first)))
-        if (moments := moments_of(name, members)) is not None:
+        if (moments := moments_of(forecaster.role, members)) is not None:
             truths[first] = moments
         store.forecast(name, "rollout", first, members.numpy())
         for context, errors in further.items():
@@ -124,13 +118,24 @@ def evaluate_row(
             progress(name, stop, job.trajectories)
     rollout = ForecastErrors.join(rollouts)
     threshold = settings.correlation_threshold
-    row = score_row(
-        name, rollout, FieldErrors.join(one_steps), job.leads(settings.context), settings.lead_times, threshold
+    leads = job.leads(settings.context)
+    scores = score_row(name, rollout, FieldErrors.join(one_steps), leads, settings.lead_times, threshold)
+    contexts = {
+        context: RolloutScores.model_validate(
+            plain(rollout_scores(FieldErrors.join(parts), job.leads(context), threshold))
+        )
+        for context, parts in further.items()
+    }
+    row = Row(
+        **dict(scores),
+        role=forecaster.role,
+        built_on=forecaster.built_on,
+        nfe_per_step=calls / job.trajectories,
+        ms_per_step=1e3 * seconds / steps,
+        train_seconds=forecaster.train_seconds,
+        parameters=forecaster.parameters,
+        contexts=contexts,
     )
-    row |= plain(_costs(name, forecaster, seconds, steps, calls / job.trajectories))
-    for context, parts in further.items():
-        scores = rollout_scores(FieldErrors.join(parts), job.leads(context), threshold)
-        row[f"rollout_context_{context}"] = plain(scores)
     return row, spectra_of(name, rollout, settings)
 
 
@@ -161,28 +166,9 @@ def one_step(forecaster: Forecaster, truth: Tensor, params: Tensor, settings: Ev
     return torch.cat(parts)[:, :, 0].unflatten(0, (b, frames - 1)).movedim(1, 2)
 
 
-def moments_of(name: str, members: Tensor) -> TrueMoments | None:
+def moments_of(role: Role, members: Tensor) -> TrueMoments | None:
     """What the ensembles after a row are compared with: its moments if it is the true ensemble, else None."""
-    return true_moments(members) if name == TRUTH and members.shape[1] > 1 else None
-
-
-def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
-    """Write strict JSON, whole or not at all. Raises ValueError at a number that is not finite."""
-    write_text(path, json.dumps(metrics, indent=1, allow_nan=False), "scores")
-
-
-def read_metrics(path: Path) -> dict[str, Any]:
-    """What `write_metrics` wrote. Raises UserError if the file is missing, another one or damaged."""
-    if not path.is_file():
-        raise UserError(f"there are no scores {path}; evaluate the run first")
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        sound = isinstance(metrics["protocol"], dict) and all("model" in row for row in metrics["rows"])
-    except (ValueError, KeyError, TypeError):
-        sound = False
-    if not sound:
-        raise UserError(f"{path} is damaged, or not the metrics.json of a run; evaluate the run again")
-    return metrics
+    return true_moments(members) if role == "truth" and members.shape[1] > 1 else None
 
 
 def _check_length(split: HeldOut, settings: EvaluationSettings) -> None:
@@ -213,18 +199,6 @@ def _protocol(job: Job, protocol: Mapping[str, Any]) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "times": [float(t) for t in job.split.times],
-    }
-
-
-def _costs(name: str, forecaster: Forecaster, seconds: float, steps: int, calls: float) -> dict[str, Any]:
-    """Costs of a forecaster; `ms_per_step` is for one member of one trajectory at the batch size of the protocol."""
-    return {
-        "floor": name == FLOOR,
-        "reference": name == TRUTH or name in PEERS or name.startswith(SOLVER),
-        "nfe_per_step": calls,
-        "ms_per_step": 1e3 * seconds / steps,
-        "train_seconds": forecaster.train_seconds,
-        "parameters": forecaster.parameters,
     }
 
 

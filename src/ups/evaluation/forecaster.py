@@ -4,9 +4,26 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ups.evaluation.row import Role
+
 
 class Forecaster(Protocol):
     """A forecaster of physical fields with its costs."""
+
+    @property
+    def role(self) -> Role:
+        """What it is, and so which rows it is compared with."""
+        ...
+
+    @property
+    def built_on(self) -> str | None:
+        """The row that it is built on, by its name or the part of it before `@`; None: whichever stands above."""
+        ...
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds per step of one trajectory in the last rollout, of one that times itself; None of all others."""
+        ...
 
     @property
     def parameters(self) -> int:

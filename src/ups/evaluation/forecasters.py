@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ups.core.stages import STAGES, samplers
 from ups.evaluation.baselines import FLOOR, AutoencoderFloor
 from ups.evaluation.forecaster import Forecaster
+from ups.evaluation.row import Role
 from ups.surrogate.surrogate import Surrogate
 
 STUDENT_STEPS = (1, 2, 4)
@@ -32,6 +34,13 @@ class SurrogateForecaster:
     sampler: str = "none"
     nfe: int | None = None
     batch: int = 64
+    role: Role = "model"
+    seconds: float | None = None
+
+    @property
+    def built_on(self) -> str:
+        """The row that operator or sampler is built on."""
+        return (STAGES["operator"] if self.sampler == "none" else samplers()[self.sampler]).built_on
 
     @property
     def parameters(self) -> int:

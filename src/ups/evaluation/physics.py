@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,8 @@ from ups.core.tasks import TASKS
 from ups.data.settings import DataSettings
 from ups.evaluation.breakeven import SolverRun, break_even
 from ups.evaluation.forecaster import Forecaster
+from ups.evaluation.row import Role
+from ups.evaluation.scores import Scores
 from ups.simulate.coarse import coarse_solution
 from ups.simulate.generate import GenerateSettings, ensemble
 from ups.simulate.pdes import PDES
@@ -42,6 +43,8 @@ class CoarseSolver:
 
     system: System
     points: int
+    role: Role = "solver"
+    built_on: str | None = None
     parameters: int = 0
     train_seconds: float = 0.0
     evaluations: float = 0.0
@@ -79,6 +82,9 @@ class TrueEnsemble:
 
     settings: GenerateSettings
     time: int = 1
+    role: Role = "truth"
+    built_on: str | None = None
+    seconds: float | None = None
     parameters: int = 0
     train_seconds: float = 0.0
     evaluations: float = 0.0
@@ -130,18 +136,11 @@ def without_true_ensemble(system: System, data: DataSettings) -> str | None:
     return None
 
 
-def break_even_of(
-    metrics: Mapping[str, Any], forecasters: Mapping[str, Forecaster], model: str, steps: int
-) -> str | None:
+def break_even_of(scores: Scores, model: str) -> str | None:
     """After how many forecasts the training of `model` has paid, in words; None without a classical solver."""
-    rows = {row["model"]: row for row in metrics["rows"] if row["error"] is None}
-    runs = [
-        SolverRun(name, rows[name]["rollout"]["nrmse"], forecaster.seconds * steps)
-        for name, forecaster in forecasters.items()
-        if isinstance(forecaster, CoarseSolver) and name in rows
-    ]
-    if not runs or model not in rows:
-        return None
-    row = rows[model]
-    seconds = row["ms_per_step"] * steps / 1e3
-    return break_even(row["rollout"]["nrmse"], seconds, row["train_seconds"], runs).sentence
+    steps = scores.protocol.frames - scores.protocol.context
+    scored = [row for row in scores.rows if row.rollout.nrmse is not None and row.error is None]
+    costs = [(row, row.rollout.nrmse or 0.0, row.ms_per_step * steps / 1e3) for row in scored]
+    runs = [SolverRun(row.model, error, seconds) for row, error, seconds in costs if row.role == "solver"]
+    own = next(((error, seconds, row.train_seconds) for row, error, seconds in costs if row.model == model), None)
+    return break_even(*own, runs).sentence if runs and own else None

@@ -18,6 +18,8 @@ import numpy as np
 
 from ups.core.errors import UserError
 from ups.core.files import replacing
+from ups.core.record import parse_json, record_of
+from ups.evaluation.scores import AGAIN, ScoringProtocol
 
 
 class PredictionWriter:
@@ -90,35 +92,73 @@ class Predictions:
     """`(T,)`"""
     coords: tuple[np.ndarray, ...]
     """Per axis `(S_i,)`"""
-    protocol: dict[str, Any]
+    protocol: ScoringProtocol
     rows: dict[str, StoredForecast]
     """Model to its forecasts, in the order of the ledger."""
 
 
 def read_predictions(path: Path, which: slice = slice(None)) -> Predictions:
-    """Read the trajectories `which` of a file that `PredictionWriter` wrote. Raises UserError if there is none."""
+    """Read the trajectories `which` of a file that `PredictionWriter` wrote.
+
+    Raises:
+        UserError: There is none, or something in it is missing, of the wrong type or shape, or not stored whole.
+    """
     if not path.is_file():
         raise UserError(f"stored forecasts expected at {path}, found no file: run the evaluation first")
-    with h5py.File(path, "r") as file:
-        rows = {
-            str(_group(file, f"rows/{key}").attrs["model"]): StoredForecast(
-                _array(file, f"rows/{key}/rollout", which), _array(file, f"rows/{key}/one_step", which)
-            )
-            for key in sorted(_group(file, "rows"))
-        }
-        coords = tuple(_array(file, f"coords/{axis}", slice(None)) for axis in range(len(_group(file, "coords"))))
-        protocol = json.loads(str(file.attrs["protocol"]))
-        truth, params = _array(file, "truth", which), _array(file, "params", which)
-        return Predictions(truth, params, _array(file, "times", slice(None)), coords, protocol, rows)
+    try:
+        with h5py.File(path, "r") as file:
+            return _Reader(path, file).read(which)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}); {AGAIN}") from error
 
 
-def _group(file: h5py.File, name: str) -> h5py.Group:
-    group = file[name]
-    assert isinstance(group, h5py.Group)
-    return group
+@dataclass(frozen=True)
+class _Reader:
+    """An open file, everything in it checked against its own protocol before it is read."""
 
+    path: Path
+    file: h5py.File
 
-def _array(file: h5py.File, name: str, which: slice) -> np.ndarray:
-    dataset = file[name]
-    assert isinstance(dataset, h5py.Dataset)
-    return dataset[which]
+    def read(self, which: slice) -> Predictions:
+        text = self.file.attrs.get("protocol")
+        if not isinstance(text, str):
+            raise self.wrong("the attribute protocol", "text", text)
+        content = parse_json(text, f"{self.path}: protocol", AGAIN)
+        protocol = record_of(ScoringProtocol, content, f"{self.path}: protocol", AGAIN)
+        fields, frames = (len(protocol.channels), *protocol.shape), protocol.frames
+        truth = self.array("truth", (None, frames, *fields))
+        n = truth.shape[0]
+        rows = {}
+        for key in sorted(self.group("rows")):
+            model = self.group(f"rows/{key}").attrs.get("model")
+            if not isinstance(model, str):
+                raise self.wrong(f"the attribute model of rows/{key}", "text", model)
+            rollout = self.array(f"rows/{key}/rollout", (n, None, frames - protocol.context, *fields))
+            one_step = self.array(f"rows/{key}/one_step", (n, None, frames - 1, *fields))
+            rows[model] = StoredForecast(rollout[which], one_step[which])
+        coords = tuple(self.array(f"coords/{i}", (size,))[:] for i, size in enumerate(protocol.shape))
+        params, times = self.array("params", (n, None)), self.array("times", (frames,))
+        return Predictions(truth[which], params[which], times[:], coords, protocol, rows)
+
+    def group(self, name: str) -> h5py.Group:
+        found = self.file.get(name)
+        if not isinstance(found, h5py.Group):
+            raise self.wrong(name, "a group", found)
+        return found
+
+    def array(self, name: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
+        """A dataset of real numbers of a shape, None for any length, all of which is in the file."""
+        found = self.file.get(name)
+        if not isinstance(found, h5py.Dataset) or found.dtype.kind != "f":
+            raise self.wrong(name, "an array of real numbers", found)
+        if len(found.shape) != len(shape) or any(w not in (None, s) for w, s in zip(shape, found.shape, strict=True)):
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            raise UserError(f"{self.path}: {name} has the shape {found.shape}, expected ({wanted}); {AGAIN}")
+        if found.id.get_storage_size() < found.nbytes:
+            raise UserError(f"{self.path}: {name} declares more than the file holds; {AGAIN}")
+        return found
+
+    def wrong(self, name: str, expected: str, found: Any) -> UserError:
+        if found is None:
+            return UserError(f"{self.path}: {name} is missing; {AGAIN}")
+        return UserError(f"{self.path}: {name}: expected {expected}, found {type(found).__name__}; {AGAIN}")

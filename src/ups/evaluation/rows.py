@@ -1,4 +1,4 @@
-"""Rows of `metrics.json`: every score of one forecaster, in physical units on the scored frames."""
+"""How a row is scored: every score of one forecaster, in physical units on the scored frames."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ups import metrics
+from ups.evaluation.row import ForecastScores
 from ups.metrics import BANDS, EnsembleErrors, FieldErrors, MomentErrors, TrueMoments
 
 VRMSE_WINDOWS = ((6, 12), (13, 30))
@@ -53,29 +54,31 @@ def score_row(
     leads: Tensor,
     lead_times: Sequence[int],
     threshold: float = 0.8,
-) -> dict[str, Any]:
+) -> ForecastScores:
     """All scores of one forecaster; `rollout` and `one_step` score the ensemble mean (the forecast itself if M = 1).
 
     `one_step` holds the statistics of the mean of the one-step forecasts, `leads (T,)` the physical lead times of the
     rollout's frames, `lead_times` the steps at which probabilistic scores are given. Values that are not finite become
     None; `error` says in a sentence why, or is None, and `true_ensemble` is None where there is none to compare with.
     """
-    return plain(
-        {
-            "model": model,
-            "members": rollout.ensemble.members,
-            "rollout": rollout_scores(rollout.mean, leads, threshold),
-            "member": rollout_scores(rollout.member, leads, threshold),
-            "one_step": point_scores(one_step),
-            "probabilistic": probabilistic_scores(rollout.ensemble, lead_times),
-            "bands": band_scores(rollout.ensemble, lead_times),
-            "true_ensemble": moment_scores(rollout.moments, lead_times) if rollout.moments is not None else None,
-            "per_trajectory": {
-                "nrmse": metrics.nrmse_per_trajectory(rollout.mean),
-                "crps": metrics.crps_per_trajectory(rollout.ensemble),
-            },
-            "error": fault(model, rollout),
-        }
+    return ForecastScores.model_validate(
+        plain(
+            {
+                "model": model,
+                "members": rollout.ensemble.members,
+                "rollout": rollout_scores(rollout.mean, leads, threshold),
+                "member": rollout_scores(rollout.member, leads, threshold),
+                "one_step": point_scores(one_step),
+                "probabilistic": probabilistic_scores(rollout.ensemble, lead_times),
+                "bands": band_scores(rollout.ensemble, lead_times),
+                "true_ensemble": moment_scores(rollout.moments, lead_times) if rollout.moments is not None else None,
+                "per_trajectory": {
+                    "nrmse": metrics.nrmse_per_trajectory(rollout.mean),
+                    "crps": metrics.crps_per_trajectory(rollout.ensemble),
+                },
+                "error": fault(model, rollout),
+            }
+        )
     )
 
 

@@ -6,25 +6,27 @@ Their "step" is the whole way to the steady state, so calls and milliseconds are
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 import torch
 
 from ups.core.errors import UserError
+from ups.core.stages import STAGES
 from ups.data.split import Split
-from ups.evaluation.ledger import STEADY_BASE
-from ups.evaluation.rows import ForecastErrors, plain, score_row
+from ups.evaluation.row import Row, Settled
+from ups.evaluation.rows import ForecastErrors, score_row
 from ups.evaluation.settings import EvaluationSettings
 from ups.surrogate.surrogate import Surrogate
 
 STEADY = "steady_prior"
+STEADY_BASE = STAGES[STEADY].built_on
+"""The operator's long rollout, scored on the last frame alone and so comparable with no row above it."""
 
 
 def steady_score_rows(
     surrogate: Surrogate, split: Split, rows: np.ndarray, tolerance: float, settings: EvaluationSettings, seed: int
-) -> list[dict[str, Any]]:
-    """Rows of `metrics.json` for the operator rolled out to the last frame and for the steady prior.
+) -> list[Row]:
+    """Rows of the operator rolled out to the last frame and of the steady prior.
 
     Args:
         surrogate: A surrogate with a steady prior.
@@ -56,14 +58,15 @@ def steady_score_rows(
         errors = ForecastErrors.of(last, fields[:, None], seed)
         weights = sum(p.numel() for p in prior.parameters()) if name == STEADY else 0
         trained = surrogate.train_seconds.get("autoencoder", 0.0) + surrogate.train_seconds["operator"]
-        costs = {
-            "floor": False,
-            "reference": False,
-            "nfe_per_step": prior.num_steps if name == STEADY else steps,
-            "ms_per_step": 1e3 * seconds / len(rows),
-            "train_seconds": trained + (surrogate.train_seconds[STEADY] if name == STEADY else 0.0),
-            "parameters": surrogate.parameters + weights,
-            "steady": {"trajectories": len(rows), "of": split.n, "tolerance": tolerance},
-        }
-        found.append(score_row(name, errors, errors.mean, lead, (), settings.correlation_threshold) | plain(costs))
+        row = Row(
+            **dict(score_row(name, errors, errors.mean, lead, (), settings.correlation_threshold)),
+            role="model",
+            built_on=STEADY_BASE if name == STEADY else None,
+            nfe_per_step=prior.num_steps if name == STEADY else steps,
+            ms_per_step=1e3 * seconds / len(rows),
+            train_seconds=trained + (surrogate.train_seconds[STEADY] if name == STEADY else 0.0),
+            parameters=surrogate.parameters + weights,
+            steady=Settled(trajectories=len(rows), of=split.n, tolerance=tolerance),
+        )
+        found.append(row)
     return found

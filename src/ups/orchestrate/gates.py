@@ -7,12 +7,13 @@ fail its own gate.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ups.core.errors import UserError
-from ups.evaluation.ledger import BUILT_ON, TTC
+from ups.evaluation.row import Row
+from ups.evaluation.scores import Scores, ScoringProtocol
 from ups.orchestrate.state import digest
 
 PROTOCOL = (
@@ -32,14 +33,14 @@ PROTOCOL = (
 )
 """Fields of a metrics file's protocol that must be equal for two scores to be comparable."""
 
-METRICS: dict[str, tuple[str, ...]] = {
-    "nrmse": ("rollout", "nrmse"),
-    "nrmse_pooled": ("rollout", "nrmse_pooled"),
-    "vrmse": ("rollout", "vrmse"),
-    "nrmse_one_step": ("one_step", "nrmse"),
-    "crps": ("probabilistic", "overall", "crps"),
-    "energy_score": ("probabilistic", "overall", "energy_score"),
-    "spread_skill": ("probabilistic", "overall", "spread_skill"),
+METRICS: dict[str, Callable[[Row], float | None]] = {
+    "nrmse": lambda row: row.rollout.nrmse,
+    "nrmse_pooled": lambda row: row.rollout.nrmse_pooled,
+    "vrmse": lambda row: row.rollout.vrmse,
+    "nrmse_one_step": lambda row: row.one_step.nrmse,
+    "crps": lambda row: row.crps,
+    "energy_score": lambda row: row.probabilistic.overall.energy_score,
+    "spread_skill": lambda row: row.probabilistic.overall.spread_skill if row.members > 1 else None,
 }
 """Scores that a gate can ask for and where they lie in a row; lower is better, for `spread_skill` nearer to 1."""
 
@@ -104,15 +105,14 @@ class Decision:
         return {**asdict(self), "checks": [asdict(check) for check in self.checks]}
 
 
-def protocol_hash(protocol: Mapping[str, Any]) -> str:
+def protocol_hash(protocol: ScoringProtocol) -> str:
     """A hash of all that makes scores comparable; settings that only cost time are left out."""
-    return digest({name: protocol[name] for name in PROTOCOL})[:12]
+    return digest({name: getattr(protocol, name) for name in PROTOCOL})[:12]
 
 
-def scores_of(row: Mapping[str, Any]) -> dict[str, float | None]:
-    """The scores of a row of `metrics.json` that gates know; None for one that is missing or means nothing there."""
-    single = {"spread_skill"} if row.get("members") == 1 else set()
-    return {name: None if name in single else _number(row, path) for name, path in METRICS.items()}
+def scores_of(row: Row | None) -> dict[str, float | None]:
+    """The scores of a row that gates know; None for one that means nothing there, and without a row."""
+    return {name: None if row is None else score(row) for name, score in METRICS.items()}
 
 
 def cost(metric: str, scores: Mapping[str, float | None]) -> float | None:
@@ -123,17 +123,13 @@ def cost(metric: str, scores: Mapping[str, float | None]) -> float | None:
     return abs(value - 1.0) if metric == "spread_skill" else value
 
 
-def forecasters(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the trained model's forecasts: no baseline, solver or floor, none of the steady state alone, and none
-    that is conditioned on the equation."""
-    own = tuple(name for name in BUILT_ON if name != TTC)
-    rows = [row for row in metrics["rows"] if row["model"].startswith(own) and "steady" not in row]
-    return [row for row in rows if not row["floor"] and not row["reference"]]
+def best_model(scores: Scores, metric: str) -> str:
+    """The name of the stack's best row, `operator` where none has that score.
 
-
-def best_model(metrics: Mapping[str, Any], metric: str) -> str:
-    """The name of the trained model's best row, `operator` where none has that score."""
-    costs = {row["model"]: cost(metric, scores_of(row)) for row in forecasters(metrics)}
+    Rows of the steady state alone, and those that are told of the physics while they forecast, do not count.
+    """
+    rows = [row for row in scores.rows if row.role == "model" and row.marching]
+    costs = {row.model: cost(metric, scores_of(row)) for row in rows}
     known = {name: value for name, value in costs.items() if value is not None}
     return min(known, key=lambda name: known[name]) if known else "operator"
 
@@ -191,12 +187,3 @@ def _distance(ratio: float | None, delta: float) -> str:
     if ratio is not None:
         return f"{ratio:g} times"
     return f"{abs(delta):g} {'below' if delta > 0 else 'above'}"
-
-
-def _number(row: Mapping[str, Any], path: Sequence[str]) -> float | None:
-    value: Any = row
-    for part in path:
-        value = value.get(part) if isinstance(value, Mapping) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)

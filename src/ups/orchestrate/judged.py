@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +10,14 @@ from typing import Any
 
 from ups.config import Config
 from ups.data.dataset import Dataset
+from ups.evaluation.scores import read_scores
 from ups.orchestrate.gates import PROTOCOL, best_model, cost, judge
 from ups.orchestrate.leaderboard import Entry, champion, entry_of, read_entries, retire, update
 from ups.orchestrate.peaks import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome, file_hash
 from ups.orchestrate.trained import weights, weights_hash
+from ups.report.scores import RunScores
 from ups.run.score import evaluate_run
 from ups.run.train import claim
 from ups.tracking.sinks import Tracker
@@ -40,9 +41,9 @@ class Scored:
         """Whether the file is the one that was recorded."""
         return file_hash(self.path) == outcome.private["metrics"]
 
-    def metrics(self) -> dict[str, Any]:
+    def scores(self) -> RunScores:
         """What the file holds."""
-        return json.loads(self.path.read_text())
+        return read_scores(self.path, RunScores)
 
 
 def score(
@@ -63,10 +64,9 @@ def score(
     def work() -> Outcome:
         reset_peak()
         with claim(folder):
-            metrics = evaluate_run(folder, split, config, data(), tracker())
-        rows = {row["model"]: row["rollout"]["nrmse"] for row in metrics["rows"]}
-        n = metrics["protocol"]["trajectories"]
-        found = {"nrmse": rows, "errors": metrics["errors"], "trajectories": n}
+            scores = evaluate_run(folder, split, config, data(), tracker())
+        rows, n = {row.model: row.rollout.nrmse for row in scores.rows}, scores.protocol.trajectories
+        found = {"nrmse": rows, "errors": scores.errors, "trajectories": n}
         sentence = f"scored {len(rows)} rows on {n} trajectories of the {split} split"
         peaks = {"host_bytes": host_peak(), "device_bytes": device_peak()}
         return Outcome(sentence, found, {"metrics": file_hash(path), **peaks})
@@ -101,22 +101,22 @@ class Judged:
         return replace(self, entry=replace(self.entry, gate=gate, reason=outcome.sentence))
 
 
-def judge_scores(plan: Plan, split: str, metrics: dict[str, Any], model: str | None) -> Judged:
+def judge_scores(plan: Plan, split: str, scores: RunScores, model: str | None) -> Judged:
     """The entry of a run, and its gate against the champion of the same protocol.
 
     Args:
         plan: The orchestration.
         split: `validation` or `test`.
-        metrics: What was scored.
+        scores: What was scored.
         model: The row that stands for the run. Where it was chosen on validation it stands on test too, since the best
             of several rows on test is no fair score; without a validation the operator does.
     """
     settings = plan.options.gate
-    chosen = model or (best_model(metrics, settings.metric) if split == "validation" else "operator")
+    chosen = model or (best_model(scores, settings.metric) if split == "validation" else "operator")
     path = (plan.folder if split == "test" else plan.folder / split) / "metrics.json"
     finished = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(path.stat().st_mtime))
     entry = entry_of(
-        metrics,
+        scores,
         chosen,
         run=plan.run,
         folder=plan.folder.resolve().name,
@@ -127,8 +127,7 @@ def judge_scores(plan: Plan, split: str, metrics: dict[str, Any], model: str | N
         notes=plan.options.notes,
         reason="",
     )
-    names = [row["model"] for row in metrics["rows"]]
-    missing = "; ".join(metrics["errors"]) if chosen in names else f"the evaluation has no row {chosen}"
+    missing = "; ".join(scores.errors) if scores.row(chosen) else f"the evaluation has no row {chosen}"
 
     def work() -> Outcome:
         known = read_entries(plan.runs / "leaderboard.csv")

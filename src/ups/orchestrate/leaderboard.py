@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ups.core.errors import UserError
 from ups.core.files import claimed, write_text
+from ups.evaluation.scores import Scores
 from ups.orchestrate.gates import METRICS, Champion, cost, protocol_hash, scores_of
 from ups.orchestrate.leaderboard_page import Table, page
 
@@ -70,18 +71,17 @@ COUNTS = {field.name for field in fields(Entry) if field.type == "int"}
 COLUMNS = ("rank", *(field.name for field in fields(Entry)))
 
 
-def entry_of(metrics: dict[str, Any], model: str, **about: Any) -> Entry:
-    """The entry of the row `model` of a `metrics.json`; a row that is not there has no scores."""
-    protocol = metrics["protocol"]
-    row: dict[str, Any] = next((row for row in metrics["rows"] if row["model"] == model), {})
+def entry_of(scores: Scores, model: str, **about: Any) -> Entry:
+    """The entry of the row `model` of an evaluation; a row that is not there has no scores."""
+    protocol, row = scores.protocol, scores.row(model)
     costs = ("nfe_per_step", "ms_per_step", "train_seconds", "parameters")
     named = ("split", "task", "trajectories", "context", "frames", "members", "data_hash", "config_hash", "seed")
     columns: dict[str, Any] = {
         **scores_of(row),
-        **{name: row.get(name) for name in costs},
-        **{name: protocol[name] for name in named},
+        **{name: getattr(row, name, None) for name in costs},
+        **{name: getattr(protocol, name) for name in named},
         "model": model,
-        "shape": "x".join(str(n) for n in protocol["shape"]),
+        "shape": "x".join(str(n) for n in protocol.shape),
         "protocol": protocol_hash(protocol),
     }
     return Entry(**columns, **about)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ups.evaluation.ledger import duration
+from ups.report.numbers import duration
 
 COLUMNS = {
     "nrmse": ("nRMSE", "free rollout, of the ensemble mean or of the forecast itself"),

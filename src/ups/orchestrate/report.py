@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ups.evaluation.ledger import duration
 from ups.orchestrate.estimate import Estimate
 from ups.orchestrate.state import State
+from ups.report.numbers import duration
 
 MEGABYTE = 2**20
 

@@ -199,7 +199,7 @@ class Orchestration:
         config = self.plan.small if split == "validation" else self.plan.full
         scored = score(config, split, self.data, self.tracker, self.files)
         self.step(name, scored.inputs, scored.work, scored.kept)
-        judged = judge_scores(self.plan, split, scored.metrics(), model)
+        judged = judge_scores(self.plan, split, scored.scores(), model)
         outcome = self.step(gate, judged.inputs, judged.work)
         self.judged[split] = judged.with_decision(outcome)
         return judged.entry.model

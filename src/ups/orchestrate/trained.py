@@ -9,7 +9,7 @@ from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome, digest, file_hash
 from ups.run.train import STAGES
 from ups.stages.order import FILES
-from ups.tracking.jsonl import read_lines
+from ups.tracking.jsonl import read_log
 
 
 def weights(folder: Path) -> dict[str, str]:
@@ -26,10 +26,14 @@ def weights_hash(folder: Path) -> str:
 
 def training_record(plan: Plan, private: dict[str, Any]) -> Outcome:
     """Epochs, steps and best held-out score of every stage that has weights, from the training log."""
-    last = {entry["stage"]: entry for entry in read_lines(plan.folder / plan.config.training.log_path)}
+    last = {entry["stage"]: entry for entry in read_log(plan.folder / plan.config.training.log_path).epochs}
     hashes = weights(plan.folder)
     stages = {
-        name: {"epochs": last[name]["epoch"], "steps": last[name]["steps"], "best_score": last[name]["best_score"]}
+        name: {
+            "epochs": last[name]["epoch"],
+            "steps": last[name].get("steps"),
+            "best_score": last[name].get("best_score"),
+        }
         for name in STAGES
         if name in last and f"{FILES.get(name, name)}.pt" in hashes
     }

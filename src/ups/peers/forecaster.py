@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -30,6 +31,9 @@ class PeerForecaster:
     device: torch.device = CPU
     evaluations: float = 1.0
     held: Tensor | None = None
+    role: Literal["peer"] = "peer"
+    built_on: str | None = None
+    seconds: float | None = None
 
     @property
     def parameters(self) -> int:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from ups.core.errors import UserError
-from ups.evaluation.baselines import FLOOR, PERSISTENCE
-from ups.evaluation.evaluate import read_metrics
-from ups.evaluation.ledger import Gain, crps, duration, paired_gain
+from ups.evaluation.baselines import PERSISTENCE
+from ups.evaluation.ledger import Gain, paired_gain
+from ups.evaluation.row import Row
+from ups.evaluation.scores import ScoringProtocol, read_scores
 from ups.report.hardware import hardware
+from ups.report.numbers import duration
 from ups.report.plot_scores import LARGEST_NRMSE, line_style
-from ups.report.plots import LEAD, figure, legend_below
+from ups.report.plots import LEAD, figure, legend_below, legible
+from ups.report.scores import RunScores
 
 SAME = ("data_hash", "split", "split_hash", "stride", "channels", "shape", "frames", "dt", "trajectories", "context")
 SAME += ("members", "one_step_members", "correlation_threshold")
@@ -26,13 +30,13 @@ SAME += ("members", "one_step_members", "correlation_threshold")
 
 
 @dataclass(frozen=True)
-class RunScores:
+class ScoredRun:
     """The evaluation of one run."""
 
     name: str
-    protocol: dict[str, Any]
-    rows: dict[str, dict[str, Any]]
-    """Model to its row of `metrics.json`."""
+    protocol: ScoringProtocol
+    rows: dict[str, Row]
+    """By model."""
 
 
 def compare(folders: Sequence[Path], picture: Path) -> tuple[Table, Path]:
@@ -51,28 +55,28 @@ def compare(folders: Sequence[Path], picture: Path) -> tuple[Table, Path]:
     return comparison_table(runs), picture
 
 
-def read_runs(folders: Sequence[Path]) -> list[RunScores]:
+def read_runs(folders: Sequence[Path]) -> list[ScoredRun]:
     """The evaluations of run folders, named by their folders, or by their whole paths where names are not unique."""
     shared = Counter(folder.resolve().name for folder in folders)
     return [read_run(folder, shared[folder.resolve().name] == 1) for folder in folders]
 
 
-def read_run(folder: Path, short: bool = True) -> RunScores:
+def read_run(folder: Path, short: bool = True) -> ScoredRun:
     """The evaluation of a run folder. Raises UserError if it has no `metrics.json` that can be read."""
     path = folder / "metrics.json"
     if not path.is_file():
         raise UserError(
             f"{folder} has no metrics.json: expected the folder of an evaluated run (ups evaluate {folder})"
         )
-    metrics = read_metrics(path)
-    rows = {row["model"]: row for row in metrics["rows"]}
-    return RunScores(folder.resolve().name if short else str(folder), metrics["protocol"], rows)
+    scores = read_scores(path, RunScores)
+    rows = {row.model: row for row in scores.rows}
+    return ScoredRun(folder.resolve().name if short else str(folder), scores.protocol, rows)
 
 
-def require_same_protocol(first: RunScores, other: RunScores) -> None:
+def require_same_protocol(first: ScoredRun, other: ScoredRun) -> None:
     """Raises UserError naming the first field of `SAME` in which two protocols differ."""
     for key in SAME:
-        a, b = first.protocol.get(key), other.protocol.get(key)
+        a, b = (getattr(run.protocol, key) for run in (first, other))
         if a != b:
             raise UserError(
                 f"{first.name} and {other.name} cannot be compared: {key} is {_shown(a)} in the first and {_shown(b)} "
@@ -80,34 +84,33 @@ def require_same_protocol(first: RunScores, other: RunScores) -> None:
             )
 
 
-def models_of(runs: Sequence[RunScores]) -> list[str]:
+def models_of(runs: Sequence[ScoredRun]) -> list[str]:
     """All models in the order in which they appear."""
     return list(dict.fromkeys(model for run in runs for model in run.rows))
 
 
-def gain_over_first(runs: Sequence[RunScores], run: RunScores, model: str) -> Gain | None:
+def gain_over_first(runs: Sequence[ScoredRun], run: ScoredRun, model: str) -> Gain | None:
     """Gain in CRPS of a row over the same row of the first run; None for that run itself, without scores, and for rows
     of the steady state that were scored on other trajectories."""
     old, new = runs[0].rows.get(model), run.rows.get(model)
-    if run is runs[0] or old is None or new is None or old["error"] or new["error"]:
+    if run is runs[0] or old is None or new is None or old.error or new.error:
         return None
-    if old.get("steady") != new.get("steady"):
+    if old.steady != new.steady:
         return None
-    resamples = int(run.protocol["bootstrap"])
-    return paired_gain(old["per_trajectory"]["crps"], new["per_trajectory"]["crps"], resamples)
+    return paired_gain(old.per_trajectory.crps, new.per_trajectory.crps, run.protocol.bootstrap)
 
 
-def comparison_table(runs: Sequence[RunScores]) -> Table:
+def comparison_table(runs: Sequence[ScoredRun]) -> Table:
     """One line for every row of every run, grouped by model; fits into 80 columns."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
     protocol = runs[0].protocol
     table.caption = (
-        f"Free rollout of the same {protocol['trajectories']} trajectories of the {protocol['split']} split, physical "
+        f"Free rollout of the same {protocol.trajectories} trajectories of the {protocol.split} split, physical "
         "units; nRMSE of the ensemble mean. Gain: by how much the CRPS falls below that of the same row of "
-        f"{runs[0].name}, with a paired bootstrap 95 % interval over trajectories (not over training seeds)."
+        f"{escape(runs[0].name)}, with a paired bootstrap 95 % interval over trajectories (not over training seeds)."
     )
     if caveat := timing_caveat(runs):
-        table.caption += f"\n{caveat}"
+        table.caption += f"\n{escape(caveat)}"
     table.add_column("model", overflow="fold")
     table.add_column("run", overflow="fold")
     for name in ("nRMSE", "CRPS", "spread/\nskill", "ms\n/step", "train"):
@@ -117,11 +120,11 @@ def comparison_table(runs: Sequence[RunScores]) -> Table:
         present = [run for run in runs if model in run.rows]
         for i, run in enumerate(present):
             cells = _cells(run.rows[model], gain_over_first(runs, run, model))
-            table.add_row("" if i else model, run.name, *cells, end_section=i == len(present) - 1)
+            table.add_row("" if i else escape(model), escape(run.name), *cells, end_section=i == len(present) - 1)
     return table
 
 
-def timing_caveat(runs: Sequence[RunScores]) -> str | None:
+def timing_caveat(runs: Sequence[ScoredRun]) -> str | None:
     """A sentence where ms/step and training times come from different hardware, None where it is all the same."""
     places = {run.name: hardware(run.protocol) for run in runs}
     if len(set(places.values())) == 1:
@@ -130,27 +133,25 @@ def timing_caveat(runs: Sequence[RunScores]) -> str | None:
     return f"Times cannot be compared, they were measured on different hardware ({listed})."
 
 
-def comparison_figure(path: Path, runs: Sequence[RunScores]) -> None:
+def comparison_figure(path: Path, runs: Sequence[ScoredRun]) -> None:
     """CRPS of every row of every run, and nRMSE against lead time of every run's row of lowest CRPS."""
     models = models_of(runs)
-    protocol = runs[0].protocol
-    times, context = np.asarray(protocol["times"]), protocol["context"]
-    leads = times[context:] - times[context - 1]
+    leads = runs[0].protocol.leads
     with figure(path, 12.5, max(4.6, 0.45 * len(models) + 2)) as canvas:
         left, right = canvas.subplots(1, 2)
         for i, run in enumerate(runs):
             style = line_style(i)
             offset = 0.5 * (i - (len(runs) - 1) / 2) / len(runs)
-            scored = [model for model, row in run.rows.items() if not row["error"]]
+            scored = [model for model, row in run.rows.items() if not row.error]
             places = [models.index(model) + offset for model in scored]
-            left.plot([crps(run.rows[model]) for model in scored], places, "o", color=style["color"], markersize=7)
+            left.plot([run.rows[model].crps for model in scored], places, "o", color=style["color"], markersize=7)
             best = best_row(run)
-            right.semilogy(leads, _curve(best), label=f"{run.name}: {best['model']}", **style)
+            right.semilogy(leads, _curve(best), label=legible(f"{run.name}: {best.model}"), **style)
         held = runs[0].rows.get(PERSISTENCE)
         if held is not None:
             right.semilogy(leads, _curve(held), label=PERSISTENCE, color="0.55", linestyle=":")
         left.set(xscale="log", xlabel="CRPS (free rollout, physical units)", yticks=range(len(models)))
-        left.set_yticklabels(models)
+        left.set_yticklabels([legible(model) for model in models])
         left.invert_yaxis()
         right.set(xlabel=LEAD, ylabel="nRMSE of the free rollout (no unit)", xlim=(0, leads[-1]))
         right.set_title("the row of lowest CRPS of every run")
@@ -160,32 +161,30 @@ def comparison_figure(path: Path, runs: Sequence[RunScores]) -> None:
         legend_below(canvas, right, 2)
 
 
-def best_row(run: RunScores) -> dict[str, Any]:
-    """The trained row of lowest CRPS with a curve, or persistence if none has a score."""
-    baselines = (PERSISTENCE, FLOOR)
-    models = [row for row in run.rows.values() if not (row["error"] or row["floor"] or row["reference"])]
-    models = [row for row in models if row["model"] not in baselines and "steady" not in row]
-    return min(models, key=crps, default=run.rows[PERSISTENCE])
+def best_row(run: ScoredRun) -> Row:
+    """The trained row of lowest CRPS with a curve, or the first row if none has a score."""
+    models = [row for row in run.rows.values() if row.trained and row.marching and row.error is None]
+    return min(models, key=lambda row: row.crps or 0.0, default=next(iter(run.rows.values())))
 
 
-def _curve(row: Mapping[str, Any]) -> list[float]:
-    return [np.nan if value is None else value for value in row["rollout"]["nrmse_per_frame"]]
+def _curve(row: Row) -> list[float]:
+    return [np.nan if value is None else value for value in row.rollout.nrmse_per_frame]
 
 
-def _cells(row: Mapping[str, Any], gain: Gain | None) -> list[str]:
-    if row["error"]:
+def _cells(row: Row, gain: Gain | None) -> list[str]:
+    if row.error:
         return ["no score", "", "", "", "", ""]
-    spread = row["probabilistic"]["overall"]["spread_skill"]
+    spread = row.probabilistic.overall.spread_skill
     interval = "-"
     if gain is not None:
         value, low, high = (f"{100 * share:+,.1f}" for share in (gain.value, gain.low, gain.high))
         interval = f"{value} %\n[{low}, {high}]"
     return [
-        f"{row['rollout']['nrmse']:.3g}",
-        f"{crps(row):.3g}",
-        f"{spread:.2f}" if row["members"] > 1 else "-",
-        f"{row['ms_per_step']:.2g}" if row["ms_per_step"] >= 0.001 else "<0.001",
-        duration(row["train_seconds"]),
+        f"{row.rollout.nrmse:.3g}",
+        f"{row.crps:.3g}",
+        f"{spread:.2f}" if row.members > 1 else "-",
+        f"{row.ms_per_step:.2g}" if row.ms_per_step >= 0.001 else "<0.001",
+        duration(row.train_seconds),
         interval,
     ]
 

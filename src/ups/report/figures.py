@@ -1,14 +1,11 @@
 """All pictures of an evaluation, drawn from `metrics.json` and `predictions.h5` alone."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from ups.evaluation.ledger import ledger_entries
 from ups.evaluation.predictions import Predictions, read_predictions
+from ups.evaluation.scores import Scores
 from ups.report.plot_scores import (
     calibration_curves,
     error_curves,
@@ -19,33 +16,32 @@ from ups.report.plot_scores import (
 from ups.report.plots import snapshots, space_time
 
 
-def draw_pictures(metrics: Mapping[str, Any], folder: Path) -> list[str]:
+def draw_pictures(scores: Scores, folder: Path) -> list[str]:
     """Draws `report/*.png` of the scores and forecasts in `folder`; returns their names below it."""
     stored = read_predictions(folder / "predictions.h5", slice(0, 1))
-    return [str(path.relative_to(folder)) for path in draw_report(metrics, stored, folder / "report")]
+    return [str(path.relative_to(folder)) for path in draw_report(scores, stored, folder / "report")]
 
 
-def draw_report(metrics: Mapping[str, Any], predictions: Predictions, folder: Path) -> list[Path]:
+def draw_report(scores: Scores, predictions: Predictions, folder: Path) -> list[Path]:
     """Draw ledger, errors, spectra, calibration where members are drawn, and the first trajectory.
 
     Returns the paths `folder/*.png` of what was drawn.
     """
-    protocol, rows = metrics["protocol"], metrics["rows"]
-    context, times = protocol["context"], np.asarray(protocol["times"])
-    leads = (times[context:] - times[context - 1]).tolist()
-    marching = [row for row in rows if "steady" not in row]
-    ensembles = [row for row in marching if row["members"] > 1 and row["error"] is None]
+    protocol, leads = scores.protocol, scores.protocol.leads
+    marching = [row for row in scores.rows if row.marching]
+    ensembles = [row for row in marching if row.members > 1 and row.error is None]
     drawn = [folder / "ledger.png", folder / "error.png"]
-    ledger_figure(drawn[0], ledger_entries(rows, protocol["bootstrap"], protocol["seed"]))
+    ledger_figure(drawn[0], scores.ledger)
     error_curves(drawn[1], marching, leads)
-    if metrics["spectra"]["lead_times"]:
+    if scores.spectra.lead_times:
         drawn.append(folder / "spectra.png")
-        spectrum_figure(drawn[-1], metrics["spectra"], [row["model"] for row in marching], leads)
+        spectrum_figure(drawn[-1], scores.spectra, [row.model for row in marching], leads)
     if ensembles:
         drawn += [folder / "calibration.png", folder / "ranks.png"]
         calibration_curves(drawn[-2], ensembles, leads)
         rank_histograms(drawn[-1], ensembles)
-    return drawn + (_draw_fields(predictions, context, protocol["channels"], folder) if len(predictions.truth) else [])
+    stored = len(predictions.truth) > 0
+    return drawn + (_draw_fields(predictions, protocol.context, protocol.channels, folder) if stored else [])
 
 
 def picture_name(model: str) -> str:

@@ -1,14 +1,21 @@
 """What timings were measured on."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
+
+from typing import Protocol
 
 
-def hardware(measured: Mapping[str, Any]) -> str:
-    """`cpu, 2 threads`, or the name of a GPU, from the `device` and `threads` of a protocol.
+class Timed(Protocol):
+    """What names the hardware of its times: the protocol of scores, and the comparison of strategies."""
 
-    Scores that were made before the device was recorded have `unknown device, 2 threads`.
-    """
-    device, threads = measured.get("device", "unknown device"), measured["threads"]
-    known_gpu = device not in ("cpu", "unknown device")
-    return device if known_gpu else f"{device}, {threads} thread{'s' if threads != 1 else ''}"
+    @property
+    def device(self) -> str: ...
+    @property
+    def threads(self) -> int: ...
+
+
+def hardware(timed: Timed) -> str:
+    """`cpu, 2 threads`, or the name of a GPU."""
+    if timed.device != "cpu":
+        return timed.device
+    return f"cpu, {timed.threads} thread{'s' if timed.threads != 1 else ''}"

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 Entry = Mapping[str, Any]
 """A line of the training log: one epoch of one stage."""
@@ -61,7 +61,7 @@ def by_stage(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 def series(epochs: Sequence[Entry], key: str) -> list[tuple[int, float]]:
     """`(epoch, value)` of the epochs that have a finite number under `key`."""
     pairs = [(int(entry.get("epoch", i + 1)), entry.get(key)) for i, entry in enumerate(epochs)]
-    return [(epoch, float(value)) for epoch, value in pairs if isinstance(value, int | float) and math.isfinite(value)]
+    return [(epoch, float(value)) for epoch, value in pairs if is_number(value)]
 
 
 Remark = tuple[Level, str]
@@ -72,7 +72,7 @@ def _broken(epochs: Sequence[Entry]) -> list[Remark]:
     return [
         ("bad", f"the {what} is not a finite number in epoch {epochs[lost[0]].get('epoch', lost[0] + 1)}{more(lost)}")
         for key, what in (("loss", "loss"), ("grad_norm", "gradient norm"))
-        if (lost := [i for i, entry in enumerate(epochs) if key in entry and not _finite(entry[key])])
+        if (lost := [i for i, entry in enumerate(epochs) if key in entry and not is_number(entry[key])])
     ]
 
 
@@ -149,5 +149,6 @@ def _progress(epochs: Sequence[Entry]) -> list[Remark]:
     return [("good", f"the validation score has settled ({best:.3g} in epoch {best_epoch} of {last_epoch})")]
 
 
-def _finite(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether a value of the log is a finite number."""
     return isinstance(value, int | float) and math.isfinite(value)

@@ -1,6 +1,5 @@
 """Pictures of scores: error against time, spectra, calibration, the ledger, training curves."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from ups.evaluation.ledger import LedgerEntry
-from ups.report.plots import LEAD, figure, legend_below
+from ups.evaluation.row import Row
+from ups.evaluation.scores import Spectra
+from ups.report.health import is_number
+from ups.report.plots import LEAD, figure, legend_below, legible
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5D5D5D")
 """Okabe and Ito's palette without yellow, which is too pale for lines."""
@@ -22,14 +24,14 @@ def line_style(index: int) -> dict[str, Any]:
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)]}
 
 
-def error_curves(path: Path, rows: Sequence[Mapping[str, Any]], leads: Sequence[float]) -> None:
-    """nRMSE and spatial correlation against lead time for all rows of `metrics.json`; `leads (T,)` physical."""
+def error_curves(path: Path, rows: Sequence[Row], leads: Sequence[float]) -> None:
+    """nRMSE and spatial correlation against lead time for all rows; `leads (T,)` physical."""
     with figure(path, 11, 4.8) as canvas:
         left, right = canvas.subplots(1, 2)
         for index, row in enumerate(rows):
             style = line_style(index)
-            left.semilogy(leads, _floats(row["rollout"]["nrmse_per_frame"]), label=row["model"], **style)
-            right.plot(leads, _floats(row["rollout"]["correlation_per_frame"]), **style)
+            left.semilogy(leads, _floats(row.rollout.nrmse_per_frame), label=legible(row.model), **style)
+            right.plot(leads, _floats(row.rollout.correlation_per_frame), **style)
         left.set(xlabel=LEAD, ylabel="nRMSE of the free rollout (no unit)")
         left.set_ylim(top=min(left.get_ylim()[1], LARGEST_NRMSE))
         right.set(xlabel=LEAD, ylabel="spatial correlation with the truth", ylim=(None, 1.02))
@@ -39,22 +41,22 @@ def error_curves(path: Path, rows: Sequence[Mapping[str, Any]], leads: Sequence[
         legend_below(canvas, left)
 
 
-def spectrum_figure(path: Path, spectra: Mapping[str, Any], models: Sequence[str], leads: Sequence[float]) -> None:
+def spectrum_figure(path: Path, spectra: Spectra, models: Sequence[str], leads: Sequence[float]) -> None:
     """Power spectrum of the truth and of one member of every row, one panel per lead time, first channel.
 
-    `spectra` is that part of `metrics.json`; `leads (T,)` are the physical lead times of all steps.
+    `leads (T,)` are the physical lead times of all steps.
     """
-    steps = spectra["lead_times"]
+    steps = spectra.lead_times
     with figure(path, 4.2 * len(steps) + 0.6, 4.8) as canvas:
         axes = canvas.subplots(1, len(steps), squeeze=False, sharey=True)[0]
-        powers = np.asarray([spectra["truth"][i][0] for i in range(len(steps))])
+        powers = np.asarray([spectra.truth[i][0] for i in range(len(steps))])
         top = powers.max()
         for i, (axis, step) in enumerate(zip(axes, steps, strict=True)):
-            truth = _floats(spectra["truth"][i][0])
+            truth = _floats(spectra.truth[i][0])
             wavenumber = np.arange(1, len(truth))
             axis.loglog(wavenumber, truth[1:], color="black", linewidth=3.5, alpha=0.35, label="truth")
             for index, model in enumerate(models):
-                axis.loglog(wavenumber, _floats(spectra[model][i][0])[1:], label=model, **line_style(index))
+                axis.loglog(wavenumber, _floats(spectra.of(model)[i][0])[1:], label=legible(model), **line_style(index))
             axis.set(title=f"step {step}, lead time {leads[step - 1]:.3g}", xlabel="wavenumber k (periods per domain)")
             axis.set_ylim(max(top * 1e-13, powers[:, 1:-1].min() / 30), top * 3)
             axis.grid(True)
@@ -62,7 +64,7 @@ def spectrum_figure(path: Path, spectra: Mapping[str, Any], models: Sequence[str
         legend_below(canvas, axes[0], 4)
 
 
-def calibration_curves(path: Path, rows: Sequence[Mapping[str, Any]], leads: Sequence[float]) -> None:
+def calibration_curves(path: Path, rows: Sequence[Row], leads: Sequence[float]) -> None:
     """Spread-skill and coverage against lead time for the rows with members; dotted lines are perfect ensembles."""
     names = (("spread_skill", "spread / skill"), ("coverage_50", "coverage, central 50 %"))
     names += (("coverage_90", "coverage, central 90 %"),)
@@ -70,9 +72,9 @@ def calibration_curves(path: Path, rows: Sequence[Mapping[str, Any]], leads: Seq
         axes = canvas.subplots(1, len(names))
         for axis, (name, label) in zip(axes, names, strict=True):
             for index, row in enumerate(rows):
-                curve = _floats(row["probabilistic"]["per_frame"][name])
-                axis.plot(leads, curve, label=row["model"], **line_style(index))
-            for perfect in {row["probabilistic"]["nominal"][name] for row in rows}:
+                curve = _floats(getattr(row.probabilistic.per_frame, name))
+                axis.plot(leads, curve, label=legible(row.model), **line_style(index))
+            for perfect in {getattr(row.probabilistic.nominal, name) for row in rows}:
                 axis.axhline(perfect, color="black", linestyle=":", linewidth=1.4)
             axis.set(xlabel=LEAD, ylabel=label, xlim=(0, leads[-1]))
             axis.set_ylim(0, max(1.05, axis.get_ylim()[1]))
@@ -80,18 +82,18 @@ def calibration_curves(path: Path, rows: Sequence[Mapping[str, Any]], leads: Seq
         legend_below(canvas, axes[0], 4)
 
 
-def rank_histograms(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def rank_histograms(path: Path, rows: Sequence[Row]) -> None:
     """Rank histogram of every row with members; the dotted line is a perfect ensemble."""
     columns = min(len(rows), 4)
     lines = -(-len(rows) // columns)
     with figure(path, 3.6 * columns + 0.4, 3.1 * lines) as canvas:
         axes = canvas.subplots(lines, columns, squeeze=False, sharey=True).flatten()
         for index, (axis, row) in enumerate(zip(axes, rows, strict=False)):
-            shares = _floats(row["probabilistic"]["rank_histogram"])
+            shares = _floats(row.probabilistic.rank_histogram or ())
             axis.bar(np.arange(len(shares)), shares, width=0.9, color=line_style(index)["color"])
             axis.axhline(1 / len(shares), color="black", linestyle=":", linewidth=1.4)
-            distance = row["probabilistic"]["overall"]["reliability_distance"]
-            axis.set(title=f"{row['model']}\ndistance from flat {distance:.2f}", xlabel="members below the truth")
+            distance = row.probabilistic.overall.reliability_distance
+            axis.set(title=f"{legible(row.model)}\ndistance from flat {distance:.2f}", xlabel="members below the truth")
         for axis in axes[len(rows) :]:
             axis.set_visible(False)
         axes[0].set_ylabel("share of points")
@@ -110,7 +112,7 @@ def ledger_figure(path: Path, entries: Sequence[LedgerEntry]) -> None:
         left.plot([], [], "o", color=COLOURS[0], label="free rollout")
         left.plot([], [], "s", color=COLOURS[0], markerfacecolor="white", label="one step")
         left.set(xscale="log", xlabel="nRMSE (of the mean)", yticks=range(len(entries)))
-        left.set_yticklabels([entry.model for entry in entries])
+        left.set_yticklabels([legible(entry.model) for entry in entries])
         left.invert_yaxis()
         left.legend(loc="best")
         right.axvline(0, color="black", linewidth=1)
@@ -121,20 +123,23 @@ def ledger_figure(path: Path, entries: Sequence[LedgerEntry]) -> None:
             axis.tick_params(axis="y", length=0)
 
 
-def training_curves(path: Path, log: Path) -> None:
-    """Loss, validation score, learning rate and gradient norm against the global step of a JSONL training log."""
-    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    records = [record for record in records if "loss" in record and "stage" in record]
-    stages = list(dict.fromkeys(record["stage"] for record in records))
+def training_curves(path: Path, epochs: Sequence[Mapping[str, Any]]) -> None:
+    """Loss, validation score, learning rate and gradient norm of a training log against its global step."""
+    stages = list(dict.fromkeys(epoch["stage"] for epoch in epochs))
     panels = (("loss", "training loss"), ("score", "validation score"), ("lr", "learning rate"))
     panels += (("grad_norm", "gradient norm"),)
     with figure(path, 11, 7) as canvas:
         axes = canvas.subplots(2, 2).flatten()
         for axis, (key, label) in zip(axes, panels, strict=True):
             for index, stage in enumerate(stages):
-                points = [r for r in records if r["stage"] == stage and r.get(key) is not None]
-                steps, values = [r["global_step"] for r in points], [r[key] for r in points]
-                axis.plot(steps, values, label=stage, marker="." if len(points) < 30 else "", **line_style(index))
+                points = [(e["global_step"], e[key]) for e in epochs if e["stage"] == stage and is_number(e.get(key))]
+                marker = "." if len(points) < 30 else ""
+                axis.plot(
+                    *zip(*points, strict=True) if points else ((), ()),
+                    label=legible(stage),
+                    marker=marker,
+                    **line_style(index),
+                )
             axis.set(xlabel="epoch, counted across stages", ylabel=label)
             if key != "lr":
                 axis.set_yscale("log")

@@ -18,6 +18,13 @@ FIELD, ERROR, SPREAD = "cividis", "RdBu_r", "Purples"
 LEAD = "lead time (time units of the data)"
 """Name of the axis of lead times; data sets state no unit."""
 
+
+def legible(text: str) -> str:
+    """Text from a file as it stands there: no formula between two `$`, and no name hidden for its leading `_`."""
+    text = text.replace("$", r"\$")
+    return f"\u200b{text}" if text.startswith("_") else text
+
+
 STYLE: dict[Any, Any] = {
     "font.size": 12,
     "axes.titlesize": 12,
@@ -77,10 +84,10 @@ def space_time(
                 )
                 axis.set_title(name)
                 canvas.colorbar(image, ax=axis, shrink=0.9, pad=0.02)
-            axes[0].set_ylabel(f"{channel}\nposition x" if len(channels) > 1 else "position x")
+            axes[0].set_ylabel(f"{legible(channel)}\nposition x" if len(channels) > 1 else "position x")
         for axis in grid[-1]:
             axis.set_xlabel("time t")
-        canvas.suptitle(title)
+        canvas.suptitle(legible(title))
 
 
 def snapshots(
@@ -113,7 +120,7 @@ def snapshots(
             axis.set_title(f"t = {times[frame]:.3g}")
         for axis in grid[-1]:
             axis.set_xlabel("x")
-        canvas.suptitle(f"{title}: {channel}")
+        canvas.suptitle(legible(f"{title}: {channel}"))
 
 
 Panel = tuple[str, np.ndarray, str, float, float]
@@ -155,4 +162,4 @@ def legend_below(canvas: "Figure", axis: "Axes", columns: int = 3) -> None:
     """One legend under the panels, out of the way of the curves."""
     handles: Any
     handles, labels = axis.get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+    canvas.legend(handles, labels, loc="outside lower center", ncols=max(1, min(columns, len(labels))))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ups.config import Config
 from ups.core.errors import UserError
-from ups.evaluation.evaluate import read_metrics
 from ups.evaluation.rescore import FREE, rescore
+from ups.evaluation.scores import ScoringProtocol, read_scores
 from ups.report.figures import draw_pictures
+from ups.report.scores import RunScores
 from ups.run.score import config_hash, config_of, publish, target_of
 
 
 def rescore_run(
     folder: str | Path, split: str = "test", config: Config | None = None, overrides: Sequence[str] = ()
-) -> dict[str, Any]:
+) -> RunScores:
     """Scores `predictions.h5` again, without model and data, and writes `metrics.json`, pictures and report anew.
 
     Args:
@@ -33,20 +33,19 @@ def rescore_run(
     """
     folder = Path(folder)
     config, target = config or config_of(folder, overrides), target_of(folder, split)
-    _require_same_settings(config, target / "metrics.json")
-    metrics = rescore(target, config.evaluation, config_hash(config))
+    before = read_scores(target / "metrics.json", RunScores)
+    _require_same_settings(config, before.protocol, target / "metrics.json")
+    scores = rescore(target, before, config.evaluation, config_hash(config))
     if config.evaluation.pictures:
-        metrics["pictures"] = draw_pictures(metrics, target)
-    publish(metrics, folder, split, config)
-    return metrics
+        scores = scores.model_copy(update={"pictures": draw_pictures(scores, target)})
+    return publish(scores, folder, split, config)
 
 
-def _require_same_settings(config: Config, path: Path) -> None:
+def _require_same_settings(config: Config, before: ScoringProtocol, path: Path) -> None:
     """Raises UserError where the scores in `path` come from settings whose forecasts may be others."""
-    before = read_metrics(path)["protocol"]
-    free = {name: tuple(value) if isinstance(value := before.get(name), list) else value for name in FREE}
+    free = {name: tuple(value) if isinstance(value := getattr(before, name), list) else value for name in FREE}
     first = config.model_copy(update={"evaluation": config.evaluation.model_copy(update=free)})
-    if (config_hash(first), config.run.seed) != (before.get("config_hash"), before.get("seed")):
+    if (config_hash(first), config.run.seed) != (before.config_hash, before.seed):
         raise UserError(
             f"{path} is of other settings: without the model only evaluation.{', '.join(FREE)} can change; "
             "evaluate again without --rescore"

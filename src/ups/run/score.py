@@ -18,31 +18,35 @@ import torch
 
 from ups.config import Config, dump_config, load_config
 from ups.config.command import command_of
-from ups.core.device import device_name, device_of
+from ups.core.device import device_of
 from ups.core.errors import ForecastWarning, UserError
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.sidecar import SIDECAR
 from ups.data.split import Split
 from ups.evaluation.baselines import FLOOR
-from ups.evaluation.evaluate import evaluate, read_metrics, write_metrics
+from ups.evaluation.evaluate import evaluate
 from ups.evaluation.forecaster import Forecaster
 from ups.evaluation.forecasters import forecasters
-from ups.evaluation.ledger import TTC
 from ups.evaluation.physics import break_even_of, physics_forecasters, without_true_ensemble
 from ups.evaluation.progress import ScoringBar
+from ups.evaluation.row import Row
+from ups.evaluation.scores import read_scores, write_scores
 from ups.evaluation.steady import steady_score_rows
 from ups.peers.settings import PeerSettings
 from ups.peers.stage import PeerRun, trained
 from ups.report.figures import draw_pictures
 from ups.report.html.report import write_report
 from ups.report.plot_scores import training_curves
+from ups.report.scores import RunScores
 from ups.report.terminal import show
 from ups.stages.steady import none_steady, steady_rows
 from ups.surrogate.surrogate import Surrogate
+from ups.tracking.jsonl import read_log
 from ups.tracking.sinks import Tracker, open_sinks
 from ups.tracking.training_logger import TrainingLogger
 from ups.ttc.candidates import head_of, samplers_of
-from ups.ttc.forecaster import TTCForecaster, reward_of
+from ups.ttc.comparison import Comparison
+from ups.ttc.forecaster import TTC, TTCForecaster, reward_of
 from ups.ttc.race import evaluate_ttc
 from ups.ttc.rewards import Reward
 
@@ -60,7 +64,7 @@ def evaluate_run(
     tracker: Tracker | None = None,
     mode: Mode | None = None,
     overrides: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> RunScores:
     """Scores the models of a run folder and writes `predictions.h5`, `metrics.json`, pictures and `report.html`.
 
     Args:
@@ -85,13 +89,13 @@ def evaluate_run(
     if wanted != "baseline":
         job.require_conditioning()
     with warnings.catch_warnings(action="ignore", category=ForecastWarning):  # of test parameters beyond the trained
-        metrics = job.scored(with_ttc=wanted == "both") if wanted != "ttc" else job.already_scored()
+        scores = job.scored(with_ttc=wanted == "both") if wanted != "ttc" else job.already_scored()
         if wanted != "baseline":
-            metrics["ttc"] = job.conditioned()
-    publish(metrics, job.folder, split, job.config, tracker)
+            scores = scores.model_copy(update={"ttc": job.conditioned()})
+    scores = publish(scores, job.folder, split, job.config, tracker)
     if job.config.ttc.enabled and not samplers_of(job.surrogate):
         print("ttc.enabled is set, but this run has no sampler to draw candidates from: train stages.diff_residual")
-    return metrics
+    return scores
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ class ScoredRun:
             "config_hash": config_hash(self.config),
         }
 
-    def scored(self, with_ttc: bool) -> dict[str, Any]:
+    def scored(self, with_ttc: bool) -> RunScores:
         """All rows of the ledger."""
         settings, seed = self.config.evaluation, self.config.run.seed
         batch = min(settings.batch, self.part.n, settings.trajectories or self.part.n)
@@ -164,17 +168,16 @@ class ScoredRun:
         options = {"seed": seed, "device": self.surrogate.device, "further": further}
         with ScoringBar("scoring") as bar:
             given = (self.part, self.data.system, settings, self.target, self.protocol())
-            metrics = evaluate(rows, *given, **options, progress=bar)
-        if settings.pictures:
-            metrics["pictures"] = draw_pictures(metrics, self.target)
-        metrics["errors"] += unsettled
-        for row in metrics["rows"]:
-            if row["model"] == TTC:
-                row["settings"] = self.config.ttc.model_dump(mode="json")
-        if missing := without_true_ensemble(self.data.system, self.config.data):
-            metrics["errors"].append(missing)
-        metrics["break_even"] = break_even_of(metrics, rows, "operator", self.part.frames - settings.context)
-        return metrics
+            found = evaluate(rows, *given, **options, progress=bar)
+        missing = without_true_ensemble(self.data.system, self.config.data)
+        own = self.config.ttc.model_dump(mode="json")
+        further_facts = {
+            "pictures": draw_pictures(found, self.target) if settings.pictures else [],
+            "errors": [*found.errors, *unsettled, *([missing] if missing else [])],
+            "rows": [row.model_copy(update={"settings": own}) if row.model == TTC else row for row in found.rows],
+            "break_even": break_even_of(found, "operator"),
+        }
+        return RunScores(**{**dict(found), **further_facts})
 
     def peers(self, seconds: float) -> dict[str, Forecaster]:
         """The models of `evaluation.baselines`, each trained for `seconds` unless that was done before."""
@@ -198,7 +201,7 @@ class ScoredRun:
             for name in config.evaluation.baselines
         }
 
-    def settled(self) -> tuple[list[dict[str, Any]], list[str]]:
+    def settled(self) -> tuple[list[Row], list[str]]:
         """Rows of the steady prior, where the run has one; where no trajectory settles, a sentence instead."""
         if self.surrogate.steady_prior is None:
             return [], []
@@ -208,18 +211,18 @@ class ScoredRun:
             return [], [f"{none_steady(self.part, self.split, tolerance)}, so the steady prior has no row"]
         return steady_score_rows(self.surrogate, self.part, rows, tolerance, self.config.evaluation, seed), []
 
-    def already_scored(self) -> dict[str, Any]:
+    def already_scored(self) -> RunScores:
         """The scores that are there; raises UserError if there are none of these data and settings.
 
         Settings of `ttc` may differ: no other row hears of them, and what does says which it has.
         """
         path = self.target / "metrics.json"
-        metrics = read_metrics(path) if path.exists() else None
+        scores, protocol = read_scores(path, RunScores) if path.exists() else None, self.protocol()
         keys = ("data_hash", "split_hash", "config_hash", "seed")
-        if metrics is None or any(metrics["protocol"].get(key) != self.protocol()[key] for key in keys):
-            found = "is missing" if metrics is None else "is of other data or settings"
+        if scores is None or any(getattr(scores.protocol, key) != protocol[key] for key in keys):
+            found = "is missing" if scores is None else "is of other data or settings"
             raise UserError(f"mode ttc adds to scores that are there, but {path} {found}; use mode both")
-        return {"pictures": [], **metrics}  # scores of earlier versions do not say which are theirs
+        return scores
 
     def require_conditioning(self) -> None:
         """Raises UserError where test-time conditioning cannot run, before hours are spent on the other rows."""
@@ -229,12 +232,11 @@ class ScoredRun:
             raise UserError(f"ttc.max_evaluations {refused}")
         _ = self.reward
 
-    def conditioned(self) -> dict[str, Any]:
+    def conditioned(self) -> Comparison:
         """The strategies of test-time conditioning at equal cost."""
         settings = self.config.evaluation
-        timed = {"device": device_name(self.surrogate.device), "threads": torch.get_num_threads()}
         with ScoringBar("test-time conditioning:") as bar:
-            return timed | evaluate_ttc(
+            return evaluate_ttc(
                 self.surrogate,
                 self.part,
                 self.reward,
@@ -248,26 +250,28 @@ class ScoredRun:
             )
 
 
-def publish(metrics: dict[str, Any], folder: Path, split: str, config: Config, tracker: Tracker | None = None) -> None:
+def publish(scores: RunScores, folder: Path, split: str, config: Config, tracker: Tracker | None = None) -> RunScores:
     """Writes scores, training curves and report of a run folder, tells the tracker, and prints the ledger.
 
-    Without a tracker, those that the config names are told.
+    Without a tracker, those that the config names are told. Returns the scores with the name of the picture of the
+    training curves.
     """
     target, log = target_of(folder, split), folder / config.training.log_path
-    if log.exists():
-        training_curves(target / TRAINING, log)
-        metrics["pictures"] = list(dict.fromkeys([*metrics["pictures"], TRAINING]))
-    write_metrics(target / "metrics.json", metrics)
+    if epochs := read_log(log).epochs:
+        training_curves(target / TRAINING, epochs)
+        scores = scores.model_copy(update={"pictures": list(dict.fromkeys([*scores.pictures, TRAINING]))})
+    write_scores(target / "metrics.json", scores)
     trained = config_of(folder) if (folder / "config.yaml").exists() else config
-    command = command_of(trained, config, folder, split, bool(metrics.get("ttc")))
-    write_report(target, metrics, dump_config(config), log, command)
+    command = command_of(trained, config, folder, split, scores.ttc is not None)
+    write_report(target, scores, dump_config(config), log, command)
     if tracker is not None:
-        tracker.evaluation(metrics, target)
+        tracker.evaluation(scores.model_dump(), target)
     else:
         here = config.model_copy(update={"run": config.run.model_copy(update={"dir": folder})})
         with tracker_of(here) as own:
-            own.evaluation(metrics, target)
-    show(metrics, target, folder)
+            own.evaluation(scores.model_dump(), target)
+    show(scores, target, folder)
+    return scores
 
 
 def target_of(folder: Path, split: str) -> Path:

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -23,6 +22,7 @@ from ups.core.errors import UserError
 from ups.core.files import claimed, write_text
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.sidecar import SIDECAR
+from ups.report.scores import RunScores
 from ups.run.score import evaluate_run, tracker_of
 from ups.stages import autoencoder, distill, operator, residual, steady
 from ups.stages.context import Context
@@ -53,11 +53,11 @@ class RunResult:
 
     Attributes:
         folder: The run folder.
-        metrics: What `metrics.json` holds, or None where evaluation is switched off.
+        metrics: What `metrics.json` holds, typed, or None where evaluation is switched off.
     """
 
     folder: Path
-    metrics: dict[str, Any] | None
+    metrics: RunScores | None
 
     @property
     def model(self) -> Surrogate:

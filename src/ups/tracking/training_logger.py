@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ups.tracking.jsonl import append_line, read_lines, rewrite_lines
+from ups.tracking.jsonl import append_line, drop_epochs, read_log
 
 Sink = Callable[[dict[str, Any]], None]
-COUNTS = ("global_step", "epoch")
-"""What every line counts."""
 
 
 def last_step(entries: Sequence[Mapping[str, Any]]) -> int:
@@ -24,14 +22,11 @@ class TrainingLogger:
     Args:
         path: The JSONL log.
         sinks: Called with every entry after it was written.
-
-    Raises:
-        UserError: The log has a line that is no epoch.
     """
 
     def __init__(self, path: Path, sinks: Sequence[Sink] = ()):
         self.path, self.sinks = path, sinks
-        self.global_step = last_step(read_lines(path, COUNTS))
+        self.global_step = last_step(read_log(path).epochs)
 
     def rewind(self, stage: str, epoch: int) -> None:
         """Drops the entries of `stage` after `epoch`, which will be written again.
@@ -39,10 +34,7 @@ class TrainingLogger:
         The global step goes on after the last entry that is kept, so a stage that is trained again after later ones
         leaves a gap and no step twice.
         """
-        entries = read_lines(self.path, COUNTS)
-        kept = [e for e in entries if e.get("stage") != stage or e["epoch"] <= epoch]
-        if self.path.exists() and (len(kept) < len(entries) or not self.path.read_bytes().endswith(b"\n")):
-            rewrite_lines(self.path, kept)
+        kept = drop_epochs(self.path, lambda entry: entry["stage"] == stage and entry["epoch"] > epoch)
         self.global_step = last_step(kept)
 
     def write(self, entry: dict[str, Any]) -> None:

@@ -11,12 +11,15 @@ from torch import Tensor
 from ups.core.system import System
 from ups.evaluation.forecasters import NEEDS
 from ups.evaluation.job import HeldOut
+from ups.evaluation.row import Role
 from ups.simulate.generate import GenerateSettings
 from ups.surrogate.surrogate import Surrogate
 from ups.ttc.candidates import condition, head_of, judge_of
 from ups.ttc.rewards import Bounds, Reward, rewards_of, weighted
 from ups.ttc.settings import TTCSettings
 
+TTC = "ttc"
+"""Its row in the ledger."""
 BOUNDED = 256
 """Training trajectories that bounds are taken from."""
 
@@ -36,6 +39,9 @@ class TTCForecaster:
     settings: TTCSettings
     reward: Reward
     batch: int = 64
+    role: Role = "informed"
+    built_on: str | None = "operator"
+    seconds: float | None = None
     evaluations: float = field(default=0.0, init=False)
     """Network evaluations per step of the last rollout, mean over its trajectories."""
 

@@ -11,18 +11,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ups.core.device import device_name
 from ups.evaluation.job import HeldOut, Progress
 from ups.evaluation.ledger import paired_gain
 from ups.evaluation.rows import plain
 from ups.metrics import compare, nrmse_per_trajectory
 from ups.surrogate.surrogate import Surrogate
 from ups.ttc.candidates import condition, head_of, judge_of
+from ups.ttc.comparison import Comparison, Strategy
 from ups.ttc.plans import Plans, equal_plans, own_strategy
 from ups.ttc.ranks import RankCorrelation, Ranks, truth_judge
 from ups.ttc.rewards import Reward
@@ -43,8 +44,8 @@ def evaluate_ttc(
     resamples: int = 1000,
     seed: int = 0,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Scores all strategies at equal network evaluations; what `metrics["ttc"]` holds.
+) -> Comparison:
+    """Scores all strategies at equal network evaluations.
 
     The settings' own strategy sets the cost (beam search with `beam_width` and `horizon` of 2 and more, else
     best-of-n), and the others get as many candidates or members as it pays for (`equal_plans`).
@@ -62,28 +63,24 @@ def evaluate_ttc(
         progress: Called after every batch.
 
     Returns:
-        `rows`, one for each strategy: nRMSE of the free rollout with its 95 % interval, gain over the operator with its
-        interval, network evaluations and milliseconds per step, and `own_gain`, the gain of the settings' own strategy
-        over the row with its interval; `settings`; `strategy`, which row they mean; `correlation`, Spearman's between
-        the reward and minus the true error among the candidates of a choice, mean over choices, 1 for a reward that
-        ranks as the truth does, None if there is none; `verdict`; and a `sentence`.
+        A row for each strategy, the verdict, and how well the reward ranks the candidates of a choice.
 
     Raises:
         UserError: The run has no sampler, or the budget is too small.
     """
     race = Race(surrogate, split, reward, settings, context, trajectories, batch, seed, progress)
     scores, costs = race.run()
-    rows = plain([_row(name, race.own, scores, costs[name], resamples, seed) for name in STRATEGIES])
+    rows = [_row(name, race.own, scores, costs[name], resamples, seed) for name in STRATEGIES]
     ranks, found = race.ranks(), verdict(rows, race.own, len(scores[BASELINE]))
-    return plain(
-        {
-            "rows": rows,
-            "settings": settings.model_dump(mode="json"),
-            "strategy": race.own,
-            "correlation": ranks.value,
-            "verdict": found,
-            "sentence": sentence(rows, race.own, found, ranks),
-        }
+    return Comparison(
+        rows=rows,
+        settings=settings.model_dump(mode="json"),
+        strategy=race.own,
+        correlation=ranks.value,
+        verdict=found,
+        sentence=sentence(rows, race.own, found, ranks),
+        device=device_name(surrogate.device),
+        threads=torch.get_num_threads(),
     )
 
 
@@ -183,7 +180,7 @@ class Race:
 
 def _row(
     name: str, own: str, scores: Mapping[str, Tensor], cost: tuple[float, float], resamples: int, seed: int
-) -> dict[str, Any]:
+) -> Strategy:
     values = scores[name].double().numpy()
     drawn = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
     low, high = np.quantile(values[drawn].mean(1), [0.025, 0.975])
@@ -191,7 +188,7 @@ def _row(
         paired_gain(scores[old].tolist(), scores[new].tolist(), resamples, seed)
         for old, new in ((BASELINE, name), (name, own))
     )
-    return {
+    found = {
         "strategy": name,
         "evaluations": cost[0],
         "ms_per_step": cost[1],
@@ -205,3 +202,4 @@ def _row(
         "own_gain_low": own_gain.low,
         "own_gain_high": own_gain.high,
     }
+    return Strategy.model_validate(plain(found))

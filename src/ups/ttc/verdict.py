@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from ups.evaluation.ledger import Verdict
+from ups.ttc.comparison import Comparison, Strategy
 from ups.ttc.ranks import RankCorrelation
 from ups.ttc.settings import in_words
 
@@ -29,7 +30,7 @@ NOTE = (
     "bound over a rollout."
 )
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Strategy]
 
 
 def verdict(rows: Rows, own: str, trajectories: int) -> Verdict:
@@ -39,7 +40,7 @@ def verdict(rows: Rows, own: str, trajectories: int) -> Verdict:
     interval, and does not if it loses against one of them with its whole interval. As in the ledger, intervals that
     hold 0 and a single trajectory decide nothing. A rival without a score is no rival.
     """
-    if _by_name(rows)[own]["gain"] is None:
+    if _by_name(rows)[own].gain is None:
         return "no score"
     if trajectories >= 2 and _better(rows):
         return "does not pay"
@@ -57,51 +58,53 @@ def sentence(rows: Rows, own: str, found: Verdict, ranks: RankCorrelation) -> st
     reasons = "".join(f"; {what} {', '.join(names)}" for what, names in against if names)
     return (
         f"Test-time conditioning {words.get(found, found)}: {own} changes the error of the operator by {share(row)} at "
-        f"{row['evaluations']:.3g} network calls a step (at equal cost: {others}){reasons}; {ranks}."
+        f"{row.evaluations:.3g} network calls a step (at equal cost: {others}){reasons}; {ranks}."
     )
 
 
-def share(row: Mapping[str, Any]) -> str:
+def share(row: Strategy) -> str:
     """By how much a row changes the error of the operator, with its interval."""
-    return "not finite" if row["gain"] is None else _change(row, "gain")
+    return "not finite" if row.gain is None else _change(row, "gain")
 
 
-def _change(row: Mapping[str, Any], gain: str) -> str:
-    value, low, high = (f"{-100 * row[name]:+.1f}" for name in (gain, f"{gain}_high", f"{gain}_low"))
+def _change(row: Strategy, gain: str) -> str:
+    value, low, high = (f"{-100 * getattr(row, name):+.1f}" for name in (gain, f"{gain}_high", f"{gain}_low"))
     return f"{value} % [{low}, {high}]"
 
 
-def ttc_table(result: Mapping[str, Any]) -> Table:
-    """The rows of `metrics["ttc"]` as a table for the terminal."""
+def ttc_table(result: Comparison) -> Table:
+    """The strategies as a table for the terminal."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, caption_justify="left")
-    table.caption = "\n".join([result["sentence"], f"Settings: {in_words(result['settings'])}.", NOTE])
+    table.caption = escape("\n".join([result.sentence, f"Settings: {in_words(result.settings)}.", NOTE]))
     table.add_column("strategy")
     for name in ("calls/step", "ms/step", "nRMSE", "gain in nRMSE"):
         table.add_column(name, justify="right")
-    for row in result["rows"]:
-        gain = "-" if row["strategy"] == BASELINE else share(row)
-        nrmse = "-" if row["nrmse"] is None else f"{row['nrmse']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
-        table.add_row(row["strategy"], f"{row['evaluations']:.3g}", f"{row['ms_per_step']:.2g}", nrmse, gain)
+    for row in result.rows:
+        gain = "-" if row.strategy == BASELINE else share(row)
+        nrmse = "-" if row.nrmse is None else f"{row.nrmse:.3g} [{row.low:.3g}, {row.high:.3g}]"
+        cells = (row.strategy, f"{row.evaluations:.3g}", f"{row.ms_per_step:.2g}", nrmse, gain)
+        table.add_row(*(escape(cell) for cell in cells))
     return table
 
 
-def _by_name(rows: Rows) -> dict[str, Mapping[str, Any]]:
-    return {row["strategy"]: row for row in rows}
+def _by_name(rows: Rows) -> dict[str, Strategy]:
+    return {row.strategy: row for row in rows}
 
 
 def _better(rows: Rows) -> list[str]:
     """The rows to beat that are better than the settings' own strategy with their whole interval."""
-    return [_against(row) for row in _to_beat(rows) if row["own_gain_high"] < 0]
+    return [_against(row) for row in _to_beat(rows) if row.own_gain_high is not None and row.own_gain_high < 0]
 
 
 def _level(rows: Rows) -> list[str]:
     """The rows to beat from which the settings' own strategy differs by an interval that holds 0."""
-    return [_against(row) for row in _to_beat(rows) if row["own_gain_low"] <= 0 <= row["own_gain_high"]]
+    gains = [(row, row.own_gain_low, row.own_gain_high) for row in _to_beat(rows)]
+    return [_against(row) for row, low, high in gains if low is not None and high is not None and low <= 0 <= high]
 
 
-def _to_beat(rows: Rows) -> list[Mapping[str, Any]]:
-    return [row for row in rows if row["strategy"] in (BASELINE, *RIVALS) and row["own_gain"] is not None]
+def _to_beat(rows: Rows) -> list[Strategy]:
+    return [row for row in rows if row.strategy in (BASELINE, *RIVALS) and row.own_gain is not None]
 
 
-def _against(row: Mapping[str, Any]) -> str:
-    return f"{row['strategy']} (error against it {_change(row, 'own_gain')})"
+def _against(row: Strategy) -> str:
+    return f"{row.strategy} (error against it {_change(row, 'own_gain')})"

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from ups.evaluation.row import Row, TrueEnsembleScores
 from ups.metrics import BANDS
 from ups.report.html.markup import Markup, join, table, tag
-from ups.report.html.numbers import number, percent
+from ups.report.numbers import number, percent
 
-Row = Mapping[str, Any]
 SCORES = ("mean_nrmse", "deviation_ratio", "deviation_nrmse")
 """Columns of the table of mean and deviation."""
 
 
 def moment_table(rows: Sequence[Row]) -> Markup:
     """Mean and deviation of every ensemble beside the true one's, at lead times; nothing where there is no true one."""
-    compared = [row for row in rows if row.get("true_ensemble") and row["error"] is None]
+    compared = [(row, row.true_ensemble) for row in rows if row.true_ensemble and row.error is None]
     if not compared:
         return Markup("")
-    leads = compared[0]["true_ensemble"]["lead_times"]
+    leads = compared[0][1].lead_times
     heads = ["row", "nRMSE of the mean", "deviation, ratio", "nRMSE of the deviation"]
-    body = [_perfect(compared[0])]
-    body += [[row["model"], *(_values(row["true_ensemble"][key]) for key in SCORES)] for row in compared]
+    body = [_perfect(*compared[0])]
+    body += [[row.model, *(_values(getattr(scores, key)) for key in SCORES)] for row, scores in compared]
     note = (
         f"Fields of mean and deviation beside those of the true ensemble, {_at(leads)}. Both are finite samples: what "
         "perfect members would score stands first, and no forecast can be told to be better than that."
@@ -36,16 +35,16 @@ def moment_table(rows: Sequence[Row]) -> Markup:
 
 def band_table(rows: Sequence[Row]) -> Markup:
     """Energy of one member over the truth's in bands of wavenumbers, at lead times; nothing where it was not scored."""
-    scored = [row for row in rows if row.get("bands") and row["error"] is None and "steady" not in row]
+    scored = [row for row in rows if row.error is None and row.marching]
     if not scored:
         return Markup("")
-    bands = scored[0]["bands"]
+    bands = scored[0].bands
     heads = ["row", *(f"k {_range(*BANDS[name])}" for name in BANDS)]
-    shares = [[_share(share) for share in bands["share"][name]] for name in BANDS]
+    shares = [[_share(share) for share in bands.share[name]] for name in BANDS]
     body = [["share of the truth's energy", *(" / ".join(values) for values in shares)]]
-    body += [[row["model"], *(_values(row["bands"]["ratio"][name]) for name in BANDS)] for row in scored]
+    body += [[row.model, *(_values(row.bands.ratio[name]) for name in BANDS)] for row in scored]
     note = (
-        f"Energy of one member over that of the truth in bands of wavenumbers, {_at(bands['lead_times'])}. 1 is "
+        f"Energy of one member over that of the truth in bands of wavenumbers, {_at(bands.lead_times)}. 1 is "
         "perfect; above it the member is too rough, below too smooth. A band of little energy hardly shows in errors."
     )
     return join(
@@ -55,14 +54,13 @@ def band_table(rows: Sequence[Row]) -> Markup:
     )
 
 
-def _perfect(row: Row) -> list[str]:
-    scores = row["true_ensemble"]
-    ones: list[float | None] = [1.0] * len(scores["lead_times"])
+def _perfect(row: Row, scores: TrueEnsembleScores) -> list[str]:
+    ones: list[float | None] = [1.0] * len(scores.lead_times)
     return [
-        f"{row['members']} perfect members",
-        _values(scores["perfect_mean_nrmse"]),
+        f"{row.members} perfect members",
+        _values(scores.perfect_mean_nrmse),
         _values(ones),
-        _values(scores["perfect_deviation_nrmse"]),
+        _values(scores.perfect_deviation_nrmse),
     ]
 
 

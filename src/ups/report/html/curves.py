@@ -5,38 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ups.evaluation.baselines import FLOOR, PERSISTENCE
+from ups.evaluation.row import Row
+from ups.evaluation.scores import Scores
 from ups.report.health import by_stage
 
-Row = Mapping[str, Any]
 CURVES = ("crps", "spread_skill", "coverage_50", "coverage_90")
 """Probabilistic curves against lead time."""
 TRAINING = ("score", "grad_norm", "lr")
 """Keys of the training log that are drawn beside all kinds of loss."""
 
 
-def is_model(row: Row) -> bool:
-    """Whether a row is a trained forecaster, and not a baseline, the floor or a solver."""
-    return row["model"] not in (PERSISTENCE, FLOOR) and not row.get("floor") and not row.get("reference")
-
-
-def leads(protocol: Mapping[str, Any]) -> list[float]:
-    """Physical lead times of the scored frames."""
-    times, context = protocol["times"], protocol["context"]
-    return [time - times[context - 1] for time in times[context:]]
-
-
-def curves(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def curves(scores: Scores) -> dict[str, Any]:
     """Rows with their curves against lead time, spectra, and costs; rows that jump to a steady state have no curves."""
-    spectra = metrics["spectra"]
+    spectra = scores.spectra.model_dump()
     return {
-        "channels": metrics["protocol"]["channels"],
-        "leads": short(leads(metrics["protocol"])),
-        "threshold": metrics["protocol"]["correlation_threshold"],
-        "rows": [_row(row) for row in metrics["rows"] if "steady" not in row],
+        "channels": scores.protocol.channels,
+        "leads": short(scores.protocol.leads),
+        "threshold": scores.protocol.correlation_threshold,
+        "rows": [_row(row) for row in scores.rows if row.marching],
         "spectra": {
-            "steps": spectra["lead_times"],
-            "powers": {name: short(powers) for name, powers in spectra.items() if name != "lead_times"},
+            "steps": spectra.pop("lead_times"),
+            "powers": {name: short(powers) for name, powers in spectra.items()},
         },
     }
 
@@ -60,19 +49,19 @@ def training(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _row(row: Row) -> dict[str, Any]:
-    scores = row["probabilistic"]
-    ensemble = row["members"] > 1
+    scores = row.probabilistic
+    ensemble = row.members > 1
     return {
-        "name": row["model"],
-        "model": is_model(row),
-        "members": row["members"],
-        "nrmse": short(row["rollout"]["nrmse_per_frame"]),
-        "correlation": short(row["rollout"]["correlation_per_frame"]),
-        **{key: short(scores["per_frame"][key]) for key in CURVES if ensemble or key == "crps"},
-        "ranks": short([scores["rank_histogram"], *scores.get("rank_histograms", [])]) if ensemble else None,
-        "nominal": short(scores["nominal"]),
-        "ms": row["ms_per_step"],
-        "error": short(row["rollout"]["nrmse"]),
+        "name": row.model,
+        "model": row.trained,
+        "members": row.members,
+        "nrmse": short(row.rollout.nrmse_per_frame),
+        "correlation": short(row.rollout.correlation_per_frame),
+        **{key: short(getattr(scores.per_frame, key)) for key in CURVES if ensemble or key == "crps"},
+        "ranks": short([scores.rank_histogram, *(scores.rank_histograms or [])]) if ensemble else None,
+        "nominal": short(scores.nominal.model_dump()),
+        "ms": row.ms_per_step,
+        "error": short(row.rollout.nrmse),
     }
 
 

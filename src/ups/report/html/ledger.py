@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ups.evaluation.ledger import duration, settings_notes
+from ups.evaluation.ledger import Gain, LedgerEntry
+from ups.evaluation.scores import Scores
 from ups.report.hardware import hardware
-from ups.report.html.curves import is_model
 from ups.report.html.markup import Markup, join, table, tag
-from ups.report.html.numbers import milliseconds, percent, score
+from ups.report.ledger import settings_notes
+from ups.report.numbers import duration, milliseconds, percent, score
 
 WIDTH, HEIGHT, MARGIN = 150, 18, 7
 """Of the picture of a gain, in pixels."""
@@ -31,27 +31,27 @@ CLASSES = {"pays": "good", "does not pay": "bad", "undecided": "open"}
 """Verdicts and their classes in the style sheet."""
 
 
-def ledger_section(metrics: Mapping[str, Any]) -> Markup:
+def ledger_section(scores: Scores) -> Markup:
     """Table and legend."""
-    entries = metrics["ledger"]
-    models = {row["model"] for row in metrics["rows"] if is_model(row)}
-    marching = {row["model"] for row in metrics["rows"] if is_model(row) and "steady" not in row}
+    entries = scores.ledger
+    models = {row.model for row in scores.rows if row.trained}
+    marching = [entry for entry in entries if entry.model in {row.model for row in scores.models}]
     low = gain_axis_start(entries)
     best = {
-        key: min((e[key] for e in entries if e["model"] in marching and e[key] is not None), default=None)
-        for key in ("nrmse", "crps")
+        "nrmse": min((e.nrmse for e in marching if e.nrmse is not None), default=None),
+        "crps": min((e.crps for e in marching if e.crps is not None), default=None),
     }
-    rows = [_cells(entry, entry["model"] in models, best, low) for entry in entries]
-    return join(tag("div", table(HEADS, rows, {1, 2, 3, 4, 7, 8, 9}, "ledger"), class_="wide"), _legend(metrics))
+    rows = [_cells(entry, entry.model in models, best, low) for entry in entries]
+    return join(tag("div", table(HEADS, rows, {1, 2, 3, 4, 7, 8, 9}, "ledger"), class_="wide"), _legend(scores))
 
 
-def gain_axis_start(entries: Sequence[Mapping[str, Any]]) -> float:
+def gain_axis_start(entries: Sequence[LedgerEntry]) -> float:
     """Left end of the axis that all gains share; the right end is 1, an error of zero."""
-    lows = [entry["gain"]["low"] for entry in entries if entry["gain"]]
+    lows = [entry.gain.low for entry in entries if entry.gain]
     return max(WORST, min([*lows, -0.05]))
 
 
-def gain_picture(gain: Mapping[str, float], low: float, verdict: str) -> Markup:
+def gain_picture(gain: Gain, low: float, verdict: str) -> Markup:
     """An SVG of the gain with its interval on the axis from `low` to 1; a thin line marks 0."""
 
     def place(share: float) -> str:
@@ -62,13 +62,13 @@ def gain_picture(gain: Mapping[str, float], low: float, verdict: str) -> Markup:
     parts = [
         tag("line", x1=place(low), x2=place(1), y1=middle, y2=middle, class_="track"),
         tag("line", x1=place(0), x2=place(0), y1=0, y2=HEIGHT, class_="zero"),
-        tag("line", x1=place(gain["low"]), x2=place(gain["high"]), y1=middle, y2=middle, class_="interval"),
+        tag("line", x1=place(gain.low), x2=place(gain.high), y1=middle, y2=middle, class_="interval"),
     ]
-    if gain["low"] < low:
+    if gain.low < low:
         parts.append(tag("path", d=f"M{MARGIN} {middle - 4}L{MARGIN - 6} {middle}l6 4z", class_="arrow"))
-    if gain["value"] >= low:
-        parts.append(tag("circle", cx=place(gain["value"]), cy=middle, r=4))
-    text = f"gain {percent(gain['value'])}, 95 % interval {percent(gain['low'])} to {percent(gain['high'])}"
+    if gain.value >= low:
+        parts.append(tag("circle", cx=place(gain.value), cy=middle, r=4))
+    text = f"gain {percent(gain.value)}, 95 % interval {percent(gain.low)} to {percent(gain.high)}"
     return tag(
         "svg",
         *parts,
@@ -81,52 +81,50 @@ def gain_picture(gain: Mapping[str, float], low: float, verdict: str) -> Markup:
     )
 
 
-def _cells(entry: Mapping[str, Any], model: bool, best: Mapping[str, float | None], low: float) -> list[str]:
-    sampled = entry["members"] > 1
-    name = [tag("span", entry["model"], class_="model" if model else "baseline")]
+def _cells(entry: LedgerEntry, model: bool, best: Mapping[str, float | None], low: float) -> list[str]:
+    sampled = entry.members > 1
+    name = [tag("span", entry.model, class_="model" if model else "baseline")]
     if sampled:
-        name.append(tag("small", f"{entry['members']} members"))
-    nrmse = _marked(entry["nrmse"], model and entry["nrmse"] == best["nrmse"])
-    member = tag("small", f"member {score(entry['nrmse_member'])}") if sampled else Markup("")
+        name.append(tag("small", f"{entry.members} members"))
+    nrmse = _marked(entry.nrmse, model and entry.nrmse == best["nrmse"])
+    member = tag("small", f"member {score(entry.nrmse_member)}") if sampled else Markup("")
     return [
         join(*name),
         join(nrmse, member),
-        score(entry["nrmse_one_step"]),
-        _marked(entry["crps"], model and entry["crps"] == best["crps"]),
-        f"{entry['spread_skill']:.2f}" if entry["spread_skill"] is not None else "–",
+        score(entry.nrmse_one_step),
+        _marked(entry.crps, model and entry.crps == best["crps"]),
+        f"{entry.spread_skill:.2f}" if entry.spread_skill is not None else "–",
         _gain(entry, low),
-        tag("span", entry["verdict"], class_=f"verdict {CLASSES.get(entry['verdict'], '')}")
-        if entry["verdict"]
-        else "–",
-        f"{entry['nfe_per_step']:g}",
-        milliseconds(entry["ms_per_step"]),
-        duration(entry["train_seconds"]) if entry["train_seconds"] else "–",
+        tag("span", entry.verdict, class_=f"verdict {CLASSES.get(entry.verdict, '')}") if entry.verdict else "–",
+        f"{entry.nfe_per_step:g}",
+        milliseconds(entry.ms_per_step),
+        duration(entry.train_seconds) if entry.train_seconds else "–",
     ]
 
 
-def _gain(entry: Mapping[str, Any], low: float) -> Markup | str:
-    gain = entry["gain"]
+def _gain(entry: LedgerEntry, low: float) -> Markup | str:
+    gain = entry.gain
     if gain is None:
         return "–"
-    interval = f"{percent(gain['value'])} [{percent(gain['low'])}, {percent(gain['high'])}]"
-    return join(gain_picture(gain, low, entry["verdict"]), tag("small", f"{interval} on {entry['against']}"))
+    interval = f"{percent(gain.value)} [{percent(gain.low)}, {percent(gain.high)}]"
+    return join(gain_picture(gain, low, entry.verdict), tag("small", f"{interval} on {entry.against}"))
 
 
 def _marked(value: float | None, best: bool) -> Markup | str:
     return tag("strong", score(value)) if best and value is not None else score(value)
 
 
-def _legend(metrics: Mapping[str, Any]) -> Markup:
-    protocol = metrics["protocol"]
+def _legend(scores: Scores) -> Markup:
+    protocol = scores.protocol
     settled = [
-        f" Rows of the steady state are scored on the last frame of the {row['steady']['trajectories']} of "
-        f"{row['steady']['of']} trajectories that reach it; their step is the whole way."
-        for row in metrics["rows"]
-        if "steady" in row
+        f" Rows of the steady state are scored on the last frame of the {row.steady.trajectories} of "
+        f"{row.steady.of} trajectories that reach it; their step is the whole way."
+        for row in scores.rows
+        if row.steady
     ]
     return tag(
         "p",
-        f"Free rollout of {protocol['trajectories']} held-out trajectories in physical units. nRMSE is that of the "
+        f"Free rollout of {protocol.trajectories} held-out trajectories in physical units. nRMSE is that of the "
         "ensemble mean, beneath it that of one member; the CRPS of a single forecast is its mean absolute error. "
         f"Network calls and milliseconds, on {hardware(protocol)}, are per step of one member. The gain is the share "
         "by which the CRPS falls below that of the row named (the axis ends at 100 %, an error of zero), with a paired "
@@ -138,6 +136,6 @@ def _legend(metrics: Mapping[str, Any]) -> Markup:
         tag("span", "undecided", class_="verdict open"),
         " otherwise. Bold: the lowest of the trained rows. The floor is what encoding and decoding the truth costs.",
         *settled[:1],
-        *(f" {note}" for note in settings_notes(metrics["rows"])),
+        *(f" {note}" for note in settings_notes(scores.rows)),
         class_="note",
     )

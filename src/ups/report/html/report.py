@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -18,7 +17,7 @@ from ups.evaluation.predictions import read_predictions
 from ups.report.hardware import hardware
 from ups.report.health import findings
 from ups.report.html.calibration import band_table, moment_table
-from ups.report.html.curves import curves, is_model, training
+from ups.report.html.curves import curves, training
 from ups.report.html.embedded_fields import embedded_fields
 from ups.report.html.ledger import ledger_section
 from ups.report.html.markup import Markup, join, tag
@@ -33,7 +32,9 @@ from ups.report.html.sections import (
 )
 from ups.report.html.ttc import ttc_section
 from ups.report.plots import ERROR, FIELD, SPREAD
-from ups.tracking.jsonl import read_lines
+from ups.report.scores import RunScores
+from ups.tracking.jsonl import read_log
+from ups.ttc.comparison import Comparison
 
 SCRIPTS = ("page.js", "axes.js", "chart.js", "heat.js", "viewer.js", "scores.js")
 """Joined in this order into one script."""
@@ -41,30 +42,31 @@ LOOKED_AT = 16
 """Stored trajectories from which those of the page are chosen."""
 
 
-def write_report(folder: Path, metrics: Mapping[str, Any], config_text: str, log: Path, command: str) -> Path:
+def write_report(folder: Path, scores: RunScores, config_text: str, log: Path, command: str) -> Path:
     """Write `folder/report.html`, a page that needs nothing but itself, and return its path.
 
-    `metrics` is what `metrics.json` holds, `config_text` the resolved YAML, `log` the JSONL training log (it may be
+    `scores` is what `metrics.json` holds, `config_text` the resolved YAML, `log` the JSONL training log (it may be
     missing), `command` what the user typed. Reads `folder/predictions.h5`; equal inputs give an equal file.
     Raises UserError if there are no stored forecasts.
     """
-    entries = read_lines(log)
+    read = read_log(log)
+    entries = read.epochs
     predictions = read_predictions(folder / "predictions.h5", slice(0, LOOKED_AT))
-    fields = embedded_fields(predictions, metrics["protocol"]["context"], _scores(metrics))
+    fields = embedded_fields(predictions, scores.protocol.context, _scores(scores))
     drawn = {
-        **curves(metrics),
+        **curves(scores),
         "fields": fields,
-        "params": metrics["protocol"].get("params", []),
+        "params": scores.protocol.params,
         "training": training(entries),
         "colours": {name: _colours(name) for name in (FIELD, ERROR, SPREAD)},
     }
     name = folder.resolve().name
-    sections = _sections(metrics, fields is not None, entries, config_text, command)
+    sections = _sections(scores, fields is not None, entries, config_text, command)
     page = Template(_resource("page.html")).substitute(
         title=tag("title", f"{name} · UPS report"),
         name=tag("h1", name),
-        subtitle=tag("p", subtitle(metrics["protocol"]), class_="subtitle"),
-        tiles=tiles(metrics) + notices(metrics),
+        subtitle=tag("p", subtitle(scores.protocol), class_="subtitle"),
+        tiles=tiles(scores) + notices(scores, read.notice),
         links="".join(tag("a", title, href=f"#{key}") for key, (title, _) in sections.items()),
         sections="".join(
             tag("section", tag("h2", title), body, id_=key, aria_label=title) for key, (title, body) in sections.items()
@@ -83,31 +85,31 @@ def json_in_html(value: Any) -> str:
 
 
 def _sections(
-    metrics: Mapping[str, Any], viewer: bool, entries: list[dict[str, Any]], config_text: str, command: str
+    scores: RunScores, viewer: bool, entries: list[dict[str, Any]], config_text: str, command: str
 ) -> dict[str, tuple[str, Markup]]:
     """Anchor of every section to its title and content, in the order of the page; those without content are left
     out."""
-    rows, leads = metrics["rows"], metrics["spectra"]["lead_times"]
-    ensembles = any(row["members"] > 1 and row["error"] is None for row in rows)
+    rows, leads = scores.rows, scores.spectra.lead_times
+    ensembles = any(row.members > 1 and row.error is None for row in rows)
     bands = band_table(rows) if leads else Markup("")
     calibration = join(_slot("calibration-curves"), moment_table(rows), bands) if ensembles else None
     checked = health_list(findings(entries, _grad_clip(config_text)))
     found = {
-        "ledger": ("What each stage bought", ledger_section(metrics)),
+        "ledger": ("What each stage bought", ledger_section(scores)),
         "forecasts": ("Forecasts", _slot("viewer") if viewer else None),
         "errors": ("Error against lead time", _slot("error-curves")),
         "calibration": ("Calibration", calibration),
         "spectra": ("Spectra", join(_slot("spectrum-curves"), "" if ensembles else bands) if leads else None),
-        "ttc": ("Test-time conditioning", _conditioning(metrics["ttc"]) if metrics.get("ttc") else None),
+        "ttc": ("Test-time conditioning", _conditioning(scores.ttc) if scores.ttc else None),
         "training": ("Training", Markup(checked + _slot("training-curves")) if entries else None),
-        "costs": ("Costs", Markup(_slot("cost-picture") + cost_table(metrics))),
-        "data": ("Data", data_section(metrics["protocol"])),
-        "reproduce": ("How to reproduce", reproduce(metrics["protocol"], config_text, command)),
+        "costs": ("Costs", Markup(_slot("cost-picture") + cost_table(scores))),
+        "data": ("Data", data_section(scores.protocol)),
+        "reproduce": ("How to reproduce", reproduce(scores.protocol, config_text, command)),
     }
     return {key: (title, body) for key, (title, body) in found.items() if body is not None}
 
 
-def _conditioning(result: Mapping[str, Any]) -> Markup:
+def _conditioning(result: Comparison) -> Markup:
     """The comparison of strategies, which may have been timed elsewhere than the ledger."""
     return join(ttc_section(result), tag("p", f"Times measured on {hardware(result)}.", class_="note"))
 
@@ -117,10 +119,9 @@ def _slot(name: str) -> Markup:
     return tag("div", tag("noscript", "This picture is drawn by a script."), id_=name)
 
 
-def _scores(metrics: Mapping[str, Any]) -> list[float | None]:
+def _scores(scores: RunScores) -> list[float | None]:
     """nRMSE of every trajectory by the last trained row with a score, else by the first row."""
-    models = [row for row in metrics["rows"] if is_model(row) and row["error"] is None and "steady" not in row]
-    return (models or metrics["rows"][:1])[-1]["per_trajectory"]["nrmse"]
+    return (scores.models or scores.rows[:1])[-1].per_trajectory.nrmse
 
 
 def _grad_clip(config_text: str) -> float | None:
