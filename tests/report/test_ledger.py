@@ -66,7 +66,7 @@ def test_a_line_holds_scores_costs_gain_and_verdict() -> None:
     assert lines[1].split()[:9] == ["operator", "0.500", "0.500", "0.500", "-", "1", "0.5", "10m", "+50"] and lines[
         1
     ].endswith("yes ")
-    assert lines[2].split()[:8] == ["crps", "0.500", "0.500", "0.500", "1", "2", "1.25", "10m"] and lines[
+    assert lines[2].split()[:8] == ["crps", "0.500", "0.500", "0.500", "1.00", "2", "1.25", "10m"] and lines[
         2
     ].rstrip().endswith("?")
     assert "Gains are on persistence: operator; on operator: crps." in caption

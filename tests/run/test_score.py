@@ -124,7 +124,7 @@ def test_changed_settings_are_no_addition_and_the_config_decides_unless_told(tra
 def test_damaged_scores_are_not_added_to(trained: Path, text: str) -> None:
     path = trained / "metrics.json"
     path.write_text(text)
-    with pytest.raises(UserError, match=r"metrics.json is damaged, .*; evaluate the run again"):
+    with pytest.raises(UserError, match=r"metrics.json.*; evaluate again$"):
         evaluate_run(trained, mode="ttc")
     assert path.read_text() == text
     path.unlink()

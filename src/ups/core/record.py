@@ -75,7 +75,7 @@ def _problem(error: ValidationError, content: Any) -> str:
     """The first problem in words, with the number of the others."""
     problems = error.errors(include_url=False)
     first, more = problems[0], len(problems) - 1
-    key = _key(first["loc"], content) or "it"
+    key = _key(first["loc"], content)
     if first["type"] == "missing":
         said = f"{key} is missing"
     elif first["type"] == "extra_forbidden":
@@ -83,8 +83,11 @@ def _problem(error: ValidationError, content: Any) -> str:
     elif first["type"] == "value_error":
         said = first["msg"].removeprefix("Value error, ")
     else:
-        expected = first["msg"].replace("Input should be", "expected").replace("a valid ", "a ")
-        said = f"{key}: {expected}, found {_shown(first['input'])}"
+        expected = (
+            first["msg"].replace("Input should", "expected to", 1).replace("to be ", "", 1).replace("a valid ", "a ")
+        )
+        expected = "expected a mapping" if first["type"] in ("model_type", "dict_type") else expected
+        said = f"{key}{': ' * bool(key)}{expected}, found {_shown(first['input'])}"
     return said + (f" (and {more} more)" if more else "")
 
 

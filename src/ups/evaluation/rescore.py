@@ -73,7 +73,7 @@ def rescore(folder: Path, before: S, settings: EvaluationSettings, config_hash: 
 
 def _require_same_forecasts(path: Path, stored: Predictions, protocol: ScoringProtocol) -> None:
     """Raises UserError unless the file `path`, of which `stored` is the last scored trajectory, is of this protocol."""
-    theirs, changed = stored.protocol.model_dump(), {*FREE, "config_hash"}
+    theirs, changed = dict(stored.protocol), {*FREE, "config_hash"}
     other = [key for key, value in protocol if key not in changed and theirs.get(key) != value]
     if other:
         raise UserError(f"{path} is of another evaluation than metrics.json beside it ({other[0]} differs)")

@@ -43,13 +43,17 @@ def _cells(entry: LedgerEntry) -> list[str]:
         short(entry.nrmse),
         short(entry.nrmse_one_step),
         short(entry.crps),
-        "-" if entry.spread_skill is None else short(entry.spread_skill, 4),
+        _ratio(entry.spread_skill),
         f"{entry.nfe_per_step:.4g}",
         short(entry.ms_per_step, 4) if entry.ms_per_step >= 0.01 else "<.01",
         short_duration(entry.train_seconds),
         _gain(entry),
         PAYS.get(entry.verdict, "-"),
     ]
+
+
+def _ratio(value: float | None) -> str:
+    return f"{value:.2f}" if value is not None and value < 9.995 else short(value, 4)
 
 
 def _name(model: str) -> str:
