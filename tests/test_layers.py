@@ -18,6 +18,7 @@ ROWS: dict[str, int] = {
     "ups.training": 1,
     "ups.tracking": 1,
     "ups.surrogate": 2,
+    "ups.utils": 2,
     "ups.peers": 2,
     "ups.stages": 3,
     "ups.evaluation": 3,

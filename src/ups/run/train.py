@@ -153,7 +153,7 @@ def train_stages(config: Config, context: Context, stage: str, tracker: Tracker)
                 tracker.file(weights)
 
 
-def train(config: Config, stage: str = "all", fresh: bool = False) -> Path:
+def train(config: Config, stage: str = "all", fresh: bool = False, tracker: Tracker | None = None) -> Path:
     """Trains and returns the run folder; what is finished already is not trained again.
 
     Args:
@@ -161,6 +161,7 @@ def train(config: Config, stage: str = "all", fresh: bool = False) -> Path:
         stage: `all`, or the name of one stage, whose predecessors must be there.
         fresh: Trains from scratch. Earlier files of the stage, and of those that build on it, are kept in
             `checkpoints.1` or the next that is free.
+        tracker: Hears of every epoch, and is closed; what the config names unless given.
     """
     if stage not in ("all", *STAGES):
         raise UserError(f"no stage {stage!r}: expected all, {', '.join(STAGES)}")
@@ -168,8 +169,8 @@ def train(config: Config, stage: str = "all", fresh: bool = False) -> Path:
         context = prepare(config)
         if fresh:
             start_over(context, stage)
-        with tracker_of(config) as tracker:
-            train_stages(config, context, stage, tracker)
+        with tracker or tracker_of(config) as listening:
+            train_stages(config, context, stage, listening)
     return config.run.dir
 
 
@@ -178,13 +179,13 @@ def train_all_stages(config: Config) -> Path:
     return run(config).folder
 
 
-def run(config: Config) -> RunResult:
-    """Everything: data, all stages, evaluation, pictures."""
+def run(config: Config, tracker: Tracker | None = None) -> RunResult:
+    """Everything: data, all stages, evaluation, pictures; `tracker` as in `train`."""
     with claim(config.run.dir):
         context = prepare(config)
-        with tracker_of(config) as tracker:
-            train_stages(config, context, "all", tracker)
+        with tracker or tracker_of(config) as listening:
+            train_stages(config, context, "all", listening)
             metrics = None
             if config.evaluation.enabled:
-                metrics = evaluate_run(config.run.dir, config=config, data=context.data, tracker=tracker)
+                metrics = evaluate_run(config.run.dir, config=config, data=context.data, tracker=listening)
     return RunResult(config.run.dir, metrics)
