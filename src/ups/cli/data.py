@@ -90,7 +90,7 @@ def info(
 
 @app.command()
 def check(files: Files, config: Mapped = None) -> None:
-    """Look for what spoils training: NaN, duplicates, uneven times, trajectories that never change.
+    """Look for what spoils training: NaN, duplicates, uneven times, fields that are zero or stand still.
 
     Prints one line per finding; exit code 2 if there is any.
 

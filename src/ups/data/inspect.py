@@ -14,6 +14,7 @@ from ups.data.arrays import open_mapped
 from ups.data.hashes import content_hash
 from ups.data.pdebench import TIMES, open_pdebench, task_of
 from ups.data.settings import MappingSettings
+from ups.data.still import Behaviour, Course, remarks
 from ups.data.storage import HDF5_SUFFIXES, array_names, files_closed, stored_array
 from ups.data.trajectories import Trajectories, blocks
 
@@ -68,7 +69,7 @@ def describe_file(
 def check_files(
     paths: Sequence[Path], mapping: MappingSettings | None = None, boundary: tuple[Boundary, ...] | None = None
 ) -> list[Finding]:
-    """Return what is wrong in files, read piece by piece: NaN or Inf, equal or constant trajectories, uneven axes.
+    """Return what is wrong in files, read piece by piece: NaN or Inf, copies, what stands still, uneven axes.
 
     Equal trajectories, in one file or in two, can end up on both sides of a split. Raises UserError if a file is
     damaged.
@@ -79,8 +80,7 @@ def check_files(
         for path in paths:
             source = _open(path, mapping, boundary)
             findings += _check_axes(source)
-            for row in range(source.n):
-                findings += _check_trajectory(source, row, seen)
+            findings += sorted(_check_values(source, seen), key=lambda f: -1 if f.trajectory is None else f.trajectory)
     return findings
 
 
@@ -139,28 +139,39 @@ def _check_axes(source: Trajectories) -> list[Finding]:
     return findings
 
 
-def _check_trajectory(source: Trajectories, row: int, seen: dict[str, tuple[str, int]]) -> list[Finding]:
-    """Check one trajectory, frame block by frame block, and remember its hash in `seen`."""
+def _check_values(source: Trajectories, seen: dict[str, tuple[str, int]]) -> list[Finding]:
+    """Check one trajectory after another and what they have in common, and remember their hashes in `seen`."""
+    findings, courses = list[Finding](), list[Behaviour]()
+    for row in range(source.n):
+        found, course = _check_trajectory(source, row, seen)
+        findings += found
+        courses += [course] if course else []
+    still = (Finding("warning", str(source.path), text, row) for row, text in remarks(courses, source.channels))
+    return [*still, *findings]
+
+
+def _check_trajectory(
+    source: Trajectories, row: int, seen: dict[str, tuple[str, int]]
+) -> tuple[list[Finding], Behaviour | None]:
+    """Check one trajectory, frame block by frame block; also returns what it does, unless it is broken."""
     file, digest = str(source.path), hashlib.sha256()
-    first: np.ndarray | None = None
-    moves, closes = False, [True] * len(source.shape)
+    gathered, closes = Course(), [True] * len(source.shape)
     for _, start, values in blocks(source, np.array([row])):
         if not np.isfinite(values).all():
             frame = start + int(np.argwhere(~np.isfinite(values))[0][1])
-            return [Finding("error", file, "holds NaN or Inf", row, frame)]
-        first = values[:, :1] if first is None else first
-        moves = moves or bool((values != first).any())
+            return [Finding("error", file, "holds NaN or Inf", row, frame)], None
+        gathered.add(values[0])
         closes = [closed and _repeats(values, axis) for axis, closed in enumerate(closes)]
         digest.update(values.data)
-    findings = [] if moves else [Finding("warning", file, "never changes", row)]
+    course, findings = gathered.end(row), list[Finding]()
     for axis, closed in enumerate(closes):
-        if closed and moves and source.boundary[axis] == "periodic":
+        if closed and not course.static.all() and source.boundary[axis] == "periodic":
             text = f"last point of periodic axis {axis} repeats the first: leave one out, or the period is too long"
             findings.append(Finding("warning", file, text, row))
     origin = seen.setdefault(digest.hexdigest(), (file, row))
     if origin != (file, row):
         findings.append(Finding("error", file, f"equals trajectory {origin[1]} of {origin[0]}", row))
-    return findings
+    return findings, course
 
 
 def _repeats(values: np.ndarray, axis: int) -> bool:
