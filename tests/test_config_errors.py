@@ -118,7 +118,7 @@ BROKEN = {
         "did you mean `field`\\?",
     ),
     "a check inside a section": (
-        "ttc:\n  candidates: 2\n  beam_width: 3\n",
+        "ttc:\n  candidates: 2\n  beam_width: 3\n  horizon: 2\n",
         "demo.yaml:5: ttc.beam_width: beam_width must be at most candidates = 2, found 3",
     ),
     "a beam without a horizon": (
@@ -295,3 +295,56 @@ def test_an_empty_file_is_told(write: Any, text: str) -> None:
 @pytest.mark.parametrize(("text", "found"), [("- 1\n", "a list"), ("\nhello\n", "`hello`"), ("3\n", "`3`")])
 def test_a_file_that_is_no_mapping_is_told(write: Any, text: str, found: str) -> None:
     assert message(write(text)).endswith(f"expected a mapping of sections such as `data:`, found {found}")
+
+
+def test_every_contradiction_inside_a_section_is_told(write: Any) -> None:
+    text = "operator:\n  pdet:\n    hidden_dim: 10\n    num_heads: 3\n    depths: [1, 1]\n    conv_taps: 2\n"
+    found = message(write(MINIMAL + text)).splitlines()
+    assert found[0] == "demo.yaml: 3 problems"
+    assert [line.split(": ")[1] for line in found[1:]] == [
+        f"operator.pdet.{name}" for name in ("num_heads", "depths", "conv_taps")
+    ]
+
+
+HUGE = {
+    "latent.dim": 10**9,
+    "latent.width": 10**9,
+    "latent.kernel": 10**9 + 1,
+    "operator.pdet.depths": [10**6],
+    "operator.pdet.hidden_dim": 10**9,
+    "evaluation.members": 10**9,
+    "evaluation.bootstrap": 10**9,
+    "evaluation.nfe": [10**9],
+    "ttc.candidates": 10**9,
+    "training.batch_size": 10**9,
+    "stages.operator.optimizer.lr": 1e30,
+}
+
+
+@pytest.mark.parametrize("key", HUGE)
+def test_a_slip_of_the_finger_is_refused_before_anything_is_allocated(write: Any, key: str) -> None:
+    assert key in message(write(MINIMAL), f"{key}={HUGE[key]}")
+
+
+ODD = {
+    "a NUL in a path": ('run: {dir: "a\\0b"}', [], r"run.dir: no text here may hold the character NUL, found `a\\x00b`"),
+    "a number of 5,000 digits": (f"run: {{seed: {'9' * 5000}}}", [], r"run.seed: cannot read `9{57}...` as !!int"),
+    "one that JSON cannot hold": (f"run: {{seed: 0x{'f' * 5000}}}", [], r"run.seed: expected a whole number below 2\^63"),
+    "one that is not finite": (f"training: {{dt: {'9' * 4000}.0}}", [], r"training.dt: expected a finite number"),
+    "values that contain themselves": ("run: &a {dir: *a}", [], "nested too deeply or contain themselves"),
+    "the same on the command line": ("", ["data.files=&a [*a]"], "data.files: .*nested too deeply"),
+    "900 levels": ("", [".".join("a" * 900) + "=1"], "expected `section.key=value`, found `a.a.a"),
+    "aliases that multiply": (
+        "",
+        ["data.files=[&a [1,1,1,1,1,1,1,1,1,1], " + ", ".join(
+            f"&{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)) + "]"],
+        "data.files: more than 100,000 values",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "overrides", "expected"), ODD.values(), ids=ODD)
+def test_odd_text_is_a_sentence(write: Any, text: str, overrides: list[str], expected: str) -> None:
+    found = message(write(MINIMAL + text), *overrides)
+    assert re.search(expected, found), found
+    assert len(found) < 300

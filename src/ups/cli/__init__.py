@@ -1,5 +1,8 @@
 """The command line `ups`. Importing it is cheap: torch and all else that is slow is imported inside the commands."""
 
+import io
+import sys
+
 import typer
 
 import ups
@@ -43,4 +46,7 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold what the terminal cannot spell
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="ups")

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ups.config.schema import classes_at, fields
-from ups.config.source import Key, Source, dotted
+from ups.config.source import Key, Source, dotted, quoted
 
 _EXPECTED = {
     "int": "a whole number",
@@ -44,9 +44,9 @@ def add_problems(
         if key in known or not only(value_at(source.values, key), {detail["type"] for detail in details}):
             continue
         added.append(key)
-        sentence = _sentence(key, details, source.values, settings)
         if not any(other.key == key and other.place == source.place(key) for other in source.problems):
-            source.problem(_named_field(key, sentence, settings), sentence)
+            for sentence in _sentence(key, details, source.values, settings).splitlines():
+                source.problem(_named_field(key, sentence, settings), sentence)
     return added
 
 
@@ -82,7 +82,7 @@ def describe(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f"the text `{value if len(value) <= 60 else value[:57] + '...'}`"
+        return f"the text {quoted(value)}"
     if isinstance(value, list):
         return f"a list of {len(value)}"
     return f"a mapping with the keys {', '.join(value) or '(none)'}" if isinstance(value, dict) else f"{value}"

@@ -3,6 +3,10 @@
 Scalars follow the core schema of YAML 1.2: `1e-3` is a number, `yes`, `off` and `1:30` are text, and only `true` and
 `false` are booleans. A key is the tuple of names and list positions that leads to a value, such as
 `("operator", "pdet", "depths", 0)`.
+
+ruamel.yaml (0.19) knows lines and YAML 1.2 too, but it stops at the first key that is given twice, reads `1_000` and
+`2020-01-01` as a number and a date, and wraps scalars in classes of its own that would have to be taken off again: of
+this file it would save the table of scalars alone.
 """
 
 import math
@@ -17,6 +21,9 @@ import yaml
 from ups.core.errors import UserError
 
 Key = tuple[str | int, ...]
+
+DEEPEST, MOST, LARGEST = 20, 100_000, 2**63
+"""Levels of a config, values in it, and whole numbers: beyond, a file is a mistake (or aliases that multiply)."""
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
@@ -118,10 +125,7 @@ def read_source(path: Path) -> Source:
     if not isinstance(node, yaml.MappingNode):
         line = node.start_mark.line + 1
         raise UserError(f"{path}:{line}: expected a mapping of sections such as `data:`, found {_kind(node)}")
-    try:
-        source.values = _build(node, (), source)
-    except RecursionError:
-        raise UserError(f"{path}: values are nested too deeply or contain themselves") from None
+    source.values = _build(node, (), source)
     return source
 
 
@@ -130,15 +134,13 @@ def apply_overrides(source: Source, overrides: Sequence[str]) -> None:
     for text in overrides:
         name, equals, value = text.partition("=")
         parts = tuple(part.strip() for part in name.split("."))
-        if not equals or not all(parts):
-            source.problems.append(Problem(Place("--set"), (), f"expected `section.key=value`, found `{text}`"))
+        if not equals or not all(parts) or len(parts) > DEEPEST:
+            source.problems.append(Problem(Place("--set"), (), f"expected `section.key=value`, found {quoted(text)}"))
             continue
         try:
-            node = _compose(value, name)
+            _set(source, parts, _compose(value, name))
         except UserError as error:
             source.problems.append(Problem(Place("--set"), parts, str(error).split(": ", 1)[1]))
-            continue
-        _set(source, parts, node)
 
 
 def to_yaml(values: dict[str, Any]) -> str:
@@ -153,8 +155,8 @@ def _read_text(path: Path) -> str:
         raise UserError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: expected a YAML file, found a directory") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (OSError, ValueError) as error:  # a ValueError for a NUL in the path
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -178,6 +180,10 @@ def _compose(text: str, name: str) -> yaml.Node | None:
 
 
 def _build(node: yaml.Node, key: Key, source: Source) -> Any:
+    if len(key) > DEEPEST:
+        raise UserError(f"{source.name}: values are nested too deeply or contain themselves")
+    if len(source.places) > MOST:
+        raise UserError(f"{source.name}: more than {MOST:,} values")
     if isinstance(node, yaml.MappingNode):
         return _build_mapping(node, key, source)
     if isinstance(node, yaml.SequenceNode):
@@ -189,12 +195,17 @@ def _build(node: yaml.Node, key: Key, source: Source) -> Any:
     try:
         value = _scalar(node)
     except ValueError:
-        source.problem(key, f"cannot read `{node.value}` as {node.tag.replace(_TAG, '!!')}")
+        source.problem(key, f"cannot read {quoted(node.value)} as {node.tag.replace(_TAG, '!!')}")
         return None
     if isinstance(value, float) and not math.isfinite(value):
-        source.problem(key, f"expected a finite number, found {node.value}")
-        return None
-    return value
+        source.problem(key, f"expected a finite number, found {shortened(node.value)}")
+    elif isinstance(value, int) and abs(value) >= LARGEST:
+        source.problem(key, f"expected a whole number below 2^63, found {shortened(node.value)}")
+    elif isinstance(value, str) and "\0" in value:
+        source.problem(key, f"no text here may hold the character NUL, found {quoted(value)}")
+    else:
+        return value
+    return None
 
 
 def _build_mapping(node: yaml.MappingNode, key: Key, source: Source) -> dict[str, Any]:
@@ -202,8 +213,7 @@ def _build_mapping(node: yaml.MappingNode, key: Key, source: Source) -> dict[str
     for name_node, value_node in node.value:
         place = Place(source.name, name_node.start_mark.line + 1)
         if name_node.tag != _TAG + "str":
-            found = f"`{name_node.value}`" if isinstance(name_node, yaml.ScalarNode) else _kind(name_node)
-            source.problems.append(Problem(place, key, f"a key must be text, found {found}"))
+            source.problems.append(Problem(place, key, f"a key must be text, found {_kind(name_node)}"))
             continue
         name = (*key, name_node.value)
         if name_node.value in values:
@@ -230,10 +240,21 @@ def _scalar(node: yaml.Node) -> Any:
     raise ValueError(text)
 
 
+def shortened(text: str) -> str:
+    """A text as it is named in a message: printable, and at most 60 characters of it."""
+    plain = text.encode("unicode_escape").decode() if not text.isprintable() else text
+    return plain if len(plain) <= 60 else f"{plain[:57]}..."
+
+
+def quoted(text: str) -> str:
+    """The same between backquotes."""
+    return f"`{shortened(text)}`"
+
+
 def _kind(node: yaml.Node) -> str:
     if isinstance(node, yaml.SequenceNode):
         return "a list"
-    return "a mapping" if isinstance(node, yaml.MappingNode) else f"`{node.value}`"
+    return "a mapping" if isinstance(node, yaml.MappingNode) else quoted(node.value)
 
 
 def _set(source: Source, parts: tuple[str, ...], node: yaml.Node | None) -> None:

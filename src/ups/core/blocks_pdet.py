@@ -22,8 +22,12 @@ from ups.core.attention import WindowAttention
 from ups.core.boundary import StarConv
 from ups.core.domain import Domain
 from ups.core.patches import Patches
-from ups.core.settings import Settings
+from ups.core.settings import Settings, require_all
 from ups.core.spectral import SpectralMixing
+
+
+DEEPEST, WIDEST = 1000, 2**16
+"""Blocks in all, and channels: what lies above is a slip of the finger."""
 
 
 class PDETransformerConfig(Settings):
@@ -33,35 +37,36 @@ class PDETransformerConfig(Settings):
     `spectral_modes` half the tokens of an axis for smooth periodic flows, `group_size` 16 to 64.
     """
 
-    input_dim: int = Field(default=32, ge=1)
+    input_dim: int = Field(default=32, ge=1, le=WIDEST)
     """Width of a token; equals `latent.dim`."""
-    hidden_dim: int = Field(default=64, ge=1)
+    hidden_dim: int = Field(default=64, ge=1, le=WIDEST)
     """Width inside the blocks."""
     depths: tuple[int, ...] = (1, 1, 1)
     """Blocks per level, down to the coarsest and up again; an odd count. `[4]` stays at full token resolution."""
     group_size: int = Field(default=16, ge=0)
     """Tokens in an attention window; 0 leaves attention out."""
-    num_heads: int = Field(default=8, ge=1)
+    num_heads: int = Field(default=8, ge=1, le=WIDEST)
     """Attention heads; divides `hidden_dim`."""
-    mlp_ratio: float = Field(default=2.0, gt=0)
+    mlp_ratio: float = Field(default=2.0, gt=0, le=1000)
     """Width of the MLPs relative to `hidden_dim`."""
     spectral_modes: int = Field(default=0, ge=0)
     """Frequencies per axis of the spectral mixing beside attention; 0 leaves it out."""
-    conv_taps: int = Field(default=3, ge=1)
+    conv_taps: int = Field(default=3, ge=1, le=1001)
     """Points per axis of the depthwise convolution; odd."""
 
     @model_validator(mode="after")
     def _consistent(self) -> PDETransformerConfig:
-        if self.hidden_dim % self.num_heads:
-            raise ValueError(f"num_heads must divide hidden_dim = {self.hidden_dim}, found {self.num_heads}")
-        if len(self.depths) % 2 == 0 or min(self.depths) < 1:
-            raise ValueError(
-                f"depths must be an odd number of positive counts (down, coarsest, up), found {list(self.depths)}"
-            )
-        if self.conv_taps % 2 == 0:
-            raise ValueError(f"conv_taps must be odd, found {self.conv_taps}")
-        if not self.group_size and not self.spectral_modes:
-            raise ValueError("group_size and spectral_modes cannot both be 0: nothing would mix the tokens")
+        depths, width, mixing = list(self.depths), self.hidden_dim, self.group_size or self.spectral_modes
+        odd = len(depths) % 2 == 1 and min(depths) >= 1
+        require_all(
+            {
+                f"num_heads must divide hidden_dim = {width}, found {self.num_heads}": width % self.num_heads != 0,
+                f"depths must be an odd number of positive counts (down, coarsest, up), found {depths}": not odd,
+                f"depths must be at most {DEEPEST} blocks in all, found {sum(depths)}": sum(depths) > DEEPEST,
+                f"conv_taps must be odd, found {self.conv_taps}": self.conv_taps % 2 == 0,
+                "group_size and spectral_modes cannot both be 0: nothing would mix the tokens": not mixing,
+            }
+        )
         return self
 
 

@@ -23,11 +23,11 @@ class EvaluationSettings(Settings):
     """Given frames at the start of every trajectory: the free rollout starts from the last, none of them is scored."""
     also_context: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Further free rollouts with so many given frames; 10 is PDEBench's protocol."""
-    members: int = Field(default=16, ge=1)
+    members: int = Field(default=16, ge=1, le=100_000)
     """Ensemble members of every model that samples."""
-    one_step_members: int | None = Field(default=None, ge=1)
+    one_step_members: int | None = Field(default=None, ge=1, le=100_000)
     """Ensemble members of the one-step forecasts, which cost as much as the rollout; `members` unless given."""
-    batch: int = Field(default=64, ge=1)
+    batch: int = Field(default=64, ge=1, le=1_000_000)
     """Trajectories scored at once, and states in a network call, members counted: the time per step of every row is
     measured at this size."""
     trajectories: int | None = Field(default=None, ge=1)
@@ -36,11 +36,11 @@ class EvaluationSettings(Settings):
     """Trajectories whose forecasts are kept in `predictions.h5`; null keeps all that are scored."""
     pictures: bool = True
     """Draws `report/*.png`."""
-    nfe: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    nfe: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = ()
     """Sampling steps K of the diffusion residual, one row of the ledger each; empty: `diffusion.steps` alone."""
     lead_times: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 20)
     """Lead times, in steps, at which probabilistic scores and spectra are given."""
-    bootstrap: int = Field(default=1000, ge=100)
+    bootstrap: int = Field(default=1000, ge=100, le=1_000_000)
     """Bootstrap samples of the trajectories behind every interval of the ledger."""
     correlation_threshold: float = Field(default=0.8, gt=0, lt=1)
     """Spatial correlation below which a forecast counts as lost."""

@@ -15,9 +15,10 @@ import math
 from collections.abc import Sequence
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from ups.core.blocks_pdet import WIDEST
 from ups.core.boundary import BoundaryConv, DomainSequential
 from ups.core.conservation import drift_of_means
 from ups.core.domain import Domain
@@ -35,17 +36,24 @@ class LatentSettings(Settings):
     the field's size where latents are to be small, at several times the error.
     """
 
-    dim: int = Field(default=32, ge=1)
+    dim: int = Field(default=32, ge=1, le=WIDEST)
     """Width D of a token; equals `operator.pdet.input_dim`."""
-    tokens: int = Field(default=48, ge=1)
+    tokens: int = Field(default=48, ge=1, le=2**20)
     """Number N of tokens; need not divide the grid."""
-    width: int = Field(default=32, ge=1)
+    width: int = Field(default=32, ge=1, le=WIDEST)
     """Channels of the convolutions around the patches."""
-    kernel: int = Field(default=5, ge=1)
+    kernel: int = Field(default=5, ge=1, le=1001)
     """Points of these convolutions along each axis; odd."""
     hold_means: bool = True
     """Forecasts keep the spatial mean of every channel whose mean the training data keep (64 trajectories are looked
     at), as a conservation law in flux form demands of mass or momentum; off, such means drift like any other error."""
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, found {kernel}")
+        return kernel
 
 
 def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
@@ -91,8 +99,6 @@ class Autoencoder(nn.Module):
 
     def __init__(self, system: System, latent: LatentSettings):
         super().__init__()
-        if latent.kernel % 2 == 0:
-            raise UserError(f"latent.kernel must be odd, found {latent.kernel}")
         self.system, self.latent = system, latent
         channels, width, axes = len(system.channels), latent.width, len(system.shape)
         self.layout = Layout(system.domain, token_grid(system.shape, latent.tokens))

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ups.core.blocks_pdet import PDETransformer, PDETransformerConfig
+from ups.core.blocks_pdet import WIDEST, PDETransformer, PDETransformerConfig
 from ups.core.domain import Domain
 from ups.core.latent_state import LatentState
 from ups.core.settings import Settings
@@ -30,27 +30,27 @@ class DiffusionSettings(Settings):
     `reserve` 0.2 to 0.3; `steps` 8 with `heun`.
     """
 
-    hidden_dim: int = Field(default=64, ge=1)
+    hidden_dim: int = Field(default=64, ge=1, le=WIDEST)
     """Width inside the blocks."""
     depths: tuple[int, ...] = (2,)
     """Blocks per level, as in `operator.pdet.depths`."""
     group_size: int = Field(default=16, ge=0)
     """Tokens in an attention window; 0 leaves attention out."""
-    num_heads: int = Field(default=4, ge=1)
+    num_heads: int = Field(default=4, ge=1, le=WIDEST)
     """Attention heads."""
-    mlp_ratio: float = Field(default=2.0, gt=0)
+    mlp_ratio: float = Field(default=2.0, gt=0, le=1000)
     """Width of the MLPs relative to `hidden_dim`."""
     spectral_modes: int = Field(default=0, ge=0)
     """Frequencies per axis of the spectral mixing; 0 leaves it out."""
     objective: Literal["flow", "regression", "crps"] = "flow"
     """`flow` learns the distribution by flow matching; `regression` its mean, with tau a mere input; `crps` trains an
     ensemble of one-evaluation members directly on the fair CRPS."""
-    members: int = Field(default=4, ge=2)
+    members: int = Field(default=4, ge=2, le=1000)
     """Members per sample while training with `objective: crps`."""
     reserve: float = Field(default=0.2, ge=0, lt=1)
     """Share of the training trajectories that the operator does not see, on which its residuals are learnt: on its
     own training data they are too small. 0 uses all for both."""
-    steps: int = Field(default=8, ge=1)
+    steps: int = Field(default=8, ge=1, le=10_000)
     """Sampling steps K."""
     solver: Literal["heun", "euler", "stochastic"] = "heun"
     """`heun` takes 2 K - 1 network evaluations, `euler` and `stochastic` take K."""
@@ -127,12 +127,6 @@ def score(x: Tensor, tau: Tensor, v: Tensor) -> Tensor:
     """grad log p(x_tau) = -E[eps | x_tau] / tau = -(x + (1 - tau) v) / tau."""
     t = _like(tau, x)
     return -(x + (1 - t) * v) / t
-
-
-def velocity_of_score(x: Tensor, tau: Tensor, grad: Tensor) -> Tensor:
-    """The inverse of `score`: v = -(x + tau grad) / (1 - tau), for tau < 1."""
-    t = _like(tau, x)
-    return -(x + t * grad) / (1 - t)
 
 
 def _like(tau: Tensor, x: Tensor) -> Tensor:

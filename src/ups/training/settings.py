@@ -34,7 +34,7 @@ class TrainingSettings(LossWeights):
 
     dt: float | None = Field(default=None, gt=0)
     """Physical time step; the data's time axis decides unless given."""
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1, le=1_000_000)
     """Samples in a micro-batch."""
     steps_per_epoch: int | None = Field(default=None, ge=1)
     """Micro-batches in an epoch; at most, and unless given, one pass over all windows of the training split."""
@@ -126,7 +126,7 @@ class StageSettings(Settings):
     """Epochs between two evaluations on the validation split."""
     target_loss: float = Field(default=0.0, ge=0)
     """The stage stops once its mean training loss is at most this; 0 never stops it."""
-    batch_size: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1, le=1_000_000)
     """Overrides `training.batch_size`."""
     steps_per_epoch: int | None = Field(default=None, ge=1)
     """Overrides `training.steps_per_epoch`."""
