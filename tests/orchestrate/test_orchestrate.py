@@ -304,9 +304,7 @@ def test_data_that_would_spoil_a_training_stop_it_before_it_begins(tmp_path: Pat
 
 def test_too_few_frames_for_an_evaluation_are_told_before_training(tmp_path: Path) -> None:
     path = waves(tmp_path)
-    with pytest.raises(
-        UserError, match="--full-eval-config: 10 given frames need trajectories of at least 11, found 9"
-    ):
+    with pytest.raises(UserError, match=r"also_context: 10 given frames need trajectories of at least 11, found 9"):
         run(path, overrides=("evaluation.also_context=[10]",))
     assert not (tmp_path / "runs/waves/checkpoints").exists()
 

@@ -53,9 +53,9 @@ def run(
       ups run configs/burgers1d.yaml
       ups run configs/burgers1d.yaml --set run.seed=1 --set run.dir=runs/seed1
     """
-    from ups.config import load_config
+    from ups.run.checks import checked_config
 
-    settings = load_config(config, overrides or ())
+    settings = checked_config(config, overrides or ())
     if fresh:
         set_aside(settings.run.dir)
     from ups.run.train import run as run_pipeline  # after the config, whose mistakes are then told at once
@@ -82,9 +82,9 @@ def train(
       ups train --config configs/burgers1d.yaml --stage operator
       ups train --config configs/burgers1d.yaml --stage operator --fresh --set stages.operator.epochs=5
     """
-    from ups.config import load_config
+    from ups.run.checks import checked_config
 
-    settings, whole = load_config(config, overrides or ()), stage is StageName.ALL
+    settings, whole = checked_config(config, overrides or ()), stage is StageName.ALL
     if fresh and whole:
         set_aside(settings.run.dir)
     from ups.run.train import train as train_pipeline
@@ -103,14 +103,17 @@ def check(
 ) -> None:
     """Check a config and name all its problems at once, each with its line.
 
+    What the data files, the installed packages and this machine decide is looked at too, without reading the data.
+
     \b
     [bold]Examples[/bold]
       ups check configs/burgers1d.yaml
       ups check configs/burgers1d.yaml --resolved > all_settings.yaml
     """
-    from ups.config import dump_config, load_config
+    from ups.config import dump_config
+    from ups.run.checks import checked_config
 
-    settings = load_config(config, overrides or ())
+    settings = checked_config(config, overrides or ())
     if resolved:
         typer.echo(dump_config(settings), nl=False)
     else:

@@ -1,12 +1,13 @@
 """The config of a run: one section for each concern, each class beside its code, and what must hold between them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from ups.config import load
+from ups.config.load import Contradiction
 from ups.config.problems import value_at
 from ups.config.reference import section_reference
 from ups.config.sections import RolloutSettings, RunSettings, TrackingSettings
@@ -61,8 +62,10 @@ class Config(Settings):
     """Experiment trackers."""
 
 
-def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
-    """The config in a YAML file, with `a.b=value` overrides.
+def load_config(
+    path: Path | str, overrides: Sequence[str] = (), further: Callable[[Config], list[Contradiction]] = lambda _: []
+) -> Config:
+    """The config in a YAML file, with `a.b=value` overrides; `further` looks for contradictions beyond the config.
 
     Without `run.dir` the run folder is `runs/<name of the file>`; of `latent.dim` and `operator.pdet.input_dim`, one
     that is not given follows the other; `evaluation.nfe` that is not given is `diffusion.steps`.
@@ -77,7 +80,10 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         sampled = [(("evaluation", "nfe"), [steps])] if isinstance(steps, int) else []
         return [*paths, *sampled, *((key, width) for key, width in widths if width is not None)]
 
-    return load.load_settings(path, overrides, Config, defaults=derived, contradictions=_contradictions)
+    def contradictions(config: Config) -> list[Contradiction]:
+        return [*_contradictions(config), *further(config)]
+
+    return load.load_settings(path, overrides, Config, defaults=derived, contradictions=contradictions)
 
 
 def dump_config(config: BaseModel) -> str:
@@ -90,8 +96,8 @@ def reference() -> str:
     return "\n\n".join(["# Config reference", *section_reference(Config)]) + "\n"
 
 
-def _contradictions(config: Config) -> list[tuple[tuple[Key, ...], str]]:
-    found: list[tuple[tuple[Key, ...], str]] = []
+def _contradictions(config: Config) -> list[Contradiction]:
+    found: list[Contradiction] = []
     width, given = config.latent.dim, config.operator.pdet.input_dim
     if width != given:
         found.append((WIDTHS, f"the operator works on tokens of width latent.dim = {width}, found input_dim = {given}"))
@@ -114,9 +120,9 @@ def _contradictions(config: Config) -> list[tuple[tuple[Key, ...], str]]:
     return found + _conditioning(config)
 
 
-def _conditioning(config: Config) -> list[tuple[tuple[Key, ...], str]]:
+def _conditioning(config: Config) -> list[Contradiction]:
     """What test-time conditioning asks for that the data, as far as the config names them, cannot give."""
-    found: list[tuple[tuple[Key, ...], str]] = []
+    found: list[Contradiction] = []
     generate = config.data.generate
     task, named = config.data.task or "", ("data", "task")
     if generate is not None and not task:

@@ -15,7 +15,9 @@ from ups.core.errors import UserError
 
 S = TypeVar("S", bound=BaseModel)
 Defaults = Callable[[dict[str, Any]], list[tuple[Key, Any]]]
-Contradictions = Callable[[Any], list[tuple[tuple[Key, ...], str]]]
+Contradiction = tuple[tuple[Key, ...], str]
+"""Keys that do not fit together, and a sentence."""
+Contradictions = Callable[[Any], list[Contradiction]]
 
 
 def load_settings(
@@ -43,7 +45,7 @@ def load_settings(
         result, broken = _validate(given, source, settings)
     if result is not None:
         source.problems += [_contradiction(source, keys, text) for keys, text in contradictions(result)]
-    elif (rest := _valid_part(given, broken, settings)) is not None:
+    elif (rest := _valid_part(source.values, broken, settings, defaults)) is not None:
         found = [(keys, text) for keys, text in contradictions(rest) if not _touches(keys, broken)]
         source.problems += [_contradiction(source, keys, text) for keys, text in found]
     if source.problems or result is None:
@@ -86,11 +88,13 @@ def _is_coerced(value: Any, kinds: set[str]) -> bool:
     return isinstance(value, int | float) and kinds == {"bool_type"}
 
 
-def _valid_part(values: dict[str, Any], broken: list[Key], settings: type[S]) -> S | None:
+def _valid_part(values: dict[str, Any], broken: list[Key], settings: type[S], defaults: Defaults) -> S | None:
     """Settings from what remains without the broken keys, None if that cannot be validated either."""
     rest = copy.deepcopy(values)
     for key in broken:
         _remove(rest, key)
+    for key, value in defaults(rest):
+        _set_default(rest, key, value)
     try:
         return settings.model_validate(rest)
     except ValidationError:

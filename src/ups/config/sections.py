@@ -20,7 +20,7 @@ class RunSettings(Settings):
     """The file that the config was read from, for commands named in messages; fills itself in."""
     seed: int = Field(default=0, ge=0)
     """Fixes initial weights, the order of the data and all sampling."""
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1024)
     """CPU threads; torch decides unless given. Bit-identical results need the same number."""
     device: str = "auto"
     """`cpu`, `cuda` or `cuda:1`; `auto` takes a GPU where there is one."""

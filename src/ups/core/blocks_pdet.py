@@ -25,7 +25,6 @@ from ups.core.patches import Patches
 from ups.core.settings import Settings, require_all
 from ups.core.spectral import SpectralMixing
 
-
 DEEPEST, WIDEST = 1000, 2**16
 """Blocks in all, and channels: what lies above is a slip of the finger."""
 

@@ -1,5 +1,9 @@
 """Which device a name means, and the name of a device."""
 
+import os
+from contextlib import suppress
+from pathlib import Path
+
 import torch
 
 from ups.core.errors import UserError
@@ -20,3 +24,18 @@ def device_of(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """`cpu`, or the product name of a GPU, such as `NVIDIA H200`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def total_memory(device: torch.device) -> int:
+    """Bytes of memory of a GPU, or of the machine as far as this process may use it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    with suppress(OSError, ValueError):  # no such file, or "max"
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(limits)
+
+
+def processors() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -74,22 +74,30 @@ def open_dataset(settings: DataSettings, *, allow_generate: bool = True, sidecar
     """
     located = locate(settings, allow_generate)
     with files_closed():
-        chosen = [[_choose(open_file(path, settings), settings) for path in part] for part in located]
-        chosen = [[choice for choice in part if len(choice.rows)] for part in chosen]
-        for name, part, paths in zip(Located._fields, chosen, located, strict=True):
-            if paths and not part:
-                wanted = ", ".join(f"{key} = {value}" for key, value in settings.params.items())
-                names = ", ".join(map(str, paths))
-                raise UserError(f"no trajectory for {name} has {wanted} (data.params) among {names}")
-        files = [choice.file for part in chosen for choice in part]
-        dt = _check_alike(files)
+        files, parts, dt = open_files(settings, located)
         key = key_of(located, settings)  # before values are read: what changes meanwhile is out of date at once
         known = recall(sidecar, key, len(files), len(files[0].channels)) if sidecar else None
-        dataset = _assemble(settings, files, _divide(chosen, settings), dt, known)
+        dataset = _assemble(settings, files, parts, dt, known)
     if sidecar and known is None:
         hashes, moments = tuple(content for _, content in dataset.files), dataset.statistics
         keep(sidecar, Opened(key=key, hashes=hashes, mean=moments.mean, std=moments.std))
     return dataset
+
+
+def open_files(settings: DataSettings, located: Located) -> tuple[list[Trajectories], Parts, float]:
+    """Open located files without reading their values: files, splits and time step.
+
+    To be called within `files_closed`. Raises UserError as `open_dataset` does, but for what the values hold.
+    """
+    chosen = [[_choose(open_file(path, settings), settings) for path in part] for part in located]
+    chosen = [[choice for choice in part if len(choice.rows)] for part in chosen]
+    for name, part, paths in zip(Located._fields, chosen, located, strict=True):
+        if paths and not part:
+            wanted = ", ".join(f"{key} = {value}" for key, value in settings.params.items())
+            names = ", ".join(map(str, paths))
+            raise UserError(f"no trajectory for {name} has {wanted} (data.params) among {names}")
+    files = [choice.file for part in chosen for choice in part]
+    return files, _divide(chosen, settings), _check_alike(files)
 
 
 def open_file(path: Path, settings: DataSettings) -> Trajectories:

@@ -42,6 +42,15 @@ def locate(settings: DataSettings, allow_generate: bool = True) -> Located:
     return Located(tuple(found))
 
 
+def to_be_generated(settings: DataSettings) -> bool:
+    """Whether `locate` would generate the data first."""
+    wanted, root = settings.generate, Path(settings.root)
+    if wanted is None:
+        return False
+    name = published_path(root, wanted).name
+    return all(found.name != name for found in find_published(root, wanted.pde))
+
+
 def _generated(settings: DataSettings, wanted: GenerateSettings, root: Path, allow: bool) -> Path:
     """Return the one file that `data.generate` describes, wherever under root it lies."""
     if settings.task not in (None, wanted.pde):

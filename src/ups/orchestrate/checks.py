@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ups.core.device import device_of
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset
 from ups.data.inspect import check_files
@@ -14,6 +13,7 @@ from ups.data.locate import locate
 from ups.data.settings import DataSettings
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome
+from ups.run.checks import require_sound
 
 TOLD = 3
 """Warnings that are told in words."""
@@ -26,12 +26,12 @@ def data_files(settings: DataSettings) -> list[tuple[str, int, int]]:
 
 
 def check_config(plan: Plan) -> Outcome:
-    """Whether there is something to train, and a device to train on."""
+    """Whether there is something to train, and nothing that keeps training or scoring from coming to its end."""
     stages, asked = plan.stages(), plan.options.train_stage
     if not stages and not plan.options.skip_training:
         keys = "stages.operator.epochs" if asked == "all" else f"stages.{asked}.epochs"
         raise UserError(f"nothing to train for --train-stage {asked}; set --config-override {keys}=N")
-    device_of(plan.config.run.device)
+    require_sound(plan.config, {"--small-eval-config": plan.small, "--full-eval-config": plan.full})
     epochs = {name: getattr(plan.config.stages, name).epochs for name in stages}
     words = ", ".join(f"{name} ({count} epochs)" for name, count in epochs.items()) or "no stage"
     return Outcome(f"the config is valid; to be trained: {words}", {"epochs": epochs})
@@ -42,7 +42,6 @@ def check_data(plan: Plan, data: Dataset) -> Outcome:
 
     Raises UserError with the first finding, and the number of the others, if something would spoil a training.
     """
-    _check_frames(plan, data)
     settings = plan.config.data
     paths = [Path(name) for name, *_ in data_files(settings)]
     findings = check_files(paths, settings.mapping, settings.boundary)
@@ -66,12 +65,3 @@ def _told(warnings: Sequence[str]) -> str:
     count = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
     more = "" if len(warnings) <= TOLD else f"; and {len(warnings) - TOLD} more, all in summary.json"
     return f"; {count}: {'; '.join(warnings[:TOLD])}{more}"
-
-
-def _check_frames(plan: Plan, data: Dataset) -> None:
-    for flag, config in (("--small-eval-config", plan.small), ("--full-eval-config", plan.full)):
-        longest = max(config.evaluation.context, *config.evaluation.also_context, 1)
-        if data.test.frames <= longest:
-            raise UserError(
-                f"{flag}: {longest} given frames need trajectories of at least {longest + 1}, found {data.test.frames}"
-            )

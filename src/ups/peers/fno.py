@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import Field
@@ -30,6 +31,7 @@ class FNOSettings(Settings):
 
 def fno(settings: FNOSettings, channels_in: int, channels_out: int, shape: Sequence[int]) -> nn.Module:
     """A network (B, channels_in, *S) and a domain -> (B, channels_out, *S); raises UserError without the package."""
+    require_neuralop()
     return _plain_fno()(
         n_modes=tuple(kept(settings.modes, points) for points in shape),
         in_channels=channels_in,
@@ -47,16 +49,19 @@ def kept(modes: int, points: int) -> int:
     return modes
 
 
+def require_neuralop() -> None:
+    """Raises UserError if the package is missing."""
+    if find_spec("neuralop") is None:
+        raise UserError(
+            "the Fourier neural operator needs neuraloperator, which is not installed: "
+            "pip install 'universal-physics-stack[bench]'"
+        )
+
+
 def _plain_fno() -> Any:
     """The package's class with the state of any module (its own adds the arguments, which no checkpoint can hold), and
     called as all networks on a grid are."""
-    try:
-        from neuralop.models import FNO  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise UserError(
-            f"the Fourier neural operator needs neuraloperator, found no {error.name}: "
-            "pip install 'universal-physics-stack[bench]'"
-        ) from error
+    from neuralop.models import FNO  # pyright: ignore[reportMissingImports]
 
     class PlainFNO(FNO):
         state_dict = nn.Module.state_dict  # pyright: ignore[reportAssignmentType]

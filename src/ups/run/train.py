@@ -23,6 +23,7 @@ from ups.core.files import claimed, write_text
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.sidecar import SIDECAR
 from ups.report.scores import RunScores
+from ups.run.checks import require_sound
 from ups.run.score import evaluate_run, tracker_of
 from ups.stages import autoencoder, distill, operator, residual, steady
 from ups.stages.context import Context
@@ -165,6 +166,7 @@ def train(config: Config, stage: str = "all", fresh: bool = False, tracker: Trac
     """
     if stage not in ("all", *STAGES):
         raise UserError(f"no stage {stage!r}: expected all, {', '.join(STAGES)}")
+    require_sound(config)
     with claim(config.run.dir):
         context = prepare(config)
         if fresh:
@@ -180,7 +182,11 @@ def train_all_stages(config: Config) -> Path:
 
 
 def run(config: Config, tracker: Tracker | None = None) -> RunResult:
-    """Everything: data, all stages, evaluation, pictures; `tracker` as in `train`."""
+    """Everything: data, all stages, evaluation, pictures; `tracker` as in `train`.
+
+    Raises UserError at once for what cannot come to its end.
+    """
+    require_sound(config)
     with claim(config.run.dir):
         context = prepare(config)
         with tracker or tracker_of(config) as listening:

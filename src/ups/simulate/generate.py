@@ -36,11 +36,11 @@ class GenerateSettings(Settings):
     pde: str = "burgers1d"
     """Task to simulate: advection1d, burgers1d, forced_burgers1d, diffusion1d, fisher_kpp1d, ks1d, kdv1d,
     gray_scott2d or kolmogorov2d."""
-    trajectories: int = Field(default=1000, ge=1)
+    trajectories: int = Field(default=1000, ge=1, le=10_000_000)
     """Number of trajectories; the first n of a larger set are the set of n."""
-    resolution: int | None = Field(default=None, ge=4)
+    resolution: int | None = Field(default=None, ge=4, le=2**20)
     """Points per axis."""
-    frames: int | None = Field(default=None, ge=2)
+    frames: int | None = Field(default=None, ge=2, le=1_000_000)
     """Frames per trajectory, the initial state included."""
     dt: float | None = Field(default=None, gt=0)
     """Physical time between two frames."""
@@ -53,9 +53,9 @@ class GenerateSettings(Settings):
     draws."""
     observe_every: int = Field(default=1, ge=1)
     """Store every n-th point per axis only: the rest of the state stays hidden. Must divide the resolution."""
-    members: int = Field(default=0, ge=0)
+    members: int = Field(default=0, ge=0, le=100_000)
     """For random systems: independent truths per initial state, in a second file `..._ensemble.hdf5`; 0 writes none."""
-    points: int | None = Field(default=None, ge=4)
+    points: int | None = Field(default=None, ge=4, le=2**20)
     """Points per axis on which the PDE is solved, a multiple of the resolution; chosen to fit the PDE if left out."""
     substeps: int | None = Field(default=None, ge=1)
     """Solver steps per frame; chosen to fit the PDE if left out."""

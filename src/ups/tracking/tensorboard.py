@@ -11,6 +11,15 @@ from ups.core.errors import UserError
 from ups.tracking.background import Background
 
 
+def require_tensorboard() -> None:
+    """Raises UserError if the package is missing."""
+    if find_spec("tensorboard") is None:
+        raise UserError(
+            "tracking.tensorboard is true, but tensorboard is not installed; "
+            "pip install 'universal-physics-stack[tensorboard]', or set tracking.tensorboard=false"
+        )
+
+
 class TensorBoard:
     """Writes scalars, pictures and tables over the global step.
 
@@ -22,11 +31,7 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path):
-        if find_spec("tensorboard") is None:
-            raise UserError(
-                "tracking.tensorboard is true, but tensorboard is not installed; "
-                "pip install 'universal-physics-stack[tensorboard]', or set tracking.tensorboard=false"
-            )
+        require_tensorboard()
         self.folder, self._writer = folder, None
         self._background = Background("TensorBoard")
 

@@ -1,0 +1,86 @@
+"""Whether a run fits into memory and on the disk, from lower bounds of what it allocates, before it allocates any."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+import torch
+
+from ups.config import Config
+from ups.config.load import Contradiction
+from ups.core.blocks_pdet import PDETransformerConfig
+from ups.core.device import total_memory
+from ups.core.stages import STAGES
+from ups.data.header import Header
+
+COPIES = 4
+"""Weights, gradients and two moments, float32."""
+
+
+def too_large(config: Config, header: Header, device: torch.device) -> list[Contradiction]:
+    """What cannot fit; each finding names the settings that it grows with."""
+    memory, found = total_memory(device), []
+    for keys, what, needed in (*_models(config, header), *_fields(config, header)):
+        if needed > memory:
+            sentence = f"{what} need at least {size(needed)} of memory, and this machine has {size(memory)}"
+            found.append((tuple(tuple(key.split(".")) for key in keys), sentence))
+    wanted = Path(config.data.root).absolute()
+    root = next(path for path in (wanted, *wanted.parents) if path.exists())
+    free = shutil.disk_usage(root).free
+    if header.planned_bytes > free:
+        sentence = f"the data to generate take {size(header.planned_bytes)}, and {root} has {size(free)} free"
+        found.append(((("data", "generate", "trajectories"), ("data", "root")), sentence))
+    return found
+
+
+def _models(config: Config, header: Header) -> list[tuple[tuple[str, ...], str, int]]:
+    """Settings, words and bytes of the models in training."""
+    latent, axes = config.latent, len(header.shape)
+    patch = math.ceil(header.points / min(latent.tokens, header.points))
+    codec = 2 * patch * latent.width * latent.dim + 2 * latent.kernel**axes * latent.width**2
+    found = [
+        (("latent.width", "latent.dim", "latent.kernel", "latent.tokens"), "the codec's weights", codec),
+        (("operator.pdet.hidden_dim", "operator.pdet.depths"), "the operator's weights", _blocks(config.operator.pdet)),
+    ]
+    if any(spec.residual and getattr(config.stages, name).epochs for name, spec in STAGES.items()):
+        weights = _blocks(config.diffusion.backbone(latent.dim))
+        found.append((("diffusion.hidden_dim", "diffusion.depths"), "the residual model's weights", weights))
+    return [(keys, f"{what} in training", 4 * COPIES * count) for keys, what, count in found]
+
+
+def _blocks(pdet: PDETransformerConfig) -> int:
+    """Weights of the blocks' MLPs and modulations."""
+    return math.floor(sum(pdet.depths) * pdet.hidden_dim**2 * (2 * pdet.mlp_ratio + 6))
+
+
+def _fields(config: Config, header: Header) -> list[tuple[tuple[str, ...], str, int]]:
+    """Settings, words and bytes of batches and forecasts."""
+    training, evaluation, found = config.training, config.evaluation, []
+    frame, latent = header.frame_bytes, config.latent
+    trained = [name for name in STAGES if getattr(config.stages, name).epochs]
+    batches = {name: getattr(config.stages, name).batch_size or training.batch_size for name in trained}
+    if batches:
+        stage = max(batches, key=lambda name: batches[name])
+        key = f"stages.{stage}.batch_size" if getattr(config.stages, stage).batch_size else "training.batch_size"
+        samples = min(batches[stage], header.train * header.frames)
+        frames = (training.rollout_horizon if training.lambda_rollout else 1) + 1
+        inside = 4 * (4 * header.points * latent.width + 6 * latent.tokens * config.operator.pdet.hidden_dim)
+        keys = (key, "training.rollout_horizon")
+        found.append((keys, "the fields of a batch", samples * (frames * frame + inside)))
+    if evaluation.enabled:
+        sampled = any(STAGES[name].sampler for name in trained)
+        scored = min(evaluation.batch, header.test, evaluation.trajectories or header.test)
+        steps = max(1, header.frames - evaluation.context)
+        forecasts = scored * steps * frame * (evaluation.members if sampled else 1)
+        found.append((("evaluation.members", "evaluation.batch"), "the forecasts that are scored at once", forecasts))
+    held = (header.train + header.validation + header.test) * header.frames * frame
+    limit = 3 * config.data.in_memory_mb * 2**20
+    found.append((("data.in_memory_mb",), "the data to be held", math.floor(min(held, limit))))
+    return found
+
+
+def size(count: float) -> str:
+    """Bytes as `1.5 GiB`."""
+    return f"{count / 2**30:,.0f} GiB" if count >= 10 * 2**30 else f"{count / 2**30:,.1f} GiB"
