@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ups.core.boundary import BoundaryConv, StarConv, mirror, pad
-from ups.core.domain import Domain
+from ups.core.domain import Domain, read_boundary, sides
 from ups.core.spectral import SpectralMixing
 
 
@@ -14,7 +14,24 @@ def test_padding_continues_a_field_as_its_boundary_says() -> None:
     x = torch.tensor([[[1.0, 2.0, 3.0]]])
     assert pad(x, 1, ["periodic"], 2).flatten().tolist() == [3, 1, 2, 3, 1]
     assert pad(x, 1, ["neumann"], 2).flatten().tolist() == [1, 1, 2, 3, 3]
+    assert pad(x, 1, ["open"], 2).flatten().tolist() == [1, 1, 2, 3, 3]
     assert pad(x, 1, ["dirichlet"], 2).flatten().tolist() == [0, 1, 2, 3, 0]
+    assert pad(x, 2, ["dirichlet/neumann"], 2).flatten().tolist() == [0, 0, 1, 2, 3, 3, 3]
+    assert pad(x, 1, ["wall/dirichlet"], 2).flatten().tolist() == [1, 1, 2, 3, 0]
+
+
+def test_a_convolution_of_fields_sees_the_wall_go_on_whatever_the_unit() -> None:
+    conv, rod = BoundaryConv(1, 1, 3, 1, fields=True), Domain.unit((5,), ("dirichlet",))
+    torch.nn.init.ones_(conv.conv.weight)
+    torch.testing.assert_close(conv(torch.full((1, 1, 5), 300.0), rod)[0, 0], torch.full((5,), 900.0) + conv.conv.bias)
+
+
+def test_a_condition_is_a_word_or_one_for_each_side() -> None:
+    assert sides("neumann") == ("neumann", "neumann") and sides("dirichlet/open") == ("dirichlet", "open")
+    assert read_boundary("wall/wall") == "wall" and read_boundary("dirichlet/neumann") == "dirichlet/neumann"
+    for wrong in ("free", "periodic/wall", "wall/free"):
+        with pytest.raises(ValueError, match=f"periodic, dirichlet, neumann, wall, open expected.*found {wrong}"):
+            read_boundary(wrong)
 
 
 def test_padding_may_be_wider_than_the_field() -> None:

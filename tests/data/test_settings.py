@@ -37,7 +37,7 @@ def test_a_number_that_yaml_takes_for_a_word_is_a_value_not_a_key():
         ({"task": "burgers1d", "subsample": {"space": 0}}, "greater than 0"),
         ({"task": "burgers1d", "mapping": {"length": 1.0, "dt": 0.1}}, "give files too"),
         ({"files": [], "boundary": "periodic"}, "at least 1"),
-        ({"files": ["a"], "boundary": ["open"]}, "periodic"),
+        ({"files": ["a"], "boundary": ["free"]}, "periodic"),
         ({"files": ["a"], "generate": {"pde": "burgers1d"}}, "not both"),
         ({"files": ["a"], "mapping": {"dt": 0.1}}, "coords or length"),
         ({"files": ["a"], "mapping": {"length": 1.0}}, "times or dt"),

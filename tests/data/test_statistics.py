@@ -50,3 +50,10 @@ def test_only_means_that_trajectories_keep_count_as_conserved():
     u[:, :, 2] += 1e-5 * time
     assert conserves_mean(u, torch.ones(3)).tolist() == [True, False, True]
     assert conserves_mean(iter(1e4 * u), torch.full((3,), 1e4)).tolist() == [True, False, True]
+
+
+def test_a_mean_that_one_trajectory_does_not_keep_is_not_conserved() -> None:
+    u = torch.randn(64, 5, 1, 8)
+    u = u - u.mean(-1, keepdim=True)
+    u[7, 3] += 4e-3
+    assert conserves_mean(u, torch.ones(1)).tolist() == [False]

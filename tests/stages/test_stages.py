@@ -18,7 +18,7 @@ from ups.core.errors import UserError
 from ups.data.split import Split
 from ups.run.train import STAGES, prepare, run, train
 from ups.stages import autoencoder, distill, operator, residual
-from ups.stages.autoencoder import new_model
+from ups.stages.autoencoder import held_means, new_model
 from ups.stages.context import Context
 from ups.stages.order import FILES
 from ups.tracking.jsonl import read_log
@@ -169,6 +169,32 @@ def test_residuals_are_learnt_on_the_reserved_trajectories_alone(
 def test_models_hold_the_means_that_their_data_conserve_unless_told_not_to(path: Path) -> None:
     assert new_model(prepare(load_config(path))).codec.conserved.all()
     assert not new_model(prepare(load_config(path, ["latent.hold_means=false"]))).codec.conserved.any()
+
+
+@pytest.mark.parametrize(
+    ("boundary", "held"),
+    [
+        ("periodic", [True, True]),
+        ("neumann", [True, True]),
+        ("wall", [True, True]),
+        ("dirichlet", [False, False]),
+        ("open", [False, False]),
+        ({"x": {"low": "wall", "high": "dirichlet"}}, [False, False]),
+        ({"x": "wall", "channels": {"v": "dirichlet"}}, [True, False]),
+    ],
+)
+def test_a_mean_is_held_only_where_nothing_flows_through_any_side(
+    tmp_path: Path, boundary: object, held: list[bool]
+) -> None:
+    rng, x = np.random.default_rng(0), np.linspace(0, 1, 32)
+    odd = rng.normal(size=(16, 9, 1)) * np.sin(2 * np.pi * x)  # means are zero by chance of the samples
+    np.savez(tmp_path / "rod.npz", u=odd, v=odd * np.cos(np.pi * x) ** 2)
+    mapping = {"values": ["u", "v"], "axes": "n t x", "length": 1.0, "dt": 0.05}
+    data = {"task": None, "files": [str(tmp_path / "rod.npz")], "mapping": mapping, "boundary": boundary}
+    model = new_model(prepare(load_config(config(tmp_path, data=data))))
+    assert model.codec.conserved.tolist() == held
+    names = ", ".join(name for name, kept in zip("uv", held, strict=True) if kept)
+    assert held_means(model) == ((f"forecasts keep the mean of {names}, as the training data do",) if names else ())
 
 
 @pytest.mark.parametrize(

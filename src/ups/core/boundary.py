@@ -1,7 +1,7 @@
 """Convolutions that know the boundary of each axis.
 
-Padding continues a field beyond the grid: periodic axes wrap, Neumann (open) axes repeat the edge, Dirichlet axes add
-zeros.
+Padding continues a field beyond the grid: periodic axes wrap, sides repeat the edge, those of a Dirichlet condition add
+zeros. Physical fields, to which a zero means nothing, repeat their edge at every side: a wall's own value.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ups.core.domain import Domain
+from ups.core.domain import Domain, sides
 
 
 def pad(x: Tensor, width: int, boundary: Sequence[str], first_axis: int) -> Tensor:
     """Pads each spatial axis (`first_axis`, `first_axis + 1`, ...) of x by `width` points on both sides."""
     for axis, kind in enumerate(boundary, start=first_axis):
         n = x.shape[axis]
-        if kind == "dirichlet":
-            edge = x.new_zeros([*x.shape[:axis], width, *x.shape[axis + 1 :]])
-            x = torch.cat([edge, x, edge], axis)
+        if "dirichlet" in kind:
+            zeros = x.new_zeros([*x.shape[:axis], width, *x.shape[axis + 1 :]])
+            low, high = (
+                zeros if side == "dirichlet" else x.narrow(axis, end, 1).expand_as(zeros)
+                for side, end in zip(sides(kind), (0, n - 1), strict=True)
+            )
+            x = torch.cat([low, x, high], axis)
         elif width <= n and kind == "periodic":
             x = torch.cat([x.narrow(axis, n - width, width), x, x.narrow(axis, 0, width)], axis)
         else:
@@ -30,15 +34,19 @@ def pad(x: Tensor, width: int, boundary: Sequence[str], first_axis: int) -> Tens
 
 
 class BoundaryConv(nn.Module):
-    """A dense convolution (B, C_in, *S) on a domain -> (B, C_out, *S) with an odd `kernel` on 1, 2 or 3 axes."""
+    """A dense convolution (B, C_in, *S) on a domain -> (B, C_out, *S) with an odd `kernel` on 1, 2 or 3 axes.
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, axes: int):
+    With `fields` its input holds physical fields, which repeat their edge at every side.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, axes: int, fields: bool = False):
         super().__init__()
-        self.width = kernel // 2
+        self.width, self.fields = kernel // 2, fields
         self.conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1](channels_in, channels_out, kernel)
 
     def forward(self, x: Tensor, domain: Domain) -> Tensor:
-        return self.conv(pad(x, self.width, domain.boundary, 2))
+        boundary = ["periodic" if kind == "periodic" else "neumann" for kind in domain.boundary]
+        return self.conv(pad(x, self.width, boundary if self.fields else domain.boundary, 2))
 
 
 class StarConv(nn.Module):

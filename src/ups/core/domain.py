@@ -7,16 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
 
-Kind = Literal["periodic", "dirichlet", "neumann"]
-Boundary = Kind
-"""The boundary condition of an axis."""
+KINDS = ("periodic", "dirichlet", "neumann", "wall", "open")
+"""Conditions: a value is prescribed (`dirichlet`), nothing flows through (`neumann`, `wall`), things leave (`open`)."""
+Boundary = str
+"""The condition of an axis: one of `KINDS` for both of its sides, or `low/high`, such as `dirichlet/neumann`."""
+
+
+def sides(boundary: Boundary) -> tuple[str, str]:
+    """The condition of the low and of the high side of an axis."""
+    low, _, high = boundary.partition("/")
+    return low, high or low
+
+
+def read_boundary(word: str) -> Boundary:
+    """The condition of an axis in its shortest form; raises ValueError for one that does not exist."""
+    low, high = sides(word)
+    if low not in KINDS or high not in KINDS or (low == "periodic") != (high == "periodic"):
+        raise ValueError(
+            f"one of {', '.join(KINDS)} expected, or two for both sides as dirichlet/neumann, found {word}"
+        )
+    return low if low == high else f"{low}/{high}"
 
 
 @dataclass(frozen=True)

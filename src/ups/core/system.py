@@ -9,8 +9,9 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
-from ups.core.domain import Boundary, Domain
+from ups.core.domain import Boundary, Domain, sides
 from ups.core.errors import UserError
+from ups.core.walls import Walls
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class System:
     coords: tuple[tuple[float, ...], ...]
     """Coordinates of the grid points along each axis, in units of length."""
     boundary: tuple[Boundary, ...]
-    """Boundary condition of each axis."""
+    """Boundary condition of each axis, of all channels unless `channel_boundary` has others."""
     param_names: tuple[str, ...]
     """P names of the PDE parameters, in the order of every `(B, P)` tensor."""
     dt: float
@@ -35,6 +36,10 @@ class System:
     """Names of the spatial axes, in the order of `shape`; x, y, z unless given."""
     param_range: tuple[tuple[float, float], ...] = ()
     """Smallest and largest value of each PDE parameter over the training split; empty where that is not known."""
+    channel_boundary: tuple[tuple[Boundary, ...], ...] = ()
+    """Boundary condition by channel and axis; empty where it is the same for all channels."""
+    walls: Walls = ()
+    """Value that the training split holds by axis, side and channel, None where it changes; empty if it holds none."""
 
     def __post_init__(self) -> None:
         if not self.axes:
@@ -54,6 +59,15 @@ class System:
     def domain(self) -> Domain:
         """The grid and its boundary, as every model call takes it."""
         return Domain(self.shape, self.boundary, self.spacing, tuple(axis[0] for axis in self.coords))
+
+    def boundary_of(self, channel: int) -> tuple[Boundary, ...]:
+        """Boundary condition of each axis for a channel."""
+        return self.channel_boundary[channel] if self.channel_boundary else self.boundary
+
+    def closed(self, channel: int) -> bool:
+        """Whether nothing flows through any side: all are periodic, or let nothing of a channel through."""
+        kinds = {kind for axis in self.boundary_of(channel) for kind in sides(axis)}
+        return kinds <= {"periodic", "neumann", "wall"}
 
     def on(self, domain: Domain) -> "System":
         """The same system on another domain."""

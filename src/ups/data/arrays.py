@@ -8,6 +8,7 @@ import numpy as np
 from ups.core.errors import UserError
 from ups.core.spacing import as_marks
 from ups.core.system import Boundary
+from ups.data.boundary import BoundarySettings, along
 from ups.data.settings import MappingSettings, SubsampleSettings
 from ups.data.storage import StoredArray, stored_array
 from ups.data.trajectories import Axes, StoredTrajectories
@@ -16,7 +17,7 @@ from ups.data.trajectories import Axes, StoredTrajectories
 def open_mapped(
     path: Path,
     mapping: MappingSettings,
-    boundary: tuple[Boundary, ...] | None,
+    boundary: BoundarySettings | Sequence[Boundary] | None,
     subsample: SubsampleSettings | None = None,
 ) -> StoredTrajectories:
     """Open a file through `mapping` without reading its values (`.npz`: they are read whole, once).
@@ -28,14 +29,11 @@ def open_mapped(
     subsample = subsample or SubsampleSettings()
     arrays = _value_arrays(path, mapping)
     sizes = dict(zip(mapping.letters, arrays[0].shape, strict=True))
-    boundary = boundary * len(mapping.space) if len(boundary) == 1 else boundary
-    if len(boundary) != len(mapping.space):
-        given = ", ".join(boundary)
-        raise UserError(f"{path}: data.boundary for {len(mapping.space)} spatial axes expected, found [{given}]")
+    conditions = along(boundary, mapping.space, path)
     axes = Axes(
-        coords=_coords(path, mapping, [sizes[letter] for letter in mapping.space], boundary),
+        coords=_coords(path, mapping, [sizes[letter] for letter in mapping.space], conditions),
         times=_times(path, mapping, sizes["t"]),
-        boundary=boundary,
+        boundary=conditions,
         space=subsample.space,
         time=subsample.time,
     )

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ups.core.domain import Boundary
 from ups.core.errors import UserError
 from ups.core.spacing import are_alike, is_even, mean_step, without_rounding
 from ups.core.system import Statistics, System
@@ -26,6 +27,7 @@ from ups.data.splits import Parts, places, split_rows
 from ups.data.statistics import RunningMoments
 from ups.data.storage import files_closed
 from ups.data.trajectories import Trajectories
+from ups.data.walls import RunningWalls
 
 MEGABYTE = 2**20
 
@@ -60,8 +62,14 @@ class Dataset:
             "frames": self.train.frames,
             "dt": self.system.dt,
             "boundary": list(self.system.boundary),
+            **self._own_boundaries(),
             "params": list(self.system.param_names),
         }
+
+    def _own_boundaries(self) -> dict[str, dict[str, list[str]]]:
+        own = self.system.channel_boundary
+        named = {name: list(kinds) for name, kinds in zip(self.system.channels, own, strict=bool(own))}
+        return {"channel_boundary": named} if own else {}
 
 
 def open_dataset(settings: DataSettings, *, allow_generate: bool = True, sidecar: Path | None = None) -> Dataset:
@@ -80,7 +88,8 @@ def open_dataset(settings: DataSettings, *, allow_generate: bool = True, sidecar
         dataset = _assemble(settings, files, parts, dt, known)
     if sidecar and known is None:
         hashes, moments = tuple(content for _, content in dataset.files), dataset.statistics
-        keep(sidecar, Opened(key=key, hashes=hashes, mean=moments.mean, std=moments.std))
+        walls = dataset.system.walls
+        keep(sidecar, Opened(key=key, hashes=hashes, mean=moments.mean, std=moments.std, walls=walls))
     return dataset
 
 
@@ -120,19 +129,24 @@ def _assemble(
         dt=dt,
         task=_task(settings) or task_of(first.path),
         axes=first.axis_names,
+        channel_boundary=_of_channels(settings, first),
     )
     hashes = list(known.hashes) if known else _distinct_hashes(files)
-    moments = RunningMoments(len(first.channels))
-    limit, gather = settings.in_memory_mb * MEGABYTE, {} if known else {"train": moments}
+    moments, walls = RunningMoments(len(first.channels)), RunningWalls(first.boundary, len(first.channels))
+    limit, gather = settings.in_memory_mb * MEGABYTE, {} if known else {"train": (moments, walls)}
     train, validation, test = (
-        Split(files, part, split_hash(hashes, part), limit, gather.get(name)) for name, part in parts._asdict().items()
+        Split(files, part, split_hash(hashes, part), limit, *gather.get(name, ()))
+        for name, part in parts._asdict().items()
     )
     mean, std = (known.mean, known.std) if known else (moments.mean.tolist(), moments.std().tolist())
-    # the names of axes are no values, and the ranges follow from the values
-    described = {name: value for name, value in system.to_dict().items() if name not in ("axes", "param_range")}
+    conditions = [system.boundary_of(channel) for channel in range(len(system.channels))]
+    held = known.walls if known else walls.held(std, conditions)
+    # the names of axes are no values, and what follows from the values is no news
+    named = {"axes", "param_range", "walls", *(() if system.channel_boundary else ("channel_boundary",))}
+    described = {name: value for name, value in system.to_dict().items() if name not in named}
     record = [described, train.times.tolist(), train.hash, validation.hash, test.hash]
     return Dataset(
-        system=replace(system, param_range=_ranges(train)),
+        system=replace(system, param_range=_ranges(train), walls=held),
         statistics=_statistics(mean, std, train),
         train=train,
         validation=validation,
@@ -141,6 +155,13 @@ def _assemble(
         files=tuple((file.path.name, content) for file, content in zip(files, hashes, strict=True)),
         settings=settings,
     )
+
+
+def _of_channels(settings: DataSettings, file: Trajectories) -> tuple[tuple[Boundary, ...], ...]:
+    """Return the conditions of each channel, or none where all have those of the axes."""
+    if settings.boundary is None:
+        return ()
+    return settings.boundary.of_channels(file.boundary, file.axis_names, file.channels, str(file.path))
 
 
 def _distinct_hashes(files: Sequence[Trajectories]) -> list[str]:

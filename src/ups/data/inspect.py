@@ -11,6 +11,7 @@ import numpy as np
 from ups.core.spacing import is_even, mean_step
 from ups.core.system import Boundary
 from ups.data.arrays import open_mapped
+from ups.data.boundary import BoundarySettings
 from ups.data.hashes import content_hash
 from ups.data.pdebench import TIMES, open_pdebench, task_of
 from ups.data.settings import MappingSettings
@@ -38,7 +39,7 @@ class Finding:
 
 
 def describe_file(
-    path: Path, mapping: MappingSettings | None = None, boundary: tuple[Boundary, ...] | None = None
+    path: Path, mapping: MappingSettings | None = None, boundary: BoundarySettings | Sequence[Boundary] | None = None
 ) -> dict[str, Any]:
     """Describe a file in plain numbers, strings and lists; the whole file is read, piece by piece.
 
@@ -67,7 +68,9 @@ def describe_file(
 
 
 def check_files(
-    paths: Sequence[Path], mapping: MappingSettings | None = None, boundary: tuple[Boundary, ...] | None = None
+    paths: Sequence[Path],
+    mapping: MappingSettings | None = None,
+    boundary: BoundarySettings | Sequence[Boundary] | None = None,
 ) -> list[Finding]:
     """Return what is wrong in files, read piece by piece: NaN or Inf, copies, what stands still, uneven axes.
 
@@ -84,7 +87,9 @@ def check_files(
     return findings
 
 
-def _open(path: Path, mapping: MappingSettings | None, boundary: tuple[Boundary, ...] | None) -> Trajectories:
+def _open(
+    path: Path, mapping: MappingSettings | None, boundary: BoundarySettings | Sequence[Boundary] | None
+) -> Trajectories:
     """Open a file; where nothing tells its boundary it is read as periodic, which no value depends on."""
     if mapping is not None:
         return open_mapped(path, mapping, boundary or ("periodic",))

@@ -10,14 +10,15 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
+from ups.core.domain import Boundary, read_boundary
 from ups.core.errors import UserError
 from ups.core.spacing import as_marks
-from ups.core.system import Boundary
 from ups.core.tasks import TASKS, Task, find_task
+from ups.data.boundary import BoundarySettings, along
 from ups.data.settings import SubsampleSettings
 from ups.data.storage import StoredArray, array_names, hdf5_attributes, stored_array
 from ups.data.trajectories import Axes, StoredTrajectories
@@ -51,7 +52,7 @@ def task_of(path: Path) -> str:
 def open_pdebench(
     path: Path,
     task: str = "",
-    boundary: tuple[Boundary, ...] | None = None,
+    boundary: BoundarySettings | Sequence[Boundary] | None = None,
     subsample: SubsampleSettings | None = None,
 ) -> StoredTrajectories:
     """Open a file in PDEBench's layout without reading its values.
@@ -77,7 +78,7 @@ def open_pdebench(
     axes = Axes(
         coords=tuple(as_marks(stored_array(path, f"{letter}-coordinate").all()) for letter in space),
         times=_times(path, arrays[0].shape[1]),
-        boundary=boundary * len(space) if len(boundary) == 1 else boundary,
+        boundary=along(boundary, space, path),
         space=subsample.space,
         time=subsample.time,
     )
@@ -142,10 +143,10 @@ def _boundary(path: Path, attributes: Mapping[str, Any]) -> tuple[Boundary, ...]
     if "boundary" not in attributes:
         return None
     stated = tuple(map(str, attributes["boundary"]))
-    known: dict[str, Boundary] = {name: name for name in get_args(Boundary)}
-    if not all(name in known for name in stated):
-        raise UserError(f"{path}: attribute boundary of {', '.join(known)} expected, found {', '.join(stated)}")
-    return tuple(known[name] for name in stated)
+    try:
+        return tuple(read_boundary(word) for word in stated)
+    except ValueError as error:
+        raise UserError(f"{path}: attribute boundary: {error}") from error
 
 
 def _times(path: Path, frames: int) -> np.ndarray:

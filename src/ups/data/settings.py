@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from ups.core.settings import Settings
-from ups.core.system import Boundary
+from ups.data.boundary import Boundaries
 from ups.simulate.generate import GenerateSettings
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -31,7 +31,6 @@ def _as_number(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Lengths = Annotated[tuple[PositiveFloat, ...], BeforeValidator(_as_tuple)]
-Boundaries = Annotated[tuple[Boundary, ...], BeforeValidator(_as_tuple)]
 
 
 class FilesSettings(Settings):
@@ -137,7 +136,8 @@ class DataSettings(Settings):
     mapping: MappingSettings | None = None
     """Where the numbers lie in `files`; without it they are read as PDEBench's."""
     boundary: Boundaries | None = None
-    """Boundary condition of each axis, one for all or one for each; needed where the task does not settle it."""
+    """Boundary condition of each axis, one for all or one for each, or a mapping by axis, side and channel; needed
+    where the task does not settle it."""
     params: dict[str, float] = Field(default_factory=dict)
     """Keep only the trajectories with these values of their PDE parameters, such as `{Nu: 0.001}`."""
     generate: GenerateSettings | None = None

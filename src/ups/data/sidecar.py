@@ -14,11 +14,12 @@ from pydantic import BaseModel, ConfigDict
 
 from ups.core.errors import UserError
 from ups.core.files import replacing
+from ups.core.walls import Walls
 from ups.data.settings import DataSettings
 
 SIDECAR = "data.json"
 """Name of the record in a run folder."""
-FORMAT = 1
+FORMAT = 2
 """Raised whenever a hash or a moment is computed otherwise, so that older records no longer count."""
 ELSEWHERE = {"root", "files", "download", "in_memory_mb"}
 """Settings that say where the files lie or how they are held, and leave every value as it is."""
@@ -37,6 +38,8 @@ class Opened(BaseModel):
     """Per channel, over the training split."""
     std: tuple[float, ...]
     """Per channel, over the training split; 1.0 for a channel that never changes."""
+    walls: Walls = ()
+    """As in `System`."""
 
 
 def key_of(parts: Iterable[Iterable[Path]], settings: DataSettings) -> str:

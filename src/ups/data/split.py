@@ -1,6 +1,7 @@
 """One split of a data set: windows and whole trajectories by index, from memory or from the files."""
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -9,8 +10,15 @@ from torch import Tensor
 from ups.core.errors import UserError
 from ups.core.spacing import without_rounding
 from ups.data.splits import evenly
-from ups.data.statistics import RunningMoments
 from ups.data.trajectories import BLOCK_BYTES, Trajectories, blocks, require_finite
+
+
+class Gather(Protocol):
+    """What is told every value of a split while it is read."""
+
+    def add(self, values: np.ndarray) -> None:
+        """Merge a block of values `(b, t, C, *S)`."""
+        ...
 
 
 class Split:
@@ -39,11 +47,11 @@ class Split:
         indices: np.ndarray,
         content: str,
         in_memory_bytes: float,
-        moments: RunningMoments | None = None,
+        *gather: Gather,
     ) -> None:
-        """Take the trajectories `indices` `(n, 2)`, of hash `content`, out of `files`; `moments` gather all values.
+        """Take the trajectories `indices` `(n, 2)`, of hash `content`, out of `files`; `gather` is given all values.
 
-        Raises UserError if values that are read (all that go to memory or into `moments`) hold NaN or Inf.
+        Raises UserError if values that are read (all that go to memory or into `gather`) hold NaN or Inf.
         """
         first = files[0]
         self.n, self.frames, self.times = len(indices), first.frames, without_rounding(first.times)
@@ -53,8 +61,8 @@ class Split:
         self._shape = (len(first.channels), *first.shape)
         self._in_memory = 4 * self.n * self.frames * int(np.prod(self._shape)) <= in_memory_bytes
         self._values = torch.empty((self.n, self.frames, *self._shape) if self._in_memory else (0,))
-        if self._in_memory or moments is not None:
-            self._read_all(files, moments)
+        if self._in_memory or gather:
+            self._read_all(files, gather)
         self._files: tuple[Trajectories, ...] = () if self._in_memory else tuple(files)
 
     def __len__(self) -> int:
@@ -110,15 +118,15 @@ class Split:
         require_finite(values, self._files[file], [place], start)
         return values[0]
 
-    def _read_all(self, files: Sequence[Trajectories], moments: RunningMoments | None) -> None:
-        """Read every trajectory once, in pieces, into memory and into `moments`."""
+    def _read_all(self, files: Sequence[Trajectories], gather: Sequence[Gather]) -> None:
+        """Read every trajectory once, in pieces, into memory and into `gather`."""
         for index in np.unique(self.indices[:, 0]):
             rows = np.flatnonzero(self.indices[:, 0] == index)
             places, done = self.indices[rows, 1], 0
             for piece, start, values in blocks(files[index], places, BLOCK_BYTES):
                 require_finite(values, files[index], piece, start)
-                if moments is not None:
-                    moments.add(values)
+                for each in gather:
+                    each.add(values)
                 if self._in_memory:
                     target = torch.from_numpy(rows[done : done + len(piece)])
                     self._values[target, start : start + values.shape[1]] = torch.from_numpy(values)

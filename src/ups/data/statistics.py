@@ -53,8 +53,8 @@ class RunningMoments:
 
 
 def conserves_mean(trajectories: Iterable[Tensor], std: Tensor) -> Tensor:
-    """Channels whose spatial mean trajectories `(T, C, *S)` keep from their first frame on, `(C,)` bool: to
-    `CONSERVED` of the channel's deviation std `(C,)`, as a root of the mean square over frames and trajectories."""
+    """Channels whose spatial mean each of the trajectories `(T, C, *S)` keeps from its first frame on, `(C,)` bool: to
+    `CONSERVED` of the channel's deviation std `(C,)`, as a root of the mean square over frames."""
     means = torch.stack([u.flatten(2).mean(-1, dtype=torch.double) for u in trajectories])
-    change = (means - means[:, :1]).square().mean((0, 1)).sqrt()
+    change = (means - means[:, :1]).square().mean(1).sqrt().amax(0)
     return change <= CONSERVED * std.to(change)

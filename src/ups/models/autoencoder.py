@@ -20,13 +20,14 @@ from torch import Tensor, nn
 
 from ups.core.blocks_pdet import WIDEST
 from ups.core.boundary import BoundaryConv, DomainSequential
-from ups.core.conservation import drift_of_means
+from ups.core.conservation import conform
 from ups.core.domain import Domain
 from ups.core.errors import UserError
 from ups.core.interpolate import sample
 from ups.core.patches import Layout, deinterleaved, interleaved, token_grid
 from ups.core.settings import Settings
 from ups.core.system import System
+from ups.core.walls import hold_walls
 
 
 class LatentSettings(Settings):
@@ -45,8 +46,9 @@ class LatentSettings(Settings):
     kernel: int = Field(default=5, ge=1, le=1001)
     """Points of these convolutions along each axis; odd."""
     hold_means: bool = True
-    """Forecasts keep the spatial mean of every channel whose mean the training data keep (64 trajectories are looked
-    at), as a conservation law in flux form demands of mass or momentum; off, such means drift like any other error."""
+    """Forecasts keep the spatial mean of every channel whose mean each training trajectory keeps (64 are looked at) and
+    whose sides are all periodic or let nothing through, as a conservation law in flux form demands of mass or momentum;
+    off, such means drift like any other error."""
 
     @field_validator("kernel")
     @classmethod
@@ -114,7 +116,7 @@ class Autoencoder(nn.Module):
             self.register_buffer(name, torch.full((size,), value))
         self.register_buffer("conserved", torch.zeros(channels, dtype=torch.bool))
         self.stem = DomainSequential(
-            BoundaryConv(channels, width, latent.kernel, axes),
+            BoundaryConv(channels, width, latent.kernel, axes, fields=True),
             nn.GELU(),
             BoundaryConv(width, width, latent.kernel, axes),
             nn.GELU(),
@@ -123,7 +125,7 @@ class Autoencoder(nn.Module):
         beside = max(width - channels, 1)  # with the field itself, `width` channels: what convolutions are fast with
         self.from_latent = nn.Linear(latent.dim, beside * points)
         self.head = DomainSequential(
-            BoundaryConv(beside + channels, width, latent.kernel, axes),
+            BoundaryConv(beside + channels, width, latent.kernel, axes, fields=True),
             nn.GELU(),
             BoundaryConv(width, channels, latent.kernel, axes),
         )
@@ -182,31 +184,34 @@ class Autoencoder(nn.Module):
             (B, C, *S), or (B, C, Q).
         """
         domain = domain or self.layout.domain
+        u = hold_walls(self._decoded(z, domain), self.system.walls, domain)
+        return u if points is None else sample(u, domain.coords, points, domain.boundary)
+
+    def _decoded(self, z: Tensor, domain: Domain) -> Tensor:
+        """Fields (B, C, *S) before walls are held."""
         patches, strides = self.layout.patches(domain), self.layout.strides(domain)
         z = z.reshape(-1, math.prod(patches.grid), z.shape[-1]) * self.z_std + self.z_mean
         with torch.autocast(z.device.type, enabled=False):
             v = patches.join(z[..., : self.linear_dim] @ self.basis)
         v = v + self.head(torch.cat([patches.join(self.from_latent(z)), v], 1), domain)
-        u = deinterleaved(v, strides) * self._channelwise(self.u_std) + self._channelwise(self.u_mean)
-        return u if points is None else sample(u, domain.coords, points, domain.boundary)
+        return deinterleaved(v, strides) * self._channelwise(self.u_std) + self._channelwise(self.u_mean)
 
     def decode_like(self, z: Tensor, u: Tensor, domain: Domain | None = None) -> Tensor:
         """Latent tokens (B, N, D) -> physical fields (B, C, *S) at another time of the states u (B, C, *S), from which
         they take the spatial means of the channels that conserve them."""
-        v = self.decode(z, domain)
-        return v - drift_of_means(v, u, self.conserved)
+        domain = domain or self.layout.domain
+        return conform(self._decoded(z, domain), u, self.conserved, self.system.walls, domain)[0]
 
     def hold(self, z: Tensor, u: Tensor, domain: Domain | None = None) -> tuple[Tensor, Tensor]:
-        """As `decode_like`, with the latents moved along: latents (B, N, D) whose exact part takes the means of u too,
-        and their fields (B, C, *S)."""
+        """As `decode_like`, with the latents moved along: latents (B, N, D) whose exact part takes the means of u and
+        the values at walls too, and their fields (B, C, *S)."""
         domain = domain or self.layout.domain
-        v = self.decode(z, domain)
-        drift = drift_of_means(v, u, self.conserved)
+        v, excess = conform(self._decoded(z, domain), u, self.conserved, self.system.walls, domain)
         with torch.autocast(u.device.type, enabled=False):
-            change = interleaved((drift / self._channelwise(self.u_std)).expand_as(v), self.layout.strides(domain))
+            change = interleaved(excess / self._channelwise(self.u_std), self.layout.strides(domain))
             by = (self.layout.patches(domain).split(change) @ self.basis.T).view(*z.shape[:2], -1)
         exact, learnt = z[..., : self.linear_dim], z[..., self.linear_dim :]
-        return torch.cat([exact - by / self.z_std[: self.linear_dim], learnt], -1), v - drift
+        return torch.cat([exact - by / self.z_std[: self.linear_dim], learnt], -1), v
 
     def forward(self, u: Tensor, domain: Domain | None = None) -> Tensor:
         """decode(encode(u))."""

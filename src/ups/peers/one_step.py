@@ -1,6 +1,6 @@
 """A forecaster that any network on a grid makes: one frame in, the change to the next frame out.
 
-    u(t + dt) = u(t) + s * network([(u(t) - m) / d, p, x])
+    u(t + dt) = u(t) + s * network([(u(t) - m) / d, p, x]), with the values that the training data hold at walls
 
 m and d are mean and deviation of the training split's fields, s the deviation of their change from frame to frame, p
 the standardised PDE parameters as constant channels and x the coordinates, 0 to 1 along each axis.
@@ -11,10 +11,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ups.core.conservation import drift_of_means
+from ups.core.conservation import conform
 from ups.core.domain import Domain
 from ups.core.system import System
 from ups.core.tables import table
+from ups.core.walls import hold_walls
 from ups.data.split import Split
 
 SAMPLED = 64
@@ -56,7 +57,8 @@ class ResidualForecaster(nn.Module):
         constants = self._spread((params - self.param_mean) / self.param_std).expand(-1, -1, *u.shape[2:])
         position = _position(domain.shape, u.device)
         inputs = torch.cat([standard, constants, position.expand(len(u), *position.shape)], 1)
-        return u + self._spread(self.change_std) * self.network(inputs, domain)
+        ahead = u + self._spread(self.change_std) * self.network(inputs, domain)
+        return hold_walls(ahead, self.system.walls, domain)
 
     def rollout(self, u0: Tensor, steps: int, params: Tensor, held: Tensor | None = None) -> Tensor:
         """Free rollout: u0 (B, C, *S) and params (B, P) -> frames 1 to `steps`, (B, steps, C, *S).
@@ -67,7 +69,7 @@ class ResidualForecaster(nn.Module):
         frames = [u0]
         for _ in range(steps):
             u = self(frames[-1], params)
-            frames.append(u if held is None else u - drift_of_means(u, u0, held))
+            frames.append(u if held is None else conform(u, u0, held, self.system.walls, self.system.domain)[0])
         return torch.stack(frames[1:], 1)
 
     def standardised(self, u: Tensor) -> Tensor:

@@ -52,7 +52,9 @@ class UNet(nn.Module):
         levels = halvings(shape, len(settings.growth) - 1)
         widths = [settings.width * factor for factor in settings.growth[: levels + 1]]
         self.stride, self.axes = 2**levels, len(shape)
-        self.down = nn.ModuleList(_layers(a, b, self.axes) for a, b in pairwise([channels_in, *widths]))
+        self.down = nn.ModuleList(
+            _layers(a, b, self.axes, fields=not n) for n, (a, b) in enumerate(pairwise([channels_in, *widths]))
+        )
         self.up = nn.ModuleList(_layers(below + here, here, self.axes) for here, below in pairwise(widths))
         self.out = BoundaryConv(widths[0], channels_out, 1, self.axes)
 
@@ -73,10 +75,10 @@ def halvings(shape: Sequence[int], most: int) -> int:
     return max(n for n in range(most + 1) if all(s % 2**n == 0 for s in shape))
 
 
-def _layers(channels_in: int, channels_out: int, axes: int) -> DomainSequential:
-    """Two convolutions of 3 points along each axis."""
+def _layers(channels_in: int, channels_out: int, axes: int, fields: bool = False) -> DomainSequential:
+    """Two convolutions of 3 points along each axis, the first of physical `fields` or of features."""
     return DomainSequential(
-        BoundaryConv(channels_in, channels_out, 3, axes),
+        BoundaryConv(channels_in, channels_out, 3, axes, fields),
         nn.GroupNorm(1, channels_out),
         nn.GELU(),
         BoundaryConv(channels_out, channels_out, 3, axes),

@@ -26,7 +26,9 @@ def new_model(context: Context) -> LatentModel:
     model = LatentModel(context.system, context.latent, context.operator, context.data.statistics)
     model.codec.calibrate(calibration_fields(context))
     if context.latent.hold_means:
-        model.codec.conserved.copy_(conserves_mean(context.data.train.one_by_one(SAMPLED), model.codec.u_std))
+        kept = conserves_mean(context.data.train.one_by_one(SAMPLED), model.codec.u_std)
+        closed = torch.tensor([model.system.closed(channel) for channel in range(len(kept))])
+        model.codec.conserved.copy_(kept & closed)
     return model
 
 
@@ -35,6 +37,19 @@ def held_means(model: LatentModel) -> tuple[str, ...]:
     codec = model.codec
     names = [name for name, held in zip(codec.system.channels, codec.conserved.tolist(), strict=True) if held]
     return (f"forecasts keep the mean of {', '.join(names)}, as the training data do",) if names else ()
+
+
+def held_walls(model: LatentModel) -> tuple[str, ...]:
+    """The sentence on the values that forecasts hold at walls, if there are any."""
+    system = model.system
+    held = [
+        f"{name} = {value:g} at {side} {axis}"
+        for axis, both in zip(system.axes, system.walls, strict=bool(system.walls))
+        for side, values in zip(("low", "high"), both, strict=True)
+        for name, value in zip(system.channels, values, strict=True)
+        if value is not None
+    ]
+    return (f"forecasts hold {', '.join(held)}, as the training data do",) if held else ()
 
 
 def calibration_fields(context: Context) -> Tensor:

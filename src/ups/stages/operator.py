@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ups.core.system import System
 from ups.data.latent_pairs import Windows, build_field_loader
 from ups.models.latent_operator import LatentModel, Unrolled
-from ups.stages.autoencoder import calibration_fields, held_means, new_model, standardised
+from ups.stages.autoencoder import calibration_fields, held_means, held_walls, new_model, standardised
 from ups.stages.context import Context
 from ups.stages.predecessors import require
 from ups.training.checkpoint import digest, load_state
@@ -127,7 +127,7 @@ def build(context: Context) -> Stage:
         fingerprint=fingerprint,
         payload=describe(context),
         command=partial(context.command, name, True),
-        notes=held_means(model),
+        notes=(*held_means(model), *held_walls(model)),
     )
 
 
