@@ -219,7 +219,9 @@ def steady(
     states, params = conditions_of(model.system, input, frame, param)
     values = model.steady(states, params=params)
     assert model.steady_prior is not None
-    found = ups.Forecast(values[:, None, None], torch.tensor([torch.inf]), model.system, model.steady_prior.num_steps)
+    times, given = torch.tensor([torch.inf]), model.conditions(params, len(states)).cpu()
+    origin = model.origin(params, sampler="steady prior")
+    found = ups.Forecast(values[:, None, None], times, model.system, given, model.steady_prior.num_steps, origin)
     _write(found, target)
     typer.echo(f"wrote {target}: {len(states)} steady states")
 
