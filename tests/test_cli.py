@@ -19,12 +19,10 @@ from ups.cli import app
 from ups.cli.guard import Terminated, explain
 from ups.config import load_config
 from ups.core.errors import Stopped, UserError
-from ups.core.system import System
 
 UPS = Path(sys.executable).parent / "ups"
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 COMMANDS = ["run", "train", "check", "evaluate", "predict", "steady", "data generate", "data info", "data check"]
-SYSTEM = System(("u",), (8,), (tuple(i / 8 for i in range(8)),), ("periodic",), ("Nu",), 0.1)
 
 
 @pytest.fixture
@@ -300,54 +298,3 @@ def test_generated_data_pass_their_check(tmp_path: Path) -> None:
     done = real("data", "generate", "burgers1d", "--root", tmp_path, "--param", "Nu=0.1", *options)
     assert done.returncode == 0, done.stderr
     assert ups("data", "check", tmp_path / "1D_Burgers_Sols_Nu0.1.hdf5").exit_code == 0
-
-
-def test_predict_rolls_out_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[Any, ...]] = []
-    forecast = SimpleNamespace(save=lambda path: path.write_text("saved"), plot=lambda path: path.write_text("plotted"))
-
-    def rollout(states: np.ndarray, steps: int, **options: Any) -> SimpleNamespace:
-        calls.append((states.shape, steps, options))
-        return forecast
-
-    import ups as package
-
-    model = SimpleNamespace(system=SYSTEM, rollout=rollout)
-    monkeypatch.setattr(package, "load", lambda run: model)
-    np.save(tmp_path / "u0.npy", np.zeros((2, 1, 8)))
-    out = tmp_path / "new" / "forecast.h5"
-    assert ups("predict", tmp_path, tmp_path / "u0.npy", "-o", out, "--steps", 5).exit_code == 0
-    assert out.read_text() == "saved" and calls[0] == (
-        (2, 1, 8),
-        5,
-        {"params": None, "space": None, "members": 1, "sampler": "auto", "nfe": None, "seed": 0},
-    )
-    picture = tmp_path / "forecast.png"
-    options = ["--members", 4, "--nfe", 2, "--param", "Nu=0.1", "--space", "latent"]
-    assert ups("predict", tmp_path, tmp_path / "u0.npy", "-o", picture, *options).exit_code == 0
-    assert picture.read_text() == "plotted"
-    assert calls[1][2].pop("params") == pytest.approx(np.full((2, 1), 0.1))
-    assert calls[1][2] == {"space": "latent", "members": 4, "sampler": "auto", "nfe": 2, "seed": 0}
-    wrong = ups("predict", tmp_path, tmp_path / "u0.npy", "-o", out, "--param", "nu=0.1")
-    assert wrong.exit_code == 2 and wrong.stderr == "error: --param: expected Nu, found nu\n"
-
-
-def test_predict_takes_the_parameters_stored_beside_the_states(
-    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[tuple[Any, Any]] = []
-
-    def rollout(states: np.ndarray, steps: int, *, params: Any, **options: Any) -> SimpleNamespace:
-        calls.append((states, params))
-        return SimpleNamespace(save=lambda path: None)
-
-    import ups as package
-
-    monkeypatch.setattr(package, "load", lambda run: SimpleNamespace(system=SYSTEM, rollout=rollout))
-    assert ups("predict", tmp_path, file, "-o", tmp_path / "out.h5", "--frame", 2).exit_code == 0
-    [(states, params)] = calls
-    with h5py.File(file) as stored:
-        tensor = stored["tensor"]
-        assert isinstance(tensor, h5py.Dataset)
-        assert np.array_equal(states[:, 0], tensor[:, 2, ::2])
-    assert params == pytest.approx(np.full((3, 1), 0.01))

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ups.core.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
     from ups.surrogate.forecast import Forecast
     from ups.surrogate.surrogate import Surrogate
 
@@ -19,7 +21,7 @@ __version__ = "0.1.0"
 __all__ = ["Forecast", "Surrogate", "UserError", "load"]
 
 
-def load(run: str | Path, device: str = "cpu") -> Surrogate:
+def load(run: str | Path, device: torch.device | str = "cpu") -> Surrogate:
     """Opens the trained surrogate of a run folder on `device`."""
     from ups.surrogate.surrogate import Surrogate
 

@@ -6,7 +6,7 @@ import sys
 import typer
 
 import ups
-from ups.cli import data, orchestrate, reports, results, runs
+from ups.cli import data, forecasts, orchestrate, reports, results, runs
 from ups.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def _ups(
 
 runs.add_commands(app)
 results.add_commands(app)
+forecasts.add_commands(app)
 reports.add_commands(app)
 orchestrate.add_commands(app)
 app.add_typer(data.app, name="data")

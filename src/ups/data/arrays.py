@@ -19,10 +19,12 @@ def open_mapped(
     mapping: MappingSettings,
     boundary: BoundarySettings | Sequence[Boundary] | None,
     subsample: SubsampleSettings | None = None,
+    single: bool = False,
 ) -> StoredTrajectories:
     """Open a file through `mapping` without reading its values (`.npz`: they are read whole, once).
 
-    `boundary` is one for all axes or one for each. Raises UserError if the file is damaged or does not fit the mapping.
+    `boundary` is one for all axes or one for each; `single` lets one frame do, to start from. Raises UserError if the
+    file is damaged or does not fit the mapping.
     """
     if boundary is None:
         raise UserError(f"{path}: boundary condition of each axis unknown; set data.boundary")
@@ -36,6 +38,7 @@ def open_mapped(
         boundary=conditions,
         space=subsample.space,
         time=subsample.time,
+        single=single,
     )
     n = sizes.get("n", 1)
     params = {name: _param(path, name, value, n) for name, value in mapping.params.items()}

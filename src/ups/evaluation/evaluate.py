@@ -191,6 +191,7 @@ def _protocol(job: Job, protocol: Mapping[str, Any]) -> dict[str, Any]:
         "dt": job.system.dt,
         "channels": list(job.system.channels),
         "shape": list(job.system.shape),
+        "axes": list(job.system.axes),
         "lead_times": list(settings.lead_times),
         "correlation_threshold": settings.correlation_threshold,
         "bootstrap": settings.bootstrap,

@@ -50,6 +50,7 @@ class ScoringProtocol(Record):
     dt: float
     channels: list[str] = Field(min_length=1)
     shape: list[int]
+    axes: list[str] = Field(default_factory=lambda: ["x", "y", "z"])
     lead_times: list[int]
     correlation_threshold: float
     bootstrap: int = Field(ge=1, le=10**6)

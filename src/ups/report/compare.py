@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ups.core.errors import UserError
+from ups.core.pictures import figure, legible
 from ups.evaluation.baselines import PERSISTENCE
 from ups.evaluation.ledger import Gain, paired_gain
 from ups.evaluation.row import Row
@@ -21,7 +22,7 @@ from ups.evaluation.scores import ScoringProtocol, read_scores
 from ups.report.hardware import hardware
 from ups.report.numbers import duration
 from ups.report.plot_scores import LARGEST_NRMSE, line_style
-from ups.report.plots import LEAD, figure, legend_below, legible
+from ups.report.plots import LEAD, legend_below
 from ups.report.scores import RunScores
 
 SAME = ("data_hash", "split", "split_hash", "stride", "channels", "shape", "frames", "dt", "trajectories", "context")

@@ -51,11 +51,12 @@ def picture_name(model: str) -> str:
 
 def _draw_fields(predictions: Predictions, context: int, channels: Sequence[str], folder: Path) -> list[Path]:
     """The free rollout of the first stored trajectory, a picture for each row; returns their paths."""
+    axes = predictions.protocol.axes
     truth, times = predictions.truth[0, context:], predictions.times[context:]
     for model, row in predictions.rows.items():
         path, members = folder / picture_name(model), row.rollout[0]
         if len(predictions.coords) == 1:
-            space_time(path, truth, members, predictions.coords[0], times, channels, model)
+            space_time(path, truth, members, predictions.coords[0], times, channels, model, axes[0])
         else:
-            snapshots(path, truth[:, 0], members[:, :, 0], predictions.coords, times, channels[0], model)
+            snapshots(path, truth[:, 0], members[:, :, 0], predictions.coords, times, channels[0], model, axes)
     return [folder / picture_name(model) for model in predictions.rows]

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from ups.core.pictures import figure, legible
 from ups.evaluation.ledger import LedgerEntry
 from ups.evaluation.row import Row
 from ups.evaluation.scores import Spectra
 from ups.report.health import is_number
-from ups.report.plots import LEAD, figure, legend_below, legible
+from ups.report.plots import LEAD, legend_below
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5D5D5D")
 """Okabe and Ito's palette without yellow, which is too pale for lines."""

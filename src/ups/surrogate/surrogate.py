@@ -22,7 +22,7 @@ from ups.models.latent_operator import LatentModel, roll_out
 from ups.models.residual_head import Given, ResidualHead
 from ups.models.steady_prior import SteadyPrior
 from ups.surrogate.arguments import LARGEST_SEED, MOST_EVALUATIONS, Params, conditions, initial_states, whole_number
-from ups.surrogate.forecast import Forecast
+from ups.surrogate.forecast import Forecast, Origin
 from ups.surrogate.restore import restore
 
 AUTO = ("consistency", "crps", "diffusion")
@@ -45,6 +45,7 @@ class Surrogate:
         system: Channels, grid, boundary, parameters and time step of the data it was trained on.
         space: Where rollouts run unless asked otherwise, `field` or `latent`.
         data_hash: Hash of the data and splits it was trained on.
+        run: The folder it was opened from.
         train_seconds: Time spent on training, by stage.
     """
 
@@ -56,13 +57,15 @@ class Surrogate:
         steady_prior: SteadyPrior | None = None,
         space: str = "field",
         data_hash: str = "",
+        run: str = "",
         train_seconds: Mapping[str, float] | None = None,
         device: torch.device | str = "cpu",
     ):
         self.device = torch.device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.heads, self.steady_prior = dict(heads or {}), steady_prior
-        self.space, self.data_hash, self.train_seconds = space, data_hash, dict(train_seconds or {})
+        self.space, self.run = space, run
+        self.data_hash, self.train_seconds = data_hash, dict(train_seconds or {})
 
     @property
     def system(self) -> System:
@@ -88,6 +91,7 @@ class Surrogate:
             steady_prior=found.steady_prior,
             space=found.space,
             data_hash=found.data_hash,
+            run=str(run),
             train_seconds=found.train_seconds,
             device=device,
         )
@@ -155,9 +159,9 @@ class Surrogate:
         step = self.system.dt if dt is None else dt
         if not step > 0:
             raise UserError(f"dt must be positive, found {step}")
-        conditions = self.conditions(params, len(fields))
-        generator = torch.Generator(self.device).manual_seed(whole_number(seed, "seed", 0, LARGEST_SEED))
-        fields, conditions = (x.repeat_interleave(members, 0) for x in (fields, conditions))
+        seed, given = whole_number(seed, "seed", 0, LARGEST_SEED), self.conditions(params, len(fields))
+        generator = torch.Generator(self.device).manual_seed(seed)
+        fields, conditions = (x.repeat_interleave(members, 0) for x in (fields, given))
         parts = []
         for u, c in zip(fields.split(batch), conditions.split(batch), strict=True):
             dt_each = torch.full((len(u),), step, device=self.device)
@@ -170,7 +174,18 @@ class Surrogate:
             parts.append(roll_out(self.model.codec, advance, u, {"params": c}, steps, space, domain).cpu())
         values = torch.cat(parts).unflatten(0, (-1, members))
         times = step * torch.arange(1, steps + 1, dtype=torch.double)
-        return Forecast(values, times, self._system(domain), evaluations=1 + (head.evaluations(nfe) if head else 0))
+        evaluations = 1 + (head.evaluations(nfe) if head else 0)
+        origin = self.origin(params, sampler=self._name(head), nfe=nfe or 0, space=space, seed=seed, dt=step)
+        return Forecast(values, times, self._system(domain), given.cpu(), evaluations, origin)
+
+    def origin(self, params: Params | None, **how: Any) -> Origin:
+        """What a forecast with these `params` says of itself; `how` are further fields of `Origin`."""
+        given = "training mean" if params is None and self.system.param_names else "given"
+        return Origin(run=self.run, data_hash=self.data_hash, params_from=given, **how)
+
+    def _name(self, head: ResidualHead | None) -> str:
+        """The sampler that a head is."""
+        return next((name for name, own in self.heads.items() if own is head), "none")
 
     def _system(self, domain: Domain | None) -> System:
         return self.system if domain is None else self.system.on(domain)

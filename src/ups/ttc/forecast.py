@@ -10,7 +10,7 @@ from ups.core.errors import UserError
 from ups.surrogate.arguments import LARGEST_SEED, Params, whole_number
 from ups.surrogate.forecast import Forecast
 from ups.surrogate.surrogate import Surrogate
-from ups.ttc.candidates import condition, judge_of
+from ups.ttc.candidates import condition, head_of, judge_of
 from ups.ttc.rewards import Reward, rewards_of, weighted
 from ups.ttc.settings import TTCSettings
 
@@ -59,4 +59,7 @@ def conditioned(
     found = condition(model, judge, fields, steps, conditions, plan, space=space, seed=seed, batch=batch)
     times = model.system.dt * torch.arange(1, steps + 1, dtype=torch.double)
     evaluations = float(found.evaluations.double().mean()) / steps
-    return Forecast(found.values.unsqueeze(1), times, model.system, evaluations)
+    sampler = f"ttc with {head_of(model, plan.sampler)[0]}"
+    how = {"nfe": plan.nfe or 0, "space": space or model.space, "seed": seed, "dt": model.system.dt}
+    origin = model.origin(params, sampler=sampler, **how)
+    return Forecast(found.values.unsqueeze(1), times, model.system, conditions.cpu(), evaluations, origin)

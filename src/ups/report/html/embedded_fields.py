@@ -97,6 +97,7 @@ def embedded_fields(
         "times": predictions.times[context - 1 :][packing.frames].tolist(),
         "steps": packing.frames.tolist(),
         "coords": [axis[:: thin.space].tolist() for axis in predictions.coords[: len(shape)]],
+        "axes": predictions.protocol.axes[: len(shape)],
         "members": {name: members.shape[1] for name, members in rows.items()},
         "stored": stored,
         "thinned": {"time": thin.time, "space": thin.space},

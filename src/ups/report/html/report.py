@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 from ups.core.files import write_text
+from ups.core.pictures import FIELD, SIGNED, SPREAD
 from ups.evaluation.predictions import read_predictions
 from ups.report.hardware import hardware
 from ups.report.health import findings
@@ -31,7 +32,6 @@ from ups.report.html.sections import (
     tiles,
 )
 from ups.report.html.ttc import ttc_section
-from ups.report.plots import ERROR, FIELD, SPREAD
 from ups.report.scores import RunScores
 from ups.tracking.jsonl import read_log
 from ups.ttc.comparison import Comparison
@@ -58,7 +58,7 @@ def write_report(folder: Path, scores: RunScores, config_text: str, log: Path, c
         "fields": fields,
         "params": scores.protocol.params,
         "training": training(entries),
-        "colours": {name: _colours(name) for name in (FIELD, ERROR, SPREAD)},
+        "colours": {name: _colours(name) for name in (FIELD, SIGNED, SPREAD)},
     }
     name = folder.resolve().name
     sections = _sections(scores, fields is not None, entries, config_text, command)

@@ -108,12 +108,14 @@ function viewer(place, fields) {
   }
 
   function drawPanels() {
-    const range = limits([values.truth]);
+    const [low, high] = limits([values.truth]);
+    const most = Math.max(-low, high);
+    const range = Math.min(-low, high) > 0.01 * most ? [-most, most, palettes.RdBu_r] : [low, high, palettes.cividis];
     const [worst, widest] = [largest([values.error]), largest([values.spread])];
     const found = [
-      ["truth", values.truth, ...range, palettes.cividis],
-      [meanName(), values.mean, ...range, palettes.cividis],
-      ["one member", values.member, ...range, palettes.cividis],
+      ["truth", values.truth, ...range],
+      [meanName(), values.mean, ...range],
+      ["one member", values.member, ...range],
       [values.spread ? "error of the mean" : "error", values.error, -worst, worst, palettes.RdBu_r],
       ["spread", values.spread, 0, widest, palettes.Purples],
     ].filter(([, list]) => list);
@@ -124,7 +126,7 @@ function viewer(place, fields) {
     panels = found.map(([title, list, low, high, palette]) => {
       const panel = heatPanel({
         title, low, high, palette, ratio, height: flat ? 170 : null,
-        across: side(flat ? "time t" : "x", across), up: side(flat ? "x" : "y", up),
+        across: side(flat ? "time t" : fields.axes[0], across), up: side(fields.axes[flat ? 0 : 1], up),
         onpick: flat ? (at) => go(Math.max(0, Math.min(frames - 1, Math.floor(at * frames)))) : null,
       });
       return { ...panel, draw: (offset) => panel.show(list, offset, columns, rows) };
@@ -145,7 +147,7 @@ function viewer(place, fields) {
     if (!width) return;
     const xs = fields.coords[0];
     const at = state.frame * points;
-    const frame = axes(width, height, { x: [xs[0], xs.at(-1)], y, margin: 56, xName: host === differences ? "position x (length units of the data)" : "", yName, bottom: host === differences ? 38 : 22 });
+    const frame = axes(width, height, { x: [xs[0], xs.at(-1)], y, margin: 56, xName: host === differences ? `position ${fields.axes[0]} (length units of the data)` : "", yName, bottom: host === differences ? 38 : 22 });
     const layer = inside(frame);
     if (band && values.spread) {
       const edge = (sign) => Array.from(xs, (x, i) => `${frame.across(x).toFixed(1)} ${frame.down(band[at + i] + 2 * sign * values.spread[at + i]).toFixed(1)}`);
