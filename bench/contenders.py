@@ -102,7 +102,7 @@ class Contender:
         """The settings of its stage, which fills a time."""
         if self.peer is not None:
             return self.peer.stage(seconds)
-        return self.config.stages.operator.model_copy(update={"epochs": EVALUATIONS, "seconds": seconds})
+        return self.config.stages.of("operator").model_copy(update={"epochs": EVALUATIONS, "seconds": seconds})
 
     def settings(self) -> dict[str, Any]:
         """Everything that is set of it, as plain values."""
@@ -169,7 +169,7 @@ def train(contender: Contender, data: Dataset, seconds: float, seed: int, folder
     folder = folder / key_of([contender.settings(), data.hash])
     weights, log = folder / "checkpoints", TrainingLogger(folder / "log.jsonl")
     weights.mkdir(parents=True, exist_ok=True)
-    first = contender.config.stages.autoencoder
+    first = contender.config.stages.of("autoencoder")
     if contender.peer is None and first.epochs:
         context = contender.context(data, seed, weights)
         fit(autoencoder.build(context), first, contender.training, weights, log, seed=seed)

@@ -31,8 +31,8 @@ def write(tmp_path: Path) -> Any:
 def test_the_complete_template_is_accepted_as_it_stands() -> None:
     config = load_config(TEMPLATE)
     assert config.data.download and config.data.root == "data/pdebench"
-    assert config.stages.operator.optimizer.weight_decay == 1e-5
-    assert config.stages.diff_residual.scheduler.eta_min == 1e-7
+    assert config.stages.of("operator").optimizer.weight_decay == 1e-5
+    assert config.stages.of("diff_residual").scheduler.eta_min == 1e-7
     assert config.stages.consistency_distill.tau_schedule == (3, 3, 3, 3, 3)
     assert config.training.tau_distribution.type == "uniform"
     assert config.operator.pdet.depths == (1, 1, 1)
@@ -91,8 +91,8 @@ def test_sampling_steps_that_are_scored_are_those_of_the_residual_unless_given(w
 
 def test_numbers_without_a_dot_are_numbers(write: Any) -> None:
     text = MINIMAL + "stages:\n  operator:\n    optimizer:\n      lr: 1e-3\n"
-    assert load_config(write(text)).stages.operator.optimizer.lr == 1e-3
-    assert load_config(write(text), ["stages.operator.optimizer.lr=2E-4"]).stages.operator.optimizer.lr == 2e-4
+    assert load_config(write(text)).stages.of("operator").optimizer.lr == 1e-3
+    assert load_config(write(text), ["stages.operator.optimizer.lr=2E-4"]).stages.of("operator").optimizer.lr == 2e-4
 
 
 def test_a_section_without_content_keeps_its_defaults(write: Any) -> None:
@@ -105,7 +105,7 @@ def test_null_is_a_value_where_it_is_allowed(write: Any) -> None:
 
 def test_anchors_repeat_a_section(write: Any) -> None:
     text = MINIMAL + "stages:\n  operator:\n    optimizer: &o {lr: 0.5}\n  diff_residual:\n    optimizer: *o\n"
-    assert load_config(write(text)).stages.diff_residual.optimizer.lr == 0.5
+    assert load_config(write(text)).stages.of("diff_residual").optimizer.lr == 0.5
 
 
 def test_a_byte_order_mark_is_ignored(write: Any) -> None:

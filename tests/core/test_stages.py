@@ -1,6 +1,6 @@
 """The table of stages: what follows from it, and that its entries agree with each other."""
 
-from ups.core.stages import STAGES, built_on_by, needed_by, rows_built_on, samplers
+from ups.core.stages import STAGES, built_on_by, needed_by, samplers
 
 
 def test_a_stage_needs_all_that_its_predecessors_need() -> None:
@@ -17,13 +17,6 @@ def test_what_builds_on_a_stage_is_listed_from_the_last_to_the_first() -> None:
 
 def test_the_cheapest_sampler_comes_first() -> None:
     assert list(samplers()) == ["consistency", "crps", "diffusion"]
-
-
-def test_rows_are_compared_with_what_they_are_built_on() -> None:
-    built_on = rows_built_on()
-    assert built_on["operator"] == "persistence" and built_on["consistency"] == "diffusion"
-    assert {built_on[row] for row in ("diffusion", "regression", "crps")} == {"operator"}
-    assert built_on["steady_prior"] == "operator@T"
 
 
 def test_predecessors_are_earlier_stages_and_no_two_stages_share_files_or_a_sampler() -> None:

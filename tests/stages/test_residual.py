@@ -221,7 +221,7 @@ def test_members_are_reproducible_and_differ(trained: Path) -> None:
 @pytest.mark.parametrize(
     "options,sentence",
     [
-        ({"sampler": "magic"}, "sampler must be auto, none, diffusion, consistency, crps, found 'magic'"),
+        ({"sampler": "magic"}, "sampler must be auto, none, consistency, crps, diffusion, found 'magic'"),
         ({"sampler": "none", "members": 2}, "would all be the same"),
         ({"nfe": 0}, "from 1 to 1000, found 0"),
     ],

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ups.run.train import STAGES
-from ups.stages.order import FILES, PREDECESSORS
+from ups.core.stages import STAGES
 from ups.stages.set_aside import set_aside_checkpoints
 
 KINDS = ("", "_ema", "_resume", "_epoch_2", "_epoch_2_ema")
@@ -28,12 +27,6 @@ def stems(folder: Path) -> set[str]:
     found = {stem for stem in (*STEMS, "fno", "unet") if f"{stem}.pt" in names}
     assert names == {f"{stem}{kind}.pt" for stem in found for kind in KINDS}
     return found
-
-
-def test_every_stage_builds_on_stages_before_it() -> None:
-    names = list(STAGES)
-    assert list(PREDECESSORS) == names
-    assert all(names.index(before) < names.index(name) for name in names for before in PREDECESSORS[name])
 
 
 @pytest.mark.parametrize(
@@ -72,8 +65,8 @@ def test_a_stop_between_two_files_leaves_no_stage_without_what_it_builds_on(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "rename", stops)
         set_aside_checkpoints(tmp_path, "all", "aside")
-    there = {name for name in STAGES if any(checkpoints.glob(f"{FILES.get(name, name)}*.pt"))}
-    assert all(set(PREDECESSORS[name]) <= there for name in there)
+    there = {name for name in STAGES if any(checkpoints.glob(f"{STAGES[name].stem}*.pt"))}
+    assert all(set(STAGES[name].predecessors) <= there for name in there)
     resumed = {path.name.removesuffix("_resume.pt") for path in checkpoints.glob("*_resume.pt")}
     assert all((checkpoints / f"{stem}{kind}.pt").exists() for stem in resumed for kind in ("", "_ema"))
     set_aside_checkpoints(tmp_path, "all", "aside")

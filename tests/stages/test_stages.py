@@ -15,12 +15,13 @@ from tests.small import config
 from tests.training.toy import Memory
 from ups.config import load_config
 from ups.core.errors import UserError
+from ups.core.stages import STAGES
 from ups.data.split import Split
-from ups.run.train import STAGES, prepare, run, train
+from ups.run.train import prepare, run, train
 from ups.stages import autoencoder, distill, operator, residual
 from ups.stages.autoencoder import held_means, new_model
+from ups.stages.build import build_stage
 from ups.stages.context import Context
-from ups.stages.order import FILES
 from ups.tracking.jsonl import read_log
 from ups.training import checkpoint
 from ups.training.loop import fit
@@ -50,7 +51,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def files(run_folder: Path, *stages: str) -> dict[str, bytes]:
     """The contents of all files of stages in a run folder."""
-    found = [p for s in stages for p in (run_folder / "checkpoints").glob(f"{FILES.get(s, s)}*.pt")]
+    found = [p for s in stages for p in (run_folder / "checkpoints").glob(f"{STAGES[s].stem}*.pt")]
     return {path.name: path.read_bytes() for path in found}
 
 
@@ -67,7 +68,7 @@ def test_stages_trained_one_by_one_equal_those_of_one_call_and_leave_their_prede
         train(alone, name)
         assert files(alone.run.dir, *done) == before and len(before) == 3 * len(done)
         done.append(name)
-    for stem in (FILES.get(name, name) + kind for name in STAGES for kind in ("", "_ema")):
+    for stem in (spec.stem + kind for spec in STAGES.values() for kind in ("", "_ema")):
         one, two = (
             checkpoint.load(folder / "checkpoints" / f"{stem}.pt")["state"]
             for folder in (alone.run.dir, load_config(path).run.dir)
@@ -88,7 +89,7 @@ def test_training_changes_its_own_model_and_not_the_ones_it_works_with(
 ) -> None:
     context = prepare(load_config(path))
     others = [kept(monkeypatch, operator, "load"), kept(monkeypatch, distill, "load_teacher")]
-    stage = STAGES[name](context)
+    stage = build_stage(context, name)
     frozen = [model for found in others for model in found]
     assert len(frozen) == (2 if name == "consistency_distill" else 1)
     before, own = [checkpoint.digest(model) for model in frozen], checkpoint.digest(stage.model)

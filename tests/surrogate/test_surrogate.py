@@ -35,5 +35,5 @@ def test_without_any_sampler_auto_says_which_stage_to_train():
 def test_a_sampler_that_was_not_trained_names_its_stage_and_what_there_is():
     with pytest.raises(UserError, match=r"no sampler 'consistency': it has crps; train stages.consistency_distill"):
         surrogate(crps=head("crps")).rollout(U0, 2, members=2, sampler="consistency")
-    with pytest.raises(UserError, match=r"sampler must be auto, none, diffusion, .*, found 'difusion'"):
+    with pytest.raises(UserError, match=r"sampler must be auto, none, consistency, .*, found 'difusion'"):
         surrogate().rollout(U0, 2, sampler="difusion")

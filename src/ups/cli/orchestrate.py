@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ups.cli.runs import StageName
+from ups.cli.runs import STAGE_NAMES
 
 if TYPE_CHECKING:
     from ups.orchestrate import GateSettings, Result
@@ -40,7 +40,7 @@ DELTAS = (Metric.NRMSE, Metric.NRMSE_ONE_STEP, Metric.CRPS, Metric.SPREAD_SKILL)
 """The scores of `--min-*-delta`."""
 
 TrainConfig = Annotated[Path, typer.Option("--train-config", "-c", help="YAML file of settings.", show_default=False)]
-TrainStage = Annotated[StageName, typer.Option(help="The stage to train.")]
+TrainStage = Annotated[str, typer.Option(help="The stage to train.", metavar=STAGE_NAMES)]
 SmallEvalConfig = Annotated[
     Path | None,
     typer.Option(
@@ -105,7 +105,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def orchestrate(
     train_config: TrainConfig,
-    train_stage: TrainStage = StageName.ALL,
+    train_stage: TrainStage = "all",
     small_eval_config: SmallEvalConfig = None,
     full_eval_config: FullEvalConfig = None,
     config_override: ConfigOverride = None,
@@ -148,7 +148,7 @@ def orchestrate(
     deltas = (min_nrmse_delta, min_one_step_delta, min_crps_delta, min_spread_skill_delta)
     options = Options(
         train_config,
-        train_stage=train_stage.value,
+        train_stage=train_stage,
         small_eval_config=small_eval_config,
         full_eval_config=full_eval_config,
         overrides=tuple(config_override or ()),

@@ -1,6 +1,5 @@
 """Commands that start from a config: `ups run`, `ups train`, `ups check`."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,10 @@ import typer
 
 from ups.cli.options import Config, Overrides
 from ups.core.errors import UserError
+from ups.core.stages import STAGES
 
+STAGE_NAMES = f"[{'|'.join(('all', *STAGES))}]"
+"""What `--stage` takes, for the help."""
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over; an earlier run folder is kept under another name.")]
 FreshStage = Annotated[
     bool,
@@ -18,18 +20,6 @@ FreshStage = Annotated[
         "those of stages that build on it are kept in checkpoints.1 or the next that is free.",
     ),
 ]
-
-
-class StageName(StrEnum):
-    """What `--stage` takes."""
-
-    ALL = "all"
-    AUTOENCODER = "autoencoder"
-    OPERATOR = "operator"
-    DIFF_RESIDUAL = "diff_residual"
-    CRPS_ENSEMBLE = "crps_ensemble"
-    CONSISTENCY_DISTILL = "consistency_distill"
-    STEADY_PRIOR = "steady_prior"
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -65,7 +55,7 @@ def run(
 
 def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="YAML file of settings.", show_default=False)],
-    stage: Annotated[StageName, typer.Option("--stage", "-s", help="The stage to train.")] = StageName.ALL,
+    stage: Annotated[str, typer.Option("--stage", "-s", help="The stage to train.", metavar=STAGE_NAMES)] = "all",
     evaluate: Annotated[
         bool,
         typer.Option("--evaluate", help="After all stages, score the run as evaluation and ttc say."),
@@ -84,7 +74,7 @@ def train(
     """
     from ups.run.checks import checked_config
 
-    settings, whole = checked_config(config, overrides or ()), stage is StageName.ALL
+    settings, whole = checked_config(config, overrides or ()), stage == "all"
     if fresh and whole:
         set_aside(settings.run.dir)
     from ups.run.train import train as train_pipeline
@@ -93,7 +83,7 @@ def train(
     if evaluate and whole:
         train_all_stages(settings)
     else:
-        train_pipeline(settings, stage=stage.value, fresh=fresh and not whole)
+        train_pipeline(settings, stage=stage, fresh=fresh and not whole)
 
 
 def check(

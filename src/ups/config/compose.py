@@ -13,6 +13,7 @@ from ups.config.reference import section_reference
 from ups.config.sections import RolloutSettings, RunSettings, TrackingSettings
 from ups.config.source import Key
 from ups.core.settings import Settings
+from ups.core.stages import STAGES
 from ups.core.tasks import TASKS
 from ups.data.settings import DataSettings
 from ups.evaluation.settings import EvaluationSettings
@@ -24,12 +25,6 @@ from ups.ttc.rewards import misfit
 from ups.ttc.settings import TTCSettings
 
 WIDTHS: tuple[Key, Key] = (("latent", "dim"), ("operator", "pdet", "input_dim"))
-NEEDS = {
-    "diff_residual": ("operator", "it learns the residual of the operator"),
-    "crps_ensemble": ("operator", "it learns the residual of the operator"),
-    "consistency_distill": ("diff_residual", "it distils the diffusion residual"),
-    "steady_prior": ("operator", "it works on the latents that are trained with the operator"),
-}
 
 
 class Config(Settings):
@@ -101,18 +96,15 @@ def _contradictions(config: Config) -> list[Contradiction]:
     width, given = config.latent.dim, config.operator.pdet.input_dim
     if width != given:
         found.append((WIDTHS, f"the operator works on tokens of width latent.dim = {width}, found input_dim = {given}"))
-    for stage, (needed, why) in NEEDS.items():
-        if getattr(config.stages, stage).epochs and not getattr(config.stages, needed).epochs:
-            keys: tuple[Key, ...] = (("stages", stage, "epochs"), ("stages", needed, "epochs"))
-            found.append((keys, f"{stage} needs stage {needed} ({why}), which is skipped with epochs = 0"))
-    if config.stages.consistency_distill.epochs and config.diffusion.objective != "flow":
+    wanted = {stage for stage in STAGES if config.stages.of(stage).epochs}
+    for spec in STAGES.values():
+        if spec.name in wanted and spec.why and (needed := spec.predecessors[-1]) not in wanted:
+            keys: tuple[Key, ...] = (("stages", spec.name, "epochs"), ("stages", needed, "epochs"))
+            found.append((keys, f"{spec.name} needs stage {needed} ({spec.why}), which is skipped with epochs = 0"))
+    if "consistency_distill" in wanted and config.diffusion.objective != "flow":
         both: tuple[Key, ...] = (("stages", "consistency_distill", "epochs"), ("diffusion", "objective"))
         found.append((both, f"only objective flow can be distilled, found {config.diffusion.objective}"))
-    if (
-        config.stages.diff_residual.epochs
-        and config.stages.crps_ensemble.epochs
-        and config.diffusion.objective == "crps"
-    ):
+    if wanted >= {"diff_residual", "crps_ensemble"} and config.diffusion.objective == "crps":
         twice: tuple[Key, ...] = (("stages", "crps_ensemble", "epochs"), ("diffusion", "objective"))
         found.append((twice, "crps_ensemble and diff_residual would both train the ensemble `crps`; skip one of them"))
     if config.training.amp == "fp16" and config.run.device == "cpu":

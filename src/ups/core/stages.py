@@ -119,8 +119,3 @@ def built_on_by(stage: str) -> tuple[str, ...]:
 def samplers() -> dict[str, StageSpec]:
     """The stages that give a sampler, by its name, the cheapest first: a later stage samples in fewer evaluations."""
     return {spec.sampler: spec for spec in reversed(STAGES.values()) if spec.sampler}
-
-
-def rows_built_on() -> dict[str, str]:
-    """Starts of the names of rows of the ledger, and the row that each is built on and compared with."""
-    return {row: spec.built_on for spec in STAGES.values() for row in spec.rows}

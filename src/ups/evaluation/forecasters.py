@@ -8,21 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ups.core.stages import STAGES, samplers
+from ups.core.stages import STAGES, StageSpec, needed_by, samplers
 from ups.evaluation.baselines import FLOOR, AutoencoderFloor
 from ups.evaluation.forecaster import Forecaster
 from ups.evaluation.row import Role
+from ups.models.residual_head import ResidualHead
 from ups.surrogate.surrogate import Surrogate
-
-STUDENT_STEPS = (1, 2, 4)
-"""Evaluations of the student that are scored."""
-NEEDS = {
-    "none": ("autoencoder", "operator"),
-    "diffusion": ("autoencoder", "operator", "diffusion"),
-    "crps": ("autoencoder", "operator", "crps"),
-    "consistency": ("autoencoder", "operator", "diffusion", "consistency"),
-}
-"""Stages whose training a sampler needs."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class SurrogateForecaster:
     @property
     def train_seconds(self) -> float:
         """Time spent on training everything that is used."""
-        return sum(self.surrogate.train_seconds.get(stage, 0.0) for stage in NEEDS[self.sampler])
+        return training_seconds(self.surrogate, "operator" if self.sampler == "none" else samplers()[self.sampler].name)
 
     @property
     def evaluations(self) -> float:
@@ -89,21 +80,25 @@ def forecasters(surrogate: Surrogate, nfe: Sequence[int], batch: int) -> dict[st
 
     size = sum(p.numel() for p in codec.parameters())
     rows: dict[str, Forecaster] = {
-        FLOOR: AutoencoderFloor(
-            reconstruct, parameters=size, train_seconds=surrogate.train_seconds.get("autoencoder", 0.0)
-        ),
+        FLOOR: AutoencoderFloor(reconstruct, parameters=size, train_seconds=training_seconds(surrogate, "autoencoder")),
         f"operator ({other} space)": SurrogateForecaster(surrogate, other, batch=batch),
         "operator": SurrogateForecaster(surrogate, space, batch=batch),
     }
-    if "crps" in surrogate.heads:
-        rows["crps"] = SurrogateForecaster(surrogate, space, "crps", batch=batch)
-    if "diffusion" in surrogate.heads:
-        head = surrogate.heads["diffusion"]
-        flow = head.objective == "flow"
-        for k in (nfe or (head.steps,)) if flow else (1,):
-            name = f"diffusion@{k}" if flow else head.objective
-            rows[name] = SurrogateForecaster(surrogate, space, "diffusion", k, batch)
-    if "consistency" in surrogate.heads:
-        for k in STUDENT_STEPS:
-            rows[f"consistency@{k}"] = SurrogateForecaster(surrogate, space, "consistency", k, batch)
+    for spec in sorted(samplers().values(), key=lambda spec: len(spec.predecessors)):  # after what they build on
+        if head := surrogate.heads.get(spec.sampler):
+            for name, k in sampler_rows(spec, head, nfe).items():
+                rows[name] = SurrogateForecaster(surrogate, space, spec.sampler, k, batch)
     return rows
+
+
+def sampler_rows(spec: StageSpec, head: ResidualHead, nfe: Sequence[int]) -> dict[str, int]:
+    """Names of a sampler's rows and their sampling steps: `SAMPLER@steps` where it can take several, else one row,
+    called by its objective where that is a row of its own."""
+    steps = spec.evaluations or ((nfe or (head.steps,)) if head.objective == "flow" else ())
+    single = head.objective if head.objective in spec.rows else spec.sampler
+    return {f"{spec.sampler}@{k}": k for k in steps} or {single: 1}
+
+
+def training_seconds(surrogate: Surrogate, stage: str) -> float:
+    """Time spent on training a stage and all that it needs."""
+    return sum(surrogate.train_seconds.get(name, 0.0) for name in needed_by(stage))

@@ -13,6 +13,7 @@ import torch
 from ups.core.errors import UserError
 from ups.core.stages import STAGES
 from ups.data.split import Split
+from ups.evaluation.forecasters import training_seconds
 from ups.evaluation.row import Row, Settled
 from ups.evaluation.rows import ForecastErrors, score_row
 from ups.evaluation.settings import EvaluationSettings
@@ -57,14 +58,13 @@ def steady_score_rows(
         seconds = time.perf_counter() - began
         errors = ForecastErrors.of(last, fields[:, None], seed)
         weights = sum(p.numel() for p in prior.parameters()) if name == STEADY else 0
-        trained = surrogate.train_seconds.get("autoencoder", 0.0) + surrogate.train_seconds["operator"]
         row = Row(
             **dict(score_row(name, errors, errors.mean, lead, (), settings.correlation_threshold)),
             role="model",
             built_on=STEADY_BASE if name == STEADY else None,
             nfe_per_step=prior.num_steps if name == STEADY else steps,
             ms_per_step=1e3 * seconds / len(rows),
-            train_seconds=trained + (surrogate.train_seconds[STEADY] if name == STEADY else 0.0),
+            train_seconds=training_seconds(surrogate, STEADY if name == STEADY else "operator"),
             parameters=surrogate.parameters + weights,
             steady=Settled(trajectories=len(rows), of=split.n, tolerance=tolerance),
         )

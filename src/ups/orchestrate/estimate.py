@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ups.config import Config
+from ups.core.stages import STAGES, needed_by
 from ups.data.dataset import Dataset
 from ups.orchestrate.peaks import clock, device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Plan
 from ups.run.score import evaluate_run, part_of
-from ups.run.train import STAGES, context_of
+from ups.run.train import context_of
+from ups.stages.build import build_stage
 from ups.stages.context import Context
 from ups.tracking.sinks import Tracker
 from ups.training.loop import fit
@@ -105,7 +107,7 @@ def estimate(plan: Plan, opened: Callable[[], Dataset], scratch: Path) -> Estima
         ready = (context.checkpoints / "operator.pt").exists()
         evaluations = {name: _evaluation(scratch, name, config, data) for name, config in scored.items() if ready}
         names = {name for config in scored.values() for name in config.evaluation.baselines}
-        matched = sum(stages[name].seconds for name in ("autoencoder", "operator") if name in stages)
+        matched = sum(stages[name].seconds for name in needed_by("operator") if name in stages)
         return Estimate(data_seconds, stages, evaluations, len(names) * matched)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -133,7 +135,7 @@ def _stage(context: Context, name: str) -> Cost:
     last epoch alone is scored."""
     reset_peak()
     began = clock()
-    stage, settings, training = STAGES[name](context), context.settings(name), context.training
+    stage, settings, training = build_stage(context, name), context.settings(name), context.training
     length = min(stage.steps_per_epoch, STEPS * training.accum_steps)
     # an untrained model may diverge, which says nothing of the trained one
     short = replace(stage, steps_per_epoch=length, score=lambda model: min(stage.score(model), 1e30))

@@ -11,9 +11,9 @@ from ups.config import Config, TTCSettings, load_config
 from ups.config.load import load_settings
 from ups.core.errors import UserError
 from ups.core.settings import Settings
+from ups.core.stages import STAGES
 from ups.evaluation.settings import EvaluationSettings
 from ups.orchestrate.gates import GateSettings
-from ups.run.train import STAGES
 
 QUICK_TRAJECTORIES, QUICK_MEMBERS = 32, 8
 """Trajectories and members of a small evaluation without a file of its own."""
@@ -103,7 +103,7 @@ class Plan:
     def stages(self) -> list[str]:
         """The stages that are to be trained, in order."""
         chosen = STAGES if self.options.train_stage == "all" else [self.options.train_stage]
-        return [name for name in chosen if getattr(self.config.stages, name).epochs]
+        return [name for name in chosen if self.config.stages.of(name).epochs]
 
     def training_inputs(self) -> dict[str, Any]:
         """All settings that training depends on, as plain values."""
@@ -148,7 +148,7 @@ def _require_consistent(options: Options) -> None:
 def _require_same_rows(plan: Plan) -> None:
     """The row that the small evaluation chooses stands for the run in the full one, so the full one must hold it."""
     options, config, small, full = plan.options, plan.config, plan.small.evaluation, plan.full.evaluation
-    sampled = config.stages.diff_residual.epochs and config.diffusion.objective == "flow"
+    sampled = config.stages.of("diff_residual").epochs and config.diffusion.objective == "flow"
     both = small.enabled and full.enabled and not (options.skip_small_eval or options.skip_full_eval)
     missing = [n for n in small.nfe if n not in full.nfe]
     if sampled and both and missing:

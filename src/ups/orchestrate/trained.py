@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ups.core.stages import STAGES
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome, digest, file_hash
-from ups.run.train import STAGES
-from ups.stages.order import FILES
 from ups.tracking.jsonl import read_log
 
 
 def weights(folder: Path) -> dict[str, str]:
     """Names and hashes of the stages' weights, without those of other models, which an evaluation trains."""
-    names = [f"{FILES.get(stage, stage)}{suffix}.pt" for stage in STAGES for suffix in ("", "_ema")]
+    names = [f"{spec.stem}{suffix}.pt" for spec in STAGES.values() for suffix in ("", "_ema")]
     hashes = {name: file_hash(folder / "checkpoints" / name) for name in names}
     return {name: value for name, value in hashes.items() if value is not None}
 
@@ -34,8 +33,8 @@ def training_record(plan: Plan, private: dict[str, Any]) -> Outcome:
             "steps": last[name].get("steps"),
             "best_score": last[name].get("best_score"),
         }
-        for name in STAGES
-        if name in last and f"{FILES.get(name, name)}.pt" in hashes
+        for name, spec in STAGES.items()
+        if name in last and f"{spec.stem}.pt" in hashes
     }
     words = [
         f"{name} ({stage['epochs']} epochs, best score {_number(stage['best_score'])})"

@@ -105,7 +105,7 @@ def _samplers(config: Config) -> list[Contradiction]:
     """Settings of samplers that no stage trains."""
     stages, found, given = config.stages, [], set()
     for name, spec in STAGES.items():
-        if spec.sampler and getattr(stages, name).epochs:
+        if spec.sampler and stages.of(name).epochs:
             own = {"crps": "crps", "regression": ""}.get(config.diffusion.objective, spec.sampler)
             given.add(own if name == "diff_residual" else spec.sampler)
     wanted = config.ttc.sampler
@@ -147,10 +147,10 @@ def _lengths(config: Config, header: Header) -> list[Contradiction]:
             sentence = f"{given} given frames need trajectories of at least {given + 1}, found {header.frames}"
             found.append(_about(sentence, key))
     horizon = training.rollout_horizon if training.lambda_rollout else 1
-    if config.stages.operator.epochs and horizon >= header.frames:
+    if config.stages.of("operator").epochs and horizon >= header.frames:
         sentence = f"{horizon} unrolled steps need trajectories of at least {horizon + 1} frames, found {header.frames}"
         found.append(_about(sentence, "training.rollout_horizon"))
-    residual = any(spec.residual and getattr(config.stages, name).epochs for name, spec in STAGES.items())
+    residual = any(spec.residual and config.stages.of(name).epochs for name, spec in STAGES.items())
     share = config.diffusion.reserve
     if residual and share and math.floor(header.train * share) in (0, header.train):
         sentence = f"{share} leaves no trajectory on one side of the {header.train} of the training split"

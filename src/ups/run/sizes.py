@@ -44,7 +44,7 @@ def _models(config: Config, header: Header) -> list[tuple[tuple[str, ...], str, 
         (("latent.width", "latent.dim", "latent.kernel", "latent.tokens"), "the codec's weights", codec),
         (("operator.pdet.hidden_dim", "operator.pdet.depths"), "the operator's weights", _blocks(config.operator.pdet)),
     ]
-    if any(spec.residual and getattr(config.stages, name).epochs for name, spec in STAGES.items()):
+    if any(spec.residual and config.stages.of(name).epochs for name, spec in STAGES.items()):
         weights = _blocks(config.diffusion.backbone(latent.dim))
         found.append((("diffusion.hidden_dim", "diffusion.depths"), "the residual model's weights", weights))
     return [(keys, f"{what} in training", 4 * COPIES * count) for keys, what, count in found]
@@ -59,11 +59,11 @@ def _fields(config: Config, header: Header) -> list[tuple[tuple[str, ...], str, 
     """Settings, words and bytes of batches and forecasts."""
     training, evaluation, found = config.training, config.evaluation, []
     frame, latent = header.frame_bytes, config.latent
-    trained = [name for name in STAGES if getattr(config.stages, name).epochs]
-    batches = {name: getattr(config.stages, name).batch_size or training.batch_size for name in trained}
+    trained = [name for name in STAGES if config.stages.of(name).epochs]
+    batches = {name: config.stages.of(name).batch_size or training.batch_size for name in trained}
     if batches:
         stage = max(batches, key=lambda name: batches[name])
-        key = f"stages.{stage}.batch_size" if getattr(config.stages, stage).batch_size else "training.batch_size"
+        key = f"stages.{stage}.batch_size" if config.stages.of(stage).batch_size else "training.batch_size"
         samples = min(batches[stage], header.train * header.frames)
         frames = (training.rollout_horizon if training.lambda_rollout else 1) + 1
         inside = 4 * (4 * header.points * latent.width + 6 * latent.tokens * config.operator.pdet.hidden_dim)

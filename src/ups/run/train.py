@@ -7,7 +7,7 @@ RUN/predictions.h5  metrics.json  report.html  report/*.png
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -20,32 +20,22 @@ from ups.config.command import training_command
 from ups.core.device import device_of
 from ups.core.errors import UserError
 from ups.core.files import claimed, write_text
+from ups.core.stages import STAGES, built_on_by
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.sidecar import SIDECAR
 from ups.report.scores import RunScores
 from ups.run.checks import require_sound
 from ups.run.score import evaluate_run, tracker_of
-from ups.stages import autoencoder, distill, operator, residual, steady
+from ups.run.stage import train_stage
+from ups.stages import steady
+from ups.stages.build import build_stage
 from ups.stages.context import Context
-from ups.stages.order import FILES
 from ups.stages.predecessors import require
 from ups.stages.set_aside import free_folder, set_aside_checkpoints
 from ups.surrogate.surrogate import Surrogate
 from ups.tracking.sinks import Tracker
-from ups.tracking.training_logger import TrainingLogger
-from ups.training.loop import fit
 from ups.training.stage import Stage
 from ups.training.stage_files import StageFiles
-
-STAGES: dict[str, Callable[[Context], Stage]] = {
-    "autoencoder": autoencoder.build,
-    "operator": operator.build,
-    "diff_residual": residual.build,
-    "crps_ensemble": partial(residual.build, name="crps_ensemble"),
-    "consistency_distill": distill.build,
-    "steady_prior": steady.build,
-}
-"""The stages in their order."""
 
 
 @dataclass(frozen=True)
@@ -132,26 +122,31 @@ def start_over(context: Context, stage: str) -> None:
 
 def train_stages(config: Config, context: Context, stage: str, tracker: Tracker) -> None:
     """Trains one stage, or with `all` every stage that has epochs, in order."""
-    log = TrainingLogger(config.run.dir / config.training.log_path, (tracker.epoch,))
     names = chosen_stages(context, stage)
-    for name in names:
-        if (context.checkpoints / f"{FILES.get(name, name)}_resume.pt").exists():
-            StageFiles(STAGES[name](context), context.checkpoints).read_resume()
+    begun = begun_stages(context, names)
     write_config(config)
     for name in names:
-        fit(
-            STAGES[name](context),
+        if name not in begun:  # what is built on weights that now change is built again
+            begun = {later: built for later, built in begun.items() if later not in built_on_by(name)}
+        train_stage(
+            begun.pop(name, None) or build_stage(context, name),
             context.settings(name),
             context.training,
-            context.checkpoints,
-            log,
+            context.folder,
+            tracker=tracker,
             seed=context.seed,
             device=context.device,
         )
-        for suffix in ("", "_ema"):
-            weights = context.checkpoints / f"{FILES.get(name, name)}{suffix}.pt"
-            if weights.exists():
-                tracker.file(weights)
+
+
+def begun_stages(context: Context, names: Sequence[str]) -> dict[str, Stage]:
+    """Those of the stages that were begun before, built, once all of them are known to go on with these settings."""
+    begun = {}
+    for name in names:
+        if (context.checkpoints / f"{STAGES[name].stem}_resume.pt").exists():
+            begun[name] = build_stage(context, name)
+            StageFiles(begun[name], context.checkpoints).read_resume()
+    return begun
 
 
 def train(config: Config, stage: str = "all", fresh: bool = False, tracker: Tracker | None = None) -> Path:

@@ -62,9 +62,8 @@ def standardised(codec: Autoencoder, u: Tensor) -> Tensor:
     return u / codec.u_std.view(-1, *[1] * len(codec.system.shape))
 
 
-def build(context: Context) -> Stage:
+def build(context: Context, name: str = "autoencoder") -> Stage:
     """The stage; its model is an `Autoencoder`."""
-    name = "autoencoder"
     data, codec = context.data, new_model(context).codec
     loader = build_field_loader(
         data.train,

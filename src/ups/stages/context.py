@@ -13,13 +13,13 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from ups.core.errors import UserError
+from ups.core.stages import STAGES
 from ups.core.system import System
 from ups.data.dataset import Dataset
 from ups.data.latent_pairs import shiftable_axes
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionSettings
 from ups.models.latent_operator import OperatorSettings
-from ups.stages.order import PREDECESSORS, RESIDUAL
 from ups.training.fingerprint import fingerprint_of
 from ups.training.settings import StageSettings, StagesSettings, TrainingSettings
 
@@ -61,7 +61,7 @@ class Context:
 
     def settings(self, stage: str) -> StageSettings:
         """The settings of a stage."""
-        return getattr(self.stages, stage)
+        return self.stages.of(stage)
 
     def batch_size(self, stage: str) -> int:
         """The batch size of a stage."""
@@ -95,7 +95,7 @@ class Context:
     @property
     def reserve(self) -> float:
         """Share of the training trajectories kept from the operator: none without a residual stage."""
-        needed = any(self.settings(name).epochs for name in RESIDUAL)
+        needed = any(spec.residual and self.settings(name).epochs for name, spec in STAGES.items())
         return self.diffusion.reserve if needed else 0.0
 
     def rows(self, reserved: bool) -> np.ndarray:
@@ -113,13 +113,13 @@ class Context:
 
     def predecessors(self, stage: str) -> tuple[str, ...]:
         """The stages whose weights a stage loads; an operator that trains its codec can do without stage 0."""
-        if stage == "operator" and self.training.train_codec and not self.stages.autoencoder.epochs:
+        if stage == "operator" and self.training.train_codec and not self.settings("autoencoder").epochs:
             return ()
-        return PREDECESSORS[stage]
+        return STAGES[stage].predecessors
 
     def fingerprint(self, stage: str, predecessors: dict[str, str]) -> dict[str, Any]:
         """Everything that decides what a stage learns, as dotted names and plain values."""
-        residual = {"diffusion": self.diffusion} if stage in RESIDUAL else {}
+        residual = {"diffusion": self.diffusion} if STAGES[stage].residual else {}
         sections: dict[str, BaseModel] = {
             **residual,
             "latent": self.latent,

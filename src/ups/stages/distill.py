@@ -84,9 +84,9 @@ def load_teacher(context: Context, model: LatentModel, latents: np.ndarray) -> D
     return teacher.requires_grad_(False).eval()
 
 
-def build(context: Context) -> Stage:
+def build(context: Context, name: str = "consistency_distill") -> Stage:
     """The stage; its model is the student, which starts from the teacher's weights."""
-    name, settings = "consistency_distill", context.stages.consistency_distill
+    settings = context.stages.consistency_distill
     model = operator.load(context)
     latents = reserved_latents(context, model)
     teacher = load_teacher(context, model, latents)

@@ -94,9 +94,9 @@ def spectral_pair(space: str, model: LatentModel, frames: Tensor, out: Unrolled)
     return on_grid[0], on_grid[1]
 
 
-def build(context: Context) -> Stage:
+def build(context: Context, name: str = "operator") -> Stage:
     """The stage; its model is a `LatentModel`, whose codec starts from stage 0."""
-    name, training, data = "operator", context.training, context.data
+    training, data = context.training, context.data
     model = new_model(context)
     predecessors = {}
     if context.predecessors(name):

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ups.core.errors import UserError
+from ups.core.stages import STAGES
 from ups.stages.context import Context
-from ups.stages.order import FILES
 from ups.surrogate.restore import best_weights
 from ups.training import checkpoint
 
@@ -24,7 +24,7 @@ def require(context: Context, stage: str) -> tuple[Path, dict[str, Any]]:
         UserError: They are missing, unfinished, or of other models, data or trajectories than the config now names.
             The sentence ends with the command to run first, which is that of the earliest stage that does not fit.
     """
-    stem = FILES.get(stage, stage)
+    stem = STAGES[stage].stem
     path = best_weights(context.checkpoints, stem) or context.checkpoints / f"{stem}.pt"
     payload = checkpoint.load(path, context.device) if path.exists() else {}
     resume = context.checkpoints / f"{stem}_resume.pt"

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ups.core.latent_state import LatentState
+from ups.core.stages import STAGES
 from ups.data.latent_cache import cached_latents
 from ups.data.latent_pairs import WindowBatches, Windows, build_latent_pair_loader
 from ups.data.splits import evenly
@@ -25,7 +26,6 @@ from ups.models.latent_operator import LatentModel
 from ups.models.residual_head import Given, Objective, ResidualHead
 from ups.stages import operator
 from ups.stages.context import Context
-from ups.stages.order import FILES
 from ups.training.checkpoint import digest
 from ups.training.losses import nrmse, spectral_energy_loss
 from ups.training.settings import TauDistribution, TrainingSettings
@@ -244,6 +244,6 @@ def build(context: Context, name: str = "diff_residual") -> Stage:
         chunks=chunks,
         fingerprint=context.fingerprint(name, {"operator": digest(model)}),
         payload=head_payload(context, model, objective),
-        file=FILES.get(name, name),
+        file=STAGES[name].file,
         command=partial(context.command, name, True),
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ups.core.stages import STAGES, built_on_by
 from ups.peers.settings import PEERS
-from ups.stages.order import FILES, resting_on
 
 
 def free_folder(folder: Path) -> str:
@@ -23,8 +23,8 @@ def set_aside_checkpoints(folder: Path, stage: str, target: str) -> None:
     Other models go with the operator, since they are trained for as long as it was. What builds on others goes first,
     and of each the state to resume from, so that a kill between two files leaves a folder that can be trained in.
     """
-    stages = resting_on(stage)
-    stems = [*(PEERS if "operator" in stages else ()), *(FILES.get(name, name) for name in stages)]
+    stages = built_on_by(stage)
+    stems = [*(PEERS if "operator" in stages else ()), *(STAGES[name].stem for name in stages)]
     for path in (path for stem in stems for path in _files(folder / "checkpoints", stem)):
         (folder / target).mkdir(exist_ok=True)
         path.rename(folder / target / path.name)

@@ -99,9 +99,9 @@ def steady_score(context: Context, model: LatentModel, rows: np.ndarray) -> Call
     return score
 
 
-def build(context: Context) -> Stage:
+def build(context: Context, name: str = "steady_prior") -> Stage:
     """The stage; its model is a `SteadyPrior`."""
-    name, data = "steady_prior", context.data
+    data = context.data
     rows, held_out = require_steady(context)
     model = operator.load(context)
     torch.manual_seed(context.seed + 4)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from ups.core.command import train_command
 from ups.core.errors import UserError
+from ups.core.stages import STAGES
 from ups.core.system import System
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
@@ -19,20 +19,12 @@ from ups.models.residual_head import ResidualHead
 from ups.models.steady_prior import SteadyPrior
 from ups.training import checkpoint
 
-HEADS = {"diffusion": "diffusion_residual", "crps": "crps_ensemble", "consistency": "consistency_distill"}
-"""Samplers of the residual and the stems of their checkpoints."""
 
+class Weights(NamedTuple):
+    """A checkpoint of a stage: what it holds and where it lies."""
 
-@dataclass(frozen=True)
-class Restored:
-    """What a folder of checkpoints holds; the fields are those of `Surrogate`."""
-
-    model: LatentModel
-    heads: dict[str, ResidualHead]
-    steady_prior: SteadyPrior | None
-    space: str
-    data_hash: str
-    train_seconds: dict[str, float]
+    payload: dict[str, Any]
+    path: Path
 
 
 def best_weights(folder: Path, stage: str) -> Path | None:
@@ -41,35 +33,21 @@ def best_weights(folder: Path, stage: str) -> Path | None:
     return next((path for path in candidates if path.exists()), None)
 
 
-def restore(folder: Path, device: torch.device | str = "cpu") -> Restored:
-    """All trained models in a run's `checkpoints/`.
-
-    Raises:
-        UserError: There is no trained operator, or a file is damaged, foreign, or belongs to another operator.
-    """
-    path = best_weights(folder, "operator")
-    if path is None:
+def trained_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Weights]:
+    """The best weights in a run's `checkpoints/`, by stage; raises UserError without an operator."""
+    found = {name: path for name, spec in STAGES.items() if (path := best_weights(folder, spec.stem))}
+    if "operator" not in found:
         raise UserError(f"no trained operator in {folder}: expected operator.pt; train one with `ups run CONFIG`")
-    payload = checkpoint.load(path, device)
-    model = build_model(payload, path)
-    known = checkpoint.digest(model)
-    found = {name: best_weights(folder, stem) for name, stem in (*HEADS.items(), ("steady_prior", "steady_prior"))}
-    files = {name: file for name, file in found.items() if file}
-    stored = {name: checkpoint.load(file, device) for name, file in files.items()}
-    for name, content in stored.items():
-        if content.get("operator_digest") != known:
-            again = again_command(folder.parent, str(content.get("kind")))
-            raise UserError(f"{files[name]} belongs to another operator than {path}: run `{again}` first")
-    heads = {name: build_head(model, stored[name], files[name], device) for name in HEADS if name in stored}
-    steady = None
-    if "steady_prior" in stored:
-        steady = build_steady(model, stored["steady_prior"], files["steady_prior"]).to(device)
-    seconds = {name: content["train_seconds"] for name, content in {"operator": payload, **stored}.items()}
-    first = best_weights(folder, "autoencoder")
-    if first is not None:
-        seconds["autoencoder"] = checkpoint.load(first)["train_seconds"]
-    space, data_hash = payload["rollout_space"], payload["fingerprint"]["data"]
-    return Restored(model, heads, steady, space, data_hash, seconds)
+    return {name: Weights(checkpoint.load(path, device), path) for name, path in found.items()}
+
+
+def require_same_operator(model: LatentModel, weights: Mapping[str, Weights]) -> None:
+    """Raises UserError unless all that was trained on an operator was trained on `model`."""
+    known, of_operator = checkpoint.digest(model), weights["operator"].path
+    for name, content in weights.items():
+        if "operator" in STAGES[name].predecessors and content.payload.get("operator_digest") != known:
+            again = again_command(content.path.parent.parent, name)
+            raise UserError(f"{content.path} belongs to another operator than {of_operator}: run `{again}` first")
 
 
 def again_command(run: Path, stage: str) -> str:

@@ -17,22 +17,14 @@ from ups.core.domain import Domain
 from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
 from ups.core.memory import require_room
+from ups.core.stages import samplers
 from ups.core.system import System
 from ups.models.latent_operator import LatentModel, roll_out
 from ups.models.residual_head import Given, ResidualHead
 from ups.models.steady_prior import SteadyPrior
 from ups.surrogate.arguments import LARGEST_SEED, MOST_EVALUATIONS, Params, conditions, initial_states, whole_number
 from ups.surrogate.forecast import Forecast, Origin
-from ups.surrogate.restore import restore
-
-AUTO = ("consistency", "crps", "diffusion")
-"""What `sampler="auto"` takes, the first that is there and random."""
-STAGES = {
-    "diffusion": "stages.diff_residual",
-    "consistency": "stages.consistency_distill",
-    "crps": "stages.crps_ensemble",
-}
-"""Samplers and the stages that train them."""
+from ups.surrogate.restore import build_head, build_model, build_steady, require_same_operator, trained_weights
 
 
 class Surrogate:
@@ -84,15 +76,22 @@ class Surrogate:
         Raises:
             UserError: There is no trained operator, or a file is damaged, foreign, or belongs to another operator.
         """
-        found = restore(Path(run) / "checkpoints", device)
+        weights = trained_weights(Path(run) / "checkpoints", device)
+        operator, prior = weights["operator"].payload, weights.get("steady_prior")
+        model = build_model(*weights["operator"])
+        require_same_operator(model, weights)
         return cls(
-            found.model,
-            heads=found.heads,
-            steady_prior=found.steady_prior,
-            space=found.space,
-            data_hash=found.data_hash,
+            model,
+            heads={
+                sampler: build_head(model, *weights[spec.name], device)
+                for sampler, spec in samplers().items()
+                if spec.name in weights
+            },
+            steady_prior=build_steady(model, *prior).to(device) if prior else None,
+            space=operator["rollout_space"],
+            data_hash=operator["fingerprint"]["data"],
             run=str(run),
-            train_seconds=found.train_seconds,
+            train_seconds={name: found.payload["train_seconds"] for name, found in weights.items()},
             device=device,
         )
 
@@ -206,11 +205,11 @@ class Surrogate:
                     f"{members} members of a forecast without a sampler would all be the same; use members=1"
                 )
             return None
-        if sampler not in STAGES:
-            raise UserError(f"sampler must be auto, none, {', '.join(STAGES)}, found {sampler!r}")
+        if sampler not in samplers():
+            raise UserError(f"sampler must be auto, none, {', '.join(samplers())}, found {sampler!r}")
         if sampler not in self.heads:
-            found = ", ".join(name for name in AUTO if name in self.heads) or "none"
-            raise UserError(f"this run has no sampler {sampler!r}: it has {found}; train {STAGES[sampler]}")
+            found = ", ".join(self.heads) or "none"
+            raise UserError(f"this run has no sampler {sampler!r}: it has {found}; train {_training(sampler)}")
         head = self.heads[sampler]
         if members > 1 and head.objective == "regression":
             raise UserError(
@@ -221,12 +220,12 @@ class Surrogate:
 
     def _cheapest(self, members: int) -> ResidualHead:
         """The cheapest sampler whose members differ; raises UserError if the run has none."""
-        random = [head for name in AUTO if (head := self.heads.get(name)) and head.objective != "regression"]
+        random = [head for name in samplers() if (head := self.heads.get(name)) and head.objective != "regression"]
         if not random:
             found = "diffusion with objective regression, whose members would all be the same" if self.heads else "none"
             raise UserError(
-                f"{members} members need a sampler, but this run has {found}: train {STAGES['diffusion']} with "
-                f"diffusion.objective flow, or {STAGES['crps']}"
+                f"{members} members need a sampler, but this run has {found}: train {_training('diffusion')} with "
+                f"diffusion.objective flow, or {_training('crps')}"
             )
         return random[0]
 
@@ -255,3 +254,8 @@ class Surrogate:
     def conditions(self, params: Params | None, count: int) -> Tensor:
         """PDE parameters of `count` states as `rollout` takes them as (B, P); raises UserError."""
         return conditions(params, self.system, self.model.operator.conditioning.param_mean, count)
+
+
+def _training(sampler: str) -> str:
+    """The section of the config of the stage that trains a sampler."""
+    return f"stages.{samplers()[sampler].name}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from ups.core.settings import Settings
+from ups.core.stages import STAGES
 from ups.training.losses import LossWeights
 from ups.training.optim import OptimizerSettings, SchedulerSettings
 
@@ -173,21 +174,23 @@ class SteadySettings(StageSettings):
     every channel."""
 
 
-class StagesSettings(Settings):
+def _sections() -> dict[str, Any]:
+    """A section of the config for each stage of the table."""
+    usual = StageSettings()
+    return {name: (StageSettings, Field(default=usual, description=spec.about)) for name, spec in STAGES.items()}
+
+
+class StagesSettings(create_model("Sections", __base__=Settings, **_sections())):
     """The stages in their order; `epochs: 0` skips one.
 
     Good values: see each stage.
     """
 
-    autoencoder: StageSettings = Field(default_factory=StageSettings)
-    """Stage 0: the codec alone."""
-    operator: StageSettings = Field(default_factory=StageSettings)
-    """Stage 1: the operator, with the codec unless `training.train_codec` is false."""
-    diff_residual: StageSettings = Field(default_factory=StageSettings)
-    """Stage 2: the distribution of the operator's residual."""
-    crps_ensemble: StageSettings = Field(default_factory=StageSettings)
-    """Beside stage 2: the same network as an ensemble of one-evaluation members, trained on the fair CRPS."""
-    consistency_distill: ConsistencySettings = Field(default_factory=ConsistencySettings)
-    """Stage 3: a student that samples it in one to four evaluations."""
-    steady_prior: SteadySettings = Field(default_factory=SteadySettings)
-    """Stage 4: the steady state in a few steps."""
+    consistency_distill: ConsistencySettings = Field(
+        default=ConsistencySettings(), description=STAGES["consistency_distill"].about
+    )
+    steady_prior: SteadySettings = Field(default=SteadySettings(), description=STAGES["steady_prior"].about)
+
+    def of(self, stage: str) -> StageSettings:
+        """The section of a stage."""
+        return getattr(self, stage)

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
+from ups.core.stages import samplers
 from ups.models.residual_head import Given, ResidualHead
-from ups.surrogate.surrogate import AUTO, Surrogate
+from ups.surrogate.surrogate import Surrogate
 from ups.ttc.rewards import Reward
 from ups.ttc.search import Found, Judge, Step, search
 from ups.ttc.settings import TTCSettings
@@ -18,7 +19,7 @@ from ups.ttc.settings import TTCSettings
 
 def samplers_of(surrogate: Surrogate) -> list[str]:
     """Samplers of a run that are random, the cheapest first."""
-    return [name for name in AUTO if name in surrogate.heads and surrogate.heads[name].objective != "regression"]
+    return [name for name in samplers() if name in surrogate.heads and surrogate.heads[name].objective != "regression"]
 
 
 def head_of(surrogate: Surrogate, sampler: str = "auto") -> tuple[str, ResidualHead]:
@@ -29,7 +30,7 @@ def head_of(surrogate: Surrogate, sampler: str = "auto") -> tuple[str, ResidualH
         asked = "a sampler" if sampler == "auto" else f"the sampler {sampler!r}"
         raise UserError(
             f"test-time conditioning needs {asked} for its candidates, but this run has {', '.join(usable) or 'none'}; "
-            "train stages.diff_residual, stages.crps_ensemble or stages.consistency_distill"
+            f"train {' or '.join(f'stages.{spec.name}' for spec in samplers().values())}"
         )
     return wanted[0], surrogate.heads[wanted[0]]
 

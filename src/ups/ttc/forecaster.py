@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ups.core.stages import samplers
 from ups.core.system import System
-from ups.evaluation.forecasters import NEEDS
+from ups.evaluation.forecasters import training_seconds
 from ups.evaluation.job import HeldOut
 from ups.evaluation.row import Role
 from ups.simulate.generate import GenerateSettings
@@ -54,8 +55,7 @@ class TTCForecaster:
     @property
     def train_seconds(self) -> float:
         """Time spent on training everything that is used."""
-        needed = NEEDS[head_of(self.surrogate, self.settings.sampler)[0]]
-        return sum(self.surrogate.train_seconds.get(stage, 0.0) for stage in needed)
+        return training_seconds(self.surrogate, samplers()[head_of(self.surrogate, self.settings.sampler)[0]].name)
 
     def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
         """Free rollout from frame `start` of truth (b, T, C, *S): (b, 1, steps, C, *S)."""
