@@ -71,7 +71,7 @@ def solver_run(data: Dataset, problem: str, points: int, share: float) -> dict[s
     values, seconds = coarse_solution(
         system.task, truth[:, 0].numpy(), times, params, points, substeps, float(system.extent[0])
     )
-    error = float(nrmse(compare(truth[:, 1:], torch.from_numpy(values)[:, 1:])))
+    error = float(nrmse(compare(truth[:, 1:], torch.from_numpy(values)[:, 1:], data.statistics.std)))
     return {
         "points": points,
         "substeps": substeps,

@@ -12,7 +12,8 @@ from ups.evaluation.row import Row
 from ups.evaluation.scores import Scores, ScoringProtocol, Spectra
 
 POINT = ("nrmse", "nrmse_pooled", "rmse", "mae", "max", "crmse", "brmse", "frmse_low", "frmse_mid", "frmse_high")
-POINT = (*POINT, "vrmse")
+POINT = (*POINT, "vrmse", "nrmse_pdebench", "vrmse_well")
+CHANNEL = ("nrmse", "nrmse_pooled", "nrmse_one_step", "vrmse", "rmse", "mae", "max", "crmse", "crps", "energy_score")
 ENSEMBLE = ("crps", "spread_skill", "coverage_50", "coverage_90", "interval_50", "interval_90", "reliability_distance")
 ENSEMBLE = (*ENSEMBLE, "energy_score", "spectrum_error")
 STEPS = 3
@@ -49,6 +50,7 @@ def row(
         "one_step": point,
         "probabilistic": probabilistic,
         "bands": {"lead_times": [1], "ratio": bands, "share": bands, "overall": {"ratio": {}, "share": {}}},
+        "channels": {"u": {**dict.fromkeys(CHANNEL, mean), "std": 1.0, "spread_skill": 1.0}},
         "true_ensemble": None,
         "per_trajectory": {"crps": list(values), "nrmse": list(values)},
         "error": error,
@@ -72,6 +74,7 @@ def protocol(**changes: Any) -> ScoringProtocol:
         "frames": STEPS + 1,
         "dt": 0.5,
         "channels": ["u"],
+        "std": [1.0],
         "shape": [32],
         "lead_times": [1],
         "correlation_threshold": 0.8,

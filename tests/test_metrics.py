@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from tests.plain_units import compare
 from ups import metrics
-from ups.metrics import compare
 
 
 def fields(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -135,13 +135,48 @@ def test_joined_batches_score_as_one_batch():
 
 
 @settings(max_examples=25, deadline=None)
-@given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 1000))
-def test_nrmse_has_no_units_and_rmse_has(scale, seed):
-    u, v = fields(2, 2, 1, 16, seed=seed).double(), fields(2, 2, 1, 16, seed=seed + 1).double()
-    one, scaled = compare(u, v), compare(scale * u, scale * v)
-    assert metrics.nrmse(scaled).item() == pytest.approx(metrics.nrmse(one).item(), rel=1e-9)
-    assert metrics.nrmse_pooled(scaled).item() == pytest.approx(metrics.nrmse_pooled(one).item(), rel=1e-9)
-    assert metrics.rmse(scaled).item() == pytest.approx(scale * metrics.rmse(one).item(), rel=1e-9)
+@given(scales=st.tuples(st.floats(1e-15, 1e15), st.floats(1e-15, 1e15)), seed=st.integers(0, 1000))
+def test_no_score_but_the_wells_own_hangs_on_the_units_of_a_channel(scales, seed):
+    u, v = fields(2, 2, 2, 16, seed=seed).double(), fields(2, 2, 2, 16, seed=seed + 1).double()
+    by = torch.tensor(scales, dtype=torch.float64)
+    one = compare(u, v)
+    scaled = metrics.compare(by.view(2, 1) * u, by.view(2, 1) * v, by)
+    scores = ("nrmse", "nrmse_pooled", "nrmse_pdebench", "rmse", "mae", "max_error", "crmse", "brmse", "vrmse")
+    for score in (getattr(metrics, name) for name in scores):
+        assert score(scaled).item() == pytest.approx(score(one).item(), rel=1e-9)
+    well = (scaled.square.sqrt() * by / (scaled.truth_variance * by**2 + 1e-7).sqrt()).mean()
+    assert metrics.vrmse_well(scaled).item() == pytest.approx(well.item(), rel=1e-6)
+
+
+def test_channels_of_unlike_units_weigh_alike():
+    truth = fields(3, 4, 2, 32) * torch.tensor([1e5, 1.0]).view(2, 1)
+    noise = fields(3, 4, 2, 32, seed=1) * torch.tensor([1e5, 1.0]).view(2, 1)
+    wrong = [truth + noise * torch.tensor(which).view(2, 1) for which in ([1.0, 0.0], [0.0, 1.0])]
+    large, small = (metrics.mae(metrics.compare(truth, v, [1e5, 1.0])).item() for v in wrong)
+    assert small == pytest.approx(large, rel=0.2)
+
+
+def test_a_channel_that_never_changes_in_training_is_in_no_score():
+    u, v = fields(2, 3, 2, 16), fields(2, 3, 2, 16, seed=1)
+    u[:, :, 1] = 7.0
+    errors = metrics.compare(u, v, [2.0, 0.0])
+    assert errors.square.shape == (2, 3, 1)
+    assert torch.equal(errors.square, metrics.compare(u[:, :, :1], v[:, :, :1], [2.0]).square)
+    with pytest.raises(ValueError, match="nothing to score"):
+        metrics.compare(u, v, [0.0, 0.0])
+    with pytest.raises(ValueError, match="each of 2 channels"):
+        metrics.compare(u, v, [1.0])
+
+
+def test_a_field_that_vanishes_counts_as_a_hundredth_of_its_deviation():
+    """A wave that stands still passes through zero: the error of one per cent of sigma is an nRMSE of 1 there."""
+    truth = torch.ones(1, 2, 1, 8)
+    truth[:, 1] = 1e-16
+    errors = compare(truth, truth + 0.01)
+    assert metrics.nrmse_per_frame(errors).tolist() == pytest.approx([0.01, 1.0], rel=1e-5)
+    assert metrics.nrmse_pdebench(errors).item() > 1e13
+    nothing = compare(0 * truth, 0 * truth)
+    assert metrics.nrmse(nothing).item() == metrics.nrmse_pooled(nothing).item() == metrics.vrmse(nothing).item() == 0
 
 
 @settings(max_examples=25, deadline=None)

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from tests.plain_units import compare_members, compare_moments, true_moments
 from ups import metrics
-from ups.metrics import compare_members, compare_moments, true_moments
 
 
 def draws(n: int, m: int, seed: int, scale: float = 1.0, shift: float = 0.0, points: int = 64) -> torch.Tensor:

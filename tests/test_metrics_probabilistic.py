@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.plain_units import compare, compare_members
 from ups import metrics
-from ups.metrics import compare_members
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -49,7 +49,7 @@ def test_crps_stays_accurate_in_float32_far_from_zero():
 def test_crps_of_one_member_is_the_mean_absolute_error_and_its_spread_is_zero():
     truth, members = normal(3, 4, 2, 16), normal(3, 1, 4, 2, 16, seed=1)
     ensemble = compare_members(truth, members)
-    assert metrics.crps(ensemble).item() == pytest.approx(metrics.mae(metrics.compare(truth, members[:, 0])).item())
+    assert metrics.crps(ensemble).item() == pytest.approx(metrics.mae(compare(truth, members[:, 0])).item())
     assert metrics.spread_skill(ensemble).tolist() == [0, 0]
 
 

@@ -36,7 +36,7 @@ def result(split, system, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluation")
     forecasters = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "mean": Process(False), "perfect": Process(True)}
     forecasters["diverging"] = Diverging(True)
-    return evaluate(forecasters, split, system, SETTINGS, folder, {"data_hash": "abc"}).model_dump(), folder
+    return evaluate(forecasters, split, system, SETTINGS, folder, {"data_hash": "abc"}, std=[1.0]).model_dump(), folder
 
 
 def rows(result) -> dict[str, dict]:
@@ -133,7 +133,7 @@ def test_ensembles_are_compared_with_the_true_one_beside_what_perfect_members_wo
     settings = EvaluationSettings(lead_times=(1, 5), batch=25, store=None, pictures=False)
     forecasters = {"before": Independent(), TRUTH: Process(True, role="truth"), "mean": Process(False)}
     metrics = evaluate(
-        forecasters | {"perfect": Independent(), "wide": Independent(1.5)}, split, system, settings, tmp_path
+        forecasters | {"perfect": Independent(), "wide": Independent(1.5)}, split, system, settings, tmp_path, std=[1.0]
     ).model_dump()
     scores = {row["model"]: row["true_ensemble"] for row in metrics["rows"]}
     assert [name for name, found in scores.items() if found is not None] == ["perfect", "wide"]
@@ -155,7 +155,7 @@ def test_members_of_one_step_forecasts_change_a_score_and_are_part_of_the_protoc
     split, system, tmp_path, given, recorded
 ):
     settings = EvaluationSettings(members=4, one_step_members=given, store=0, lead_times=(1,), pictures=False)
-    metrics = evaluate({"perfect": Process(True)}, split, system, settings, tmp_path).model_dump()
+    metrics = evaluate({"perfect": Process(True)}, split, system, settings, tmp_path, std=[1.0]).model_dump()
     assert metrics["protocol"]["one_step_members"] == recorded and metrics["protocol"]["members"] == 4
     # the error of the mean of M members that are as random as the truth has the variance (1 + 1 / M) of one kick
     expected = KICK * math.sqrt(1 + 1 / recorded)
@@ -166,7 +166,9 @@ def test_the_batch_size_does_not_change_deterministic_scores(split, system, tmp_
     scores = []
     for batch in (7, 60):
         settings = EvaluationSettings(batch=batch, store=0, lead_times=(1,), pictures=False)
-        metrics = evaluate({"mean": Process(False)}, split, system, settings, tmp_path / str(batch)).model_dump()
+        metrics = evaluate(
+            {"mean": Process(False)}, split, system, settings, tmp_path / str(batch), std=[1.0]
+        ).model_dump()
         scores.append(metrics["rows"][1]["rollout"]["nrmse"])
     assert scores[0] == pytest.approx(scores[1], rel=1e-12)
 
@@ -187,13 +189,13 @@ class Compiling(Process):
 
 def test_compilation_is_not_timed(split, system, tmp_path):
     settings = EvaluationSettings(batch=30, store=0, lead_times=(1,), pictures=False)
-    metrics = evaluate({"compiling": Compiling()}, split, system, settings, tmp_path).model_dump()
+    metrics = evaluate({"compiling": Compiling()}, split, system, settings, tmp_path, std=[1.0]).model_dump()
     assert metrics["rows"][1]["ms_per_step"] * split.n * (FRAMES - 1) < 200
 
 
 def test_trajectories_shorter_than_the_context_are_refused(split, system, tmp_path):
     with pytest.raises(UserError, match="at least 13 frames, found 12"):
-        evaluate({}, split, system, EvaluationSettings(context=12), tmp_path)
+        evaluate({}, split, system, EvaluationSettings(context=12), tmp_path, std=[1.0])
 
 
 def test_a_forecaster_of_the_wrong_shape_is_refused(split, system, tmp_path):
@@ -202,4 +204,4 @@ def test_a_forecaster_of_the_wrong_shape_is_refused(split, system, tmp_path):
             return super().rollout(truth, start, steps + 1, params, members, seed)
 
     with pytest.raises(ValueError, match=r"expected a rollout of shape .* got"):
-        evaluate({"short": Short(False)}, ToySplit(3), system, EvaluationSettings(), tmp_path)
+        evaluate({"short": Short(False)}, ToySplit(3), system, EvaluationSettings(), tmp_path, std=[1.0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.records import row
-from ups.evaluation.ledger import ledger_entries, paired_gain
+from ups.evaluation.ledger import Gain, ledger_entries, paired_gain
 
 
 def series(scale: float, n: int = 40, noise: float = 0.05, seed: int = 0) -> list[float]:
@@ -80,3 +80,12 @@ def test_a_row_of_the_steady_state_is_compared_with_rows_of_the_same_trajectorie
     assert [entry.against for entry in ledger_entries(rows)] == [None, "persistence", None, "operator@T"]
     rows[2] = row("operator@T", series(0.4), steady=settled, error="the rollout of operator@T is not finite")
     assert ledger_entries(rows)[3].against is None
+
+
+def test_a_gain_over_an_exact_forecast_is_finite():
+    """Where nothing changes persistence is exact: 0/0 is no gain, and worse than exact is a loss with a bound."""
+    assert paired_gain([0.0] * 4, [0.0] * 4) == Gain(value=0.0, low=0.0, high=0.0)
+    assert paired_gain([0.0] * 4, [1e-3] * 4).value == pytest.approx(-999)
+    assert paired_gain([1e-3] * 4, [0.0] * 4).value == pytest.approx(0.999)
+    some = paired_gain([0.0, 0.0, 0.0, 1.0], [0.1] * 4)
+    assert np.isfinite([some.value, some.low, some.high]).all()

@@ -15,7 +15,7 @@ SETTINGS = EvaluationSettings(members=2, lead_times=(1,), trajectories=5, batch=
 def test_every_forecaster_is_told_from_its_start_to_its_last_trajectory(split, system, tmp_path):
     told = []
     forecasters = {"operator": Process(False)}
-    evaluate(forecasters, split, system, SETTINGS, tmp_path, progress=lambda *given: told.append(given))
+    evaluate(forecasters, split, system, SETTINGS, tmp_path, std=[1.0], progress=lambda *given: told.append(given))
     assert told == [(name, done, 5) for name in ("persistence", "operator") for done in (0, 2, 4, 5)]
 
 

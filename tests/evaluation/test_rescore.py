@@ -23,7 +23,7 @@ def scored(folder, split, system, settings=SETTINGS):
     """An evaluation of the toy process."""
     forecasters = {FLOOR: AutoencoderFloor(lambda u: 1.01 * u), "perfect": Process(True), "diverging": Diverging(True)}
     protocol = {"config_hash": "first", "task": system.task, "boundary": list(system.boundary), "params": []}
-    return evaluate(forecasters, split, system, settings, folder, protocol, seed=3).model_dump()
+    return evaluate(forecasters, split, system, settings, folder, protocol, seed=3, std=[1.0]).model_dump()
 
 
 @pytest.fixture

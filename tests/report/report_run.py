@@ -84,7 +84,9 @@ def flat_run(folder: Path, split: ToySplit, system: System) -> ReportRun:
     plane = replace(system, shape=shape, coords=(*system.coords, axis), boundary=("periodic", "neumann"))
     forecasters: Any = {"operator": Lifted(Process(False)), "crps": Lifted(Process(True))}
     scored: Any = Lifted(split)
-    run = ReportRun(folder, evaluate(forecasters, scored, plane, SETTINGS, folder, {"split": "test"}).model_dump())
+    run = ReportRun(
+        folder, evaluate(forecasters, scored, plane, SETTINGS, folder, {"split": "test"}, std=[1.0]).model_dump()
+    )
     run.write(ttc=TTC)
     return run
 
@@ -95,7 +97,7 @@ def report_run(folder: Path, split: ToySplit, system: System) -> ReportRun:
     forecasters |= {TRUTH: Process(True, stream=1, role="truth"), "crps": Process(True)}
     forecasters[f"mean {EVIL}"] = Process(False)
     protocol = {"data_hash": "ab" * 32, "task": "toy", "split": "test", "config_hash": "cd" * 8}
-    run = ReportRun(folder, evaluate(forecasters, split, system, SETTINGS, folder, protocol).model_dump())
+    run = ReportRun(folder, evaluate(forecasters, split, system, SETTINGS, folder, protocol, std=[1.0]).model_dump())
     epochs = [
         {
             "stage": "operator",

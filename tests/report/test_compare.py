@@ -27,7 +27,7 @@ def runs(split, system, tmp_path_factory) -> tuple[Path, Path]:
     protocol = {"data_hash": "ab" * 32, "split": "test", "split_hash": "cd" * 32, "stride": {"space": 1, "time": 1}}
     for seed, (folder, noise) in enumerate(zip(folders, (False, True), strict=True)):
         given = {**protocol, "config_hash": f"hash {seed}", "seed": seed}
-        evaluate({"operator": Process(noise)}, split, system, SETTINGS, folder, given, seed=seed)
+        evaluate({"operator": Process(noise)}, split, system, SETTINGS, folder, given, seed=seed, std=[1.0])
     return folders
 
 

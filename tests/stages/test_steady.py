@@ -108,7 +108,7 @@ def test_a_trajectory_is_steady_only_if_every_channel_is() -> None:
     large, nothing = 1e4 * still, 0 * still
     pairs = [(still, slow), (fast, still), (large, fast), (nothing, slow), (large, nothing)]
     values = torch.stack([torch.stack(pair, 1) for pair in pairs]).unsqueeze(-1).expand(-1, -1, -1, 8)
-    assert steady_rows(cast(Split, Trajectories(values)), 0.1, 0.01).tolist() == [0, 3, 4]
+    assert steady_rows(cast(Split, Trajectories(values)), [1.0, 1.0], 0.1, 0.01).tolist() == [0, 3, 4]
 
 
 def test_the_prior_learns_where_a_parameter_sends_a_state() -> None:

@@ -34,12 +34,19 @@ def test_relative_error_is_that_of_norms() -> None:
     assert float(nrmse(1.1 * u, u)) == pytest.approx(0.1, rel=1e-4)
 
 
+def test_a_sample_that_vanishes_counts_as_a_hundredth_of_the_deviation() -> None:
+    u = torch.tensor([[0.0, 0.0], [1e-16, 0.0]])
+    assert float(relative_l2(u + 0.001, u)) == pytest.approx(0.1)
+
+
 def test_spectral_loss_is_blind_to_phase_and_sees_each_frequency_alike() -> None:
     x = torch.arange(64) * 2 * torch.pi / 64
-    u = (torch.sin(x) + 0.01 * torch.sin(20 * x)).view(1, 1, 64)
+    u = (torch.sin(x) + 0.2 * torch.sin(20 * x)).view(1, 1, 64)
     assert float(spectral_energy_loss(u.roll(7, -1), u, 1)) < 1e-2
     without = torch.sin(x).view(1, 1, 64)
     assert float(spectral_energy_loss(without, u, 1)) == pytest.approx(1 / 33, rel=0.05)
+    noise = 0.01 * torch.randn(1, 1, 64, generator=torch.Generator().manual_seed(0))
+    assert float(spectral_energy_loss(without + noise, without, 1)) < 0.03
 
 
 def test_latent_distance_is_relative_and_pulls_alike_at_any_error() -> None:

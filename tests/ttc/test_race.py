@@ -203,7 +203,7 @@ def test_times_are_of_the_forecast_alone(surrogate: Surrogate, split: HeldOut, m
 
     judges = truth_judge
     monkeypatch.setattr("ups.ttc.race.time", SimpleNamespace(perf_counter=lambda: clock.now))
-    monkeypatch.setattr("ups.ttc.race.truth_judge", lambda truth: slow("truth", judges(truth), 100.0))
+    monkeypatch.setattr("ups.ttc.race.truth_judge", lambda truth, std: slow("truth", judges(truth, std), 100.0))
     result = evaluate_ttc(
         surrogate, Cut(split, 4), slow("reward", exact, 1.0), TTCSettings(), resamples=100
     ).model_dump()
@@ -249,7 +249,12 @@ def test_ttc_is_a_row_of_the_ledger(surrogate: Surrogate, split: HeldOut, tmp_pa
     reward = weighted(rewards_of(surrogate.system, lambda: bounds_of(split), {"residual": 1.0, "bounds": 0.1}))
     forecaster = TTCForecaster(surrogate, TTCSettings(candidates=3), reward)
     metrics = evaluate(
-        {TTC: forecaster}, split, surrogate.system, EvaluationSettings(bootstrap=100, pictures=False), tmp_path
+        {TTC: forecaster},
+        split,
+        surrogate.system,
+        EvaluationSettings(bootstrap=100, pictures=False),
+        tmp_path,
+        std=[1.0],
     ).model_dump()
     row = metrics["rows"][-1]
     assert row["model"] == TTC and row["nfe_per_step"] == 4 and row["members"] == 1 and row["error"] is None
@@ -261,7 +266,7 @@ def test_calls_of_the_row_are_those_of_its_rollouts_alone(surrogate: Surrogate, 
     plan = TTCSettings(candidates=3, max_evaluations=12)
     settings = EvaluationSettings(bootstrap=100, pictures=False, batch=5, also_context=(3,))
     metrics = evaluate(
-        {TTC: TTCForecaster(surrogate, plan, exact, 5)}, split, surrogate.system, settings, tmp_path
+        {TTC: TTCForecaster(surrogate, plan, exact, 5)}, split, surrogate.system, settings, tmp_path, std=[1.0]
     ).model_dump()
     assert metrics["rows"][-1]["nfe_per_step"] == 12 / 8
 
@@ -277,11 +282,13 @@ def test_points_that_the_generator_hides_leave_the_bounds_as_reward(surrogate: S
     u = split.trajectories(0, 1)
     low, high = (float(bound) for bound in bounds_of(split))
     inside, outside = u[:, 0].clamp(low, high), u[:, 0].clamp(low, high) + (high - low)
-    reward = reward_of(surrogate.system, TTCSettings(), hidden, lambda: split)
+    reward = reward_of(surrogate.system, [1.0], TTCSettings(), hidden, lambda: split)
     assert float(reward(inside, inside, split.params[:1])) == 0 > float(reward(inside, outside, split.params[:1]))
     with pytest.raises(UserError, match=r"ttc\.rewards: residual does not hold for advection1d observed only in part"):
-        reward_of(surrogate.system, TTCSettings(rewards={"residual": 1.0}), hidden, lambda: split)
-    seen = reward_of(surrogate.system, TTCSettings(), hidden.model_copy(update={"observe_every": 1}), lambda: split)
+        reward_of(surrogate.system, [1.0], TTCSettings(rewards={"residual": 1.0}), hidden, lambda: split)
+    seen = reward_of(
+        surrogate.system, [1.0], TTCSettings(), hidden.model_copy(update={"observe_every": 1}), lambda: split
+    )
     assert float(seen(inside, inside, split.params[:1])) < 0, "a wave that stands still"
 
 

@@ -159,6 +159,18 @@ def test_bounds_hold_for_each_channel_alone() -> None:
     assert float(reward(u, -u, NO_PARAMS)) == pytest.approx(-2.0)
 
 
+@pytest.mark.parametrize("name", ["mean", "energy", "maximum", "bounds"])
+def test_no_reward_but_the_residual_hangs_on_units_and_none_is_infinite_from_rest(name: str) -> None:
+    system, unit = replace(line("advection1d"), task="weather"), 2.0**-83
+    before, after = torch.cat([wave(), 0 * wave()]), torch.cat([1.1 + wave(), 0.001 * wave()])
+    given = []
+    for scale in (1.0, unit):
+        bounds = (torch.full((1,), -scale), torch.full((1,), 0.0))
+        one = rewards_of(system, lambda bounds=bounds: bounds, {name: 1.0}, std=[scale])[name][1]
+        given.append(one(scale * before, scale * after, NO_PARAMS))
+    assert torch.equal(given[0], given[1]) and given[0].isfinite().all() and given[0][0] < 0
+
+
 def test_a_task_without_physics_is_one_sentence_unless_it_has_bounds() -> None:
     unknown = replace(line("advection1d"), task="weather")
     with pytest.raises(UserError, match="`bounds` of task 'weather' needs the range"):

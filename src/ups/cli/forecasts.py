@@ -155,7 +155,9 @@ def _conditioned(
 
     config = config_of(run, overrides)
     opened = partial(open_dataset, config.data, allow_generate=False, sidecar=run / SIDECAR)
-    reward = reward_of(model.system, config.ttc, config.data.generate, lambda: opened().train)
+    reward = reward_of(
+        model.system, model.model.codec.u_std.tolist(), config.ttc, config.data.generate, lambda: opened().train
+    )
     return conditioned(model, states, steps, settings=config.ttc, reward=reward, **where)
 
 

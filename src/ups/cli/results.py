@@ -50,7 +50,7 @@ def evaluate(
     ] = False,
     overrides: Overrides = None,
 ) -> None:
-    """Score a trained run in physical units, beside its baselines, and write the report.
+    """Score the decoded forecasts of a trained run beside its baselines, and write the report.
 
     \b
     [bold]Examples[/bold]

@@ -95,7 +95,7 @@ class Statistics:
     mean: tuple[float, ...]
     """Per channel, over trajectories, frames and grid points."""
     std: tuple[float, ...]
-    """Per channel; 1.0 for a channel that never changes."""
+    """Per channel (sigma), the unit of losses and scores; 0.0 for a channel that never changes, which is carried."""
     param_mean: tuple[float, ...]
     """Per PDE parameter, over trajectories."""
     param_std: tuple[float, ...]

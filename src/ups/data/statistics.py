@@ -41,7 +41,7 @@ class RunningMoments:
         self.count = total
 
     def std(self) -> np.ndarray:
-        """Return the standard deviation `(C,)` over everything added; 1.0 for channels that never change.
+        """Return the standard deviation `(C,)` over everything added; 0.0 for channels that never change.
 
         Raises UserError if no channel changes at all.
         """
@@ -49,7 +49,7 @@ class RunningMoments:
         changing = std > 1e-7 * np.abs(self.mean)
         if not changing.any():
             raise UserError("the values of the training split never change: there is nothing to learn")
-        return np.where(changing, std, 1.0)
+        return np.where(changing, std, 0.0)
 
 
 def conserves_mean(trajectories: Iterable[Tensor], std: Tensor) -> Tensor:

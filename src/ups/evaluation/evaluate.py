@@ -35,6 +35,7 @@ def evaluate(
     folder: Path,
     protocol: Mapping[str, Any] | None = None,
     *,
+    std: Sequence[float],
     seed: int = 0,
     device: torch.device = CPU,
     further: Sequence[Row] = (),
@@ -45,12 +46,13 @@ def evaluate(
     Ensembles that come after the true one in `forecasters` are compared with it.
     Writes `predictions.h5` and `metrics.json` into `folder`. A forecast that is not finite does not stop the others:
     its row has a sentence under `error`, repeated under `errors` of the whole, and None for the scores that it lacks.
-    The protocol names the `device` that the forecasters run on, which is what their times are of. Rows that were scored
-    elsewhere (`further`) are added after the others.
+    Scores over all channels are in units of `std (C,)`, the training deviation of each channel. The protocol holds it,
+    and the `device` that the forecasters run on, which is what their times are of. Rows that were scored elsewhere
+    (`further`) are added after the others.
     Raises UserError if the trajectories are too short for the context.
     """
     _check_length(split, settings)
-    job = Job(split, system, settings, seed)
+    job = Job(split, system, tuple(std), settings, seed)
     protocol = _protocol(job, {"device": device_name(device), **(protocol or {})})
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
@@ -104,22 +106,22 @@ def evaluate_row(
         seconds += spent if own is None else own * members.shape[0] * members.shape[2]
         steps += members.shape[0] * members.shape[1] * members.shape[2]
         calls += forecaster.evaluations * (stop - first)
-        rollouts.append(ForecastErrors.of(truth[:, start + 1 :], members, seed, truths.get(first)))
-        if (moments := moments_of(forecaster.role, members)) is not None:
+        rollouts.append(ForecastErrors.of(truth[:, start + 1 :], members, job.std, seed, truths.get(first)))
+        if (moments := moments_of(forecaster.role, members, job.std)) is not None:
             truths[first] = moments
         store.forecast(name, "rollout", first, members.numpy())
         for context, errors in further.items():
             again = forecast(forecaster, truth, context - 1, params, settings.members, seed)
-            errors.append(compare(truth[:, context:], again.mean(dim=1)))
+            errors.append(compare(truth[:, context:], again.mean(dim=1), job.std))
         members = one_step(forecaster, truth, params, settings, seed)
-        one_steps.append(compare(truth[:, 1:], members.mean(dim=1)))
+        one_steps.append(compare(truth[:, 1:], members.mean(dim=1), job.std))
         store.forecast(name, "one_step", first, members.numpy())
         if progress is not None:
             progress(name, stop, job.trajectories)
     rollout = ForecastErrors.join(rollouts)
     threshold = settings.correlation_threshold
     leads = job.leads(settings.context)
-    scores = score_row(name, rollout, FieldErrors.join(one_steps), leads, settings.lead_times, threshold)
+    scores = score_row(name, rollout, FieldErrors.join(one_steps), leads, settings.lead_times, job.sigma, threshold)
     contexts = {
         context: RolloutScores.model_validate(
             plain(rollout_scores(FieldErrors.join(parts), job.leads(context), threshold))
@@ -166,9 +168,9 @@ def one_step(forecaster: Forecaster, truth: Tensor, params: Tensor, settings: Ev
     return torch.cat(parts)[:, :, 0].unflatten(0, (b, frames - 1)).movedim(1, 2)
 
 
-def moments_of(role: Role, members: Tensor) -> TrueMoments | None:
+def moments_of(role: Role, members: Tensor, std: Sequence[float]) -> TrueMoments | None:
     """What the ensembles after a row are compared with: its moments if it is the true ensemble, else None."""
-    return true_moments(members) if role == "truth" and members.shape[1] > 1 else None
+    return true_moments(members, std) if role == "truth" and members.shape[1] > 1 else None
 
 
 def _check_length(split: HeldOut, settings: EvaluationSettings) -> None:
@@ -190,6 +192,7 @@ def _protocol(job: Job, protocol: Mapping[str, Any]) -> dict[str, Any]:
         "frames": job.split.frames,
         "dt": job.system.dt,
         "channels": list(job.system.channels),
+        "std": list(job.std),
         "shape": list(job.system.shape),
         "axes": list(job.system.axes),
         "lead_times": list(settings.lead_times),

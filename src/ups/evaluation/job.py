@@ -37,8 +37,15 @@ class Job:
 
     split: HeldOut
     system: System
+    std: tuple[float, ...]
+    """Deviation of each channel over the training split, `(C,)`; 0 for one that never changes and is not scored."""
     settings: EvaluationSettings
     seed: int
+
+    @property
+    def sigma(self) -> dict[str, float]:
+        """Training deviations by the name of the channel."""
+        return dict(zip(self.system.channels, self.std, strict=True))
 
     @property
     def trajectories(self) -> int:

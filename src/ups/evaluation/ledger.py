@@ -14,6 +14,8 @@ import numpy as np
 from ups.core.record import Record, Score
 from ups.evaluation.row import Row
 
+ROUND_OFF = 1e-6
+"""An error, in training deviations or relative, that float32 alone can make."""
 Verdict = Literal["pays", "does not pay", "undecided", "no score", "floor", ""]
 
 
@@ -53,12 +55,17 @@ class LedgerEntry(Record):
 def paired_gain(old: Sequence[Score], new: Sequence[Score], resamples: int = 1000, seed: int = 0) -> Gain:
     """Gain of `new (n,)` over `old (n,)`, scores of the same trajectories, lower is better.
 
-    The interval is the 2.5 to 97.5 % range of the gain over bootstrap samples of the trajectories, drawn in pairs.
+    A mean below `ROUND_OFF` counts as that, so that nothing is infinitely better or worse than an exact forecast. The
+    interval is the 2.5 to 97.5 % range of the gain over bootstrap samples of the trajectories, drawn in pairs.
     """
     a, b = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
     drawn = np.random.default_rng(seed).integers(len(a), size=(resamples, len(a)))
-    low, high = np.quantile(1 - b[drawn].mean(axis=1) / a[drawn].mean(axis=1), [0.025, 0.975])
-    return Gain.model_construct(value=float(1 - b.mean() / a.mean()), low=float(low), high=float(high))
+    low, high = np.quantile(_gain(a[drawn], b[drawn]), [0.025, 0.975])
+    return Gain.model_construct(value=float(_gain(a, b)), low=float(low), high=float(high))
+
+
+def _gain(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    return 1 - new.mean(axis=-1).clip(ROUND_OFF) / old.mean(axis=-1).clip(ROUND_OFF)
 
 
 def ledger_entries(rows: Sequence[Row], resamples: int = 1000, seed: int = 0) -> list[LedgerEntry]:

@@ -50,10 +50,10 @@ def rescore(folder: Path, before: S, settings: EvaluationSettings, config_hash: 
     protocol = before.protocol.model_copy(update={**free, "config_hash": config_hash})
     found = _statistics(path, protocol, {row.model: row.role for row in before.rows})
     leads, threshold = torch.tensor(protocol.leads, dtype=torch.float64), settings.correlation_threshold
-    rows, spectra = list(before.rows), {}
+    rows, spectra, sigma = list(before.rows), {}, dict(zip(protocol.channels, protocol.std, strict=True))
     for i, row in enumerate(rows):
         if row.model in found:
-            scores = score_row(row.model, *found[row.model], leads, settings.lead_times, threshold)
+            scores = score_row(row.model, *found[row.model], leads, settings.lead_times, sigma, threshold)
             rows[i] = row.model_copy(update=dict(scores))
             spectra |= spectra_of(row.model, found[row.model][0], settings)
     of_rows = {row.error for row in before.rows}
@@ -86,14 +86,14 @@ def _require_same_forecasts(path: Path, stored: Predictions, protocol: ScoringPr
 
 def _statistics(path: Path, protocol: ScoringProtocol, roles: Mapping[str, Role]) -> dict[str, Statistics]:
     """Statistics of every stored row, in the order, batches and with the seeds of the evaluation."""
-    rollouts, one_steps = defaultdict(list), defaultdict(list)
+    rollouts, one_steps, std = defaultdict(list), defaultdict(list), protocol.std
     for first in range(0, protocol.trajectories, protocol.batch):
         part = read_predictions(path, slice(first, min(first + protocol.batch, protocol.trajectories)))
         truth, moments = torch.from_numpy(part.truth), None
         for name in (name for name in roles if name in part.rows):
             rollout, one_step = (torch.from_numpy(x) for x in (part.rows[name].rollout, part.rows[name].one_step))
-            errors = ForecastErrors.of(truth[:, protocol.context :], rollout, protocol.seed + first, moments)
+            errors = ForecastErrors.of(truth[:, protocol.context :], rollout, std, protocol.seed + first, moments)
             rollouts[name].append(errors)
-            one_steps[name].append(compare(truth[:, 1:], one_step.mean(dim=1)))
-            moments = moments_of(roles[name], rollout) or moments
+            one_steps[name].append(compare(truth[:, 1:], one_step.mean(dim=1), std))
+            moments = moments_of(roles[name], rollout, std) or moments
     return {name: (ForecastErrors.join(rollouts[name]), FieldErrors.join(one_steps[name])) for name in rollouts}

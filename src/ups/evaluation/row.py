@@ -19,9 +19,10 @@ Curve = list[Score]
 
 
 class PointScores(Record):
-    """Scalar scores of one forecast."""
+    """Scalar scores of one forecast over all channels; those that are no ratio are in training deviations."""
 
     nrmse: Score
+    nrmse_pdebench: Score
     nrmse_pooled: Score
     rmse: Score
     mae: Score
@@ -32,6 +33,25 @@ class PointScores(Record):
     frmse_mid: Score
     frmse_high: Score
     vrmse: Score
+    vrmse_well: Score
+
+
+class ChannelScores(Record):
+    """Scores of one channel along the free rollout, in physical units where they are no ratio."""
+
+    std: float
+    """Deviation over the training split, by which scores over all channels are divided."""
+    nrmse: Score
+    nrmse_pooled: Score
+    nrmse_one_step: Score
+    vrmse: Score
+    spread_skill: Score
+    rmse: Score
+    mae: Score
+    max: Score
+    crmse: Score
+    crps: Score
+    energy_score: Score
 
 
 class RolloutScores(PointScores):
@@ -133,6 +153,8 @@ class ForecastScores(Record):
     one_step: PointScores
     probabilistic: Probabilistic
     bands: BandScores
+    channels: dict[str, ChannelScores]
+    """By name, of every channel that varies in training."""
     true_ensemble: TrueEnsembleScores | None
     """None where there is no true ensemble to compare with."""
     per_trajectory: PerTrajectory
@@ -181,7 +203,7 @@ class Row(ForecastScores):
 
     @property
     def crps(self) -> Score:
-        """Over all frames, in the units of the data."""
+        """Over all frames and channels, in training deviations."""
         return self.probabilistic.overall.crps
 
     @model_validator(mode="wrap")

@@ -1,7 +1,8 @@
-"""How a row is scored: every score of one forecaster, in physical units on the scored frames."""
+"""How a row is scored: every score of one forecaster on the scored frames, of decoded fields: in training deviations of
+each channel over all channels, and in physical units channel by channel."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,13 +28,19 @@ class ForecastErrors:
     """Beside independent truths, where M > 1 and there are some."""
 
     @classmethod
-    def of(cls, truth: Tensor, members: Tensor, seed: int, truths: TrueMoments | None = None) -> Self:
-        """Compare truth `(n, T, C, *S)` with members `(n, M, T, C, *S)`; for M = 1 mean and member are the same."""
-        member, ensemble = metrics.compare(truth, members[:, 0]), metrics.compare_members(truth, members, seed)
+    def of(
+        cls, truth: Tensor, members: Tensor, std: Sequence[float], seed: int, truths: TrueMoments | None = None
+    ) -> Self:
+        """Compare truth `(n, T, C, *S)` with members `(n, M, T, C, *S)`, both physical, over the training deviation
+        `std (C,)` of each channel; for M = 1 mean and member are the same."""
+        member, ensemble = (
+            metrics.compare(truth, members[:, 0], std),
+            metrics.compare_members(truth, members, std, seed),
+        )
         if members.shape[1] == 1:
             return cls(member, member, ensemble)
-        moments = metrics.compare_moments(truths, members) if truths is not None else None
-        return cls(metrics.compare(truth, members.mean(dim=1)), member, ensemble, moments)
+        moments = metrics.compare_moments(truths, members, std) if truths is not None else None
+        return cls(metrics.compare(truth, members.mean(dim=1), std), member, ensemble, moments)
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
@@ -53,12 +60,14 @@ def score_row(
     one_step: FieldErrors,
     leads: Tensor,
     lead_times: Sequence[int],
+    sigma: Mapping[str, float],
     threshold: float = 0.8,
 ) -> ForecastScores:
     """All scores of one forecaster; `rollout` and `one_step` score the ensemble mean (the forecast itself if M = 1).
 
     `one_step` holds the statistics of the mean of the one-step forecasts, `leads (T,)` the physical lead times of the
-    rollout's frames, `lead_times` the steps at which probabilistic scores are given. Values that are not finite become
+    rollout's frames, `lead_times` the steps at which probabilistic scores are given, `sigma` the training deviation of
+    every channel by name. Values that are not finite become
     None; `error` says in a sentence why, or is None, and `true_ensemble` is None where there is none to compare with.
     """
     return ForecastScores.model_validate(
@@ -71,6 +80,7 @@ def score_row(
                 "one_step": point_scores(one_step),
                 "probabilistic": probabilistic_scores(rollout.ensemble, lead_times),
                 "bands": band_scores(rollout.ensemble, lead_times),
+                "channels": channel_scores(rollout, one_step, sigma),
                 "true_ensemble": moment_scores(rollout.moments, lead_times) if rollout.moments is not None else None,
                 "per_trajectory": {
                     "nrmse": metrics.nrmse_per_trajectory(rollout.mean),
@@ -83,9 +93,10 @@ def score_row(
 
 
 def point_scores(errors: FieldErrors) -> dict[str, Any]:
-    """Scalar scores of one forecast."""
+    """Scalar scores of one forecast over all channels; those that are no ratio are in training deviations."""
     return {
         "nrmse": metrics.nrmse(errors),
+        "nrmse_pdebench": metrics.nrmse_pdebench(errors),
         "nrmse_pooled": metrics.nrmse_pooled(errors),
         "rmse": metrics.rmse(errors),
         "mae": metrics.mae(errors),
@@ -96,7 +107,32 @@ def point_scores(errors: FieldErrors) -> dict[str, Any]:
         "frmse_mid": metrics.frmse(errors, "mid"),
         "frmse_high": metrics.frmse(errors, "high"),
         "vrmse": metrics.vrmse(errors),
+        "vrmse_well": metrics.vrmse_well(errors),
     }
+
+
+def channel_scores(rollout: ForecastErrors, one_step: FieldErrors, sigma: Mapping[str, float]) -> dict[str, Any]:
+    """Scores of each channel that varies in training: ratios, and in physical units what is no ratio."""
+    found = {}
+    for i, (name, std) in enumerate((name, std) for name, std in sigma.items() if std > 0):
+        mean, ensemble = rollout.mean.channel(i), rollout.ensemble.channel(i)
+        ratios = {
+            "nrmse": metrics.nrmse(mean),
+            "nrmse_pooled": metrics.nrmse_pooled(mean),
+            "nrmse_one_step": metrics.nrmse(one_step.channel(i)),
+            "vrmse": metrics.vrmse(mean),
+            "spread_skill": metrics.spread_skill(ensemble).squeeze(),
+        }
+        physical = {
+            "rmse": metrics.rmse(mean),
+            "mae": metrics.mae(mean),
+            "max": metrics.max_error(mean),
+            "crmse": metrics.crmse(mean),
+            "crps": metrics.crps(ensemble),
+            "energy_score": metrics.energy_score(ensemble),
+        }
+        found[name] = {"std": std} | ratios | {score: std * value for score, value in physical.items()}
+    return found
 
 
 def rollout_scores(errors: FieldErrors, leads: Tensor, threshold: float) -> dict[str, Any]:
@@ -121,7 +157,7 @@ def rollout_scores(errors: FieldErrors, leads: Tensor, threshold: float) -> dict
 
 ENSEMBLE_SCORES: dict[str, Callable[[EnsembleErrors], Tensor]] = {
     "crps": metrics.crps,
-    "spread_skill": lambda errors: metrics.spread_skill(errors).mean(),
+    "spread_skill": lambda errors: metrics.spread_skill(errors).nanmean(),
     "coverage_50": lambda errors: metrics.coverage(errors, 0.5),
     "coverage_90": lambda errors: metrics.coverage(errors, 0.9),
     "interval_50": lambda errors: metrics.interval_coverage(errors, 0.5),
@@ -172,7 +208,7 @@ def probabilistic_scores(errors: EnsembleErrors, lead_times: Sequence[int]) -> d
 MOMENT_SCORES: dict[str, Callable[[MomentErrors], Tensor]] = {
     "mean_nrmse": metrics.mean_nrmse,
     "perfect_mean_nrmse": metrics.perfect_mean_nrmse,
-    "deviation_ratio": lambda errors: metrics.deviation_ratio(errors).mean(),
+    "deviation_ratio": lambda errors: metrics.deviation_ratio(errors).nanmean(),
     "deviation_nrmse": metrics.deviation_nrmse,
     "perfect_deviation_nrmse": metrics.perfect_deviation_nrmse,
 }
@@ -220,10 +256,6 @@ def fault(model: str, errors: ForecastErrors) -> str | None:
             f"the rollout of {model} is not finite in {count} of {len(broken)} trajectories, "
             f"first at step {frame} of {broken.shape[1]}"
         )
-    zero = errors.mean.truth_square == 0
-    if bool(zero.any()):
-        i, t, c = (int(index) for index in zero.nonzero()[0])
-        return f"nRMSE is not defined: channel {c} of the truth is zero at step {t + 1} of trajectory {i}"
     return None
 
 

@@ -49,6 +49,10 @@ class ScoringProtocol(Record):
     frames: int
     dt: float
     channels: list[str] = Field(min_length=1)
+    unit: Literal["training deviation"] = "training deviation"
+    """Of scores over all channels that are no ratio: each channel is divided by its `std`."""
+    std: list[float]
+    """Deviation of each channel over the training split; 0 for one that never changes and is not scored."""
     shape: list[int]
     axes: list[str] = Field(default_factory=lambda: ["x", "y", "z"])
     lead_times: list[int]
@@ -147,6 +151,8 @@ def _contradiction(scores: Scores) -> str | None:
     """What does not fit together, or None."""
     protocol, names = scores.protocol, [row.model for row in scores.rows]
     steps = protocol.frames - protocol.context
+    if len(protocol.std) != len(protocol.channels):
+        return f"protocol.std has {len(protocol.std)} of {len(protocol.channels)} channels"
     if len(protocol.times) != protocol.frames or steps < 1:
         return f"protocol.times has {len(protocol.times)} of {protocol.frames} frames, {protocol.context} of them given"
     if len(set(names)) < len(names) or [entry.model for entry in scores.ledger] != names:

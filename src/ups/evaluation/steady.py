@@ -6,6 +6,7 @@ Their "step" is the whole way to the steady state, so calls and milliseconds are
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -25,7 +26,13 @@ STEADY_BASE = STAGES[STEADY].built_on
 
 
 def steady_score_rows(
-    surrogate: Surrogate, split: Split, rows: np.ndarray, tolerance: float, settings: EvaluationSettings, seed: int
+    surrogate: Surrogate,
+    split: Split,
+    rows: np.ndarray,
+    tolerance: float,
+    settings: EvaluationSettings,
+    seed: int,
+    std: Sequence[float],
 ) -> list[Row]:
     """Rows of the operator rolled out to the last frame and of the steady prior.
 
@@ -36,6 +43,7 @@ def steady_score_rows(
         tolerance: Recorded in the rows, since it decides which trajectories they are of.
         settings: Batch size and threshold.
         seed: Breaks ties of ranks.
+        std: Deviation of each channel over the training split, (C,).
     """
     if not len(rows) or surrogate.steady_prior is None:
         raise UserError(
@@ -50,16 +58,16 @@ def steady_score_rows(
         STEADY: lambda: surrogate.steady(first, params=params, batch=settings.batch)[:, None],
     }
     lead = torch.tensor([float(split.times[-1] - split.times[0])])
-    found = []
+    found, sigma = [], dict(zip(surrogate.system.channels, std, strict=True))
     for name, forecast in forecasts.items():
         forecast()  # a warm-up, not timed
         began = time.perf_counter()
         fields = forecast()
         seconds = time.perf_counter() - began
-        errors = ForecastErrors.of(last, fields[:, None], seed)
+        errors = ForecastErrors.of(last, fields[:, None], std, seed)
         weights = sum(p.numel() for p in prior.parameters()) if name == STEADY else 0
         row = Row(
-            **dict(score_row(name, errors, errors.mean, lead, (), settings.correlation_threshold)),
+            **dict(score_row(name, errors, errors.mean, lead, (), sigma, settings.correlation_threshold)),
             role="model",
             built_on=STEADY_BASE if name == STEADY else None,
             nfe_per_step=prior.num_steps if name == STEADY else steps,

@@ -1,11 +1,13 @@
-"""Scores of forecasts against truth, in physical units; a metric is a mean of statistics and a final function.
+"""Scores of forecasts against truth; a metric is a mean of statistics and a final function.
 
 Notation: truth `u (n, T, C, *S)`, forecast `v (n, T, C, *S)`, members `x (n, M, T, C, *S)`: n trajectories, M members,
-T *scored* frames (given frames are cut off by the caller), C channels, a grid S of 1, 2 or 3 axes.
+T *scored* frames (given frames are cut off by the caller), C channels, a grid S of 1, 2 or 3 axes; sigma, `std (C,)`,
+is the deviation of each channel over the training split, by which all that follows is divided: channels of
+any unit weigh alike, and a data set times a constant has the same scores. A channel whose sigma is 0 has none.
 
-    errors = compare(truth, prediction)                     # statistics per trajectory, frame and channel
-    ensemble = compare_members(truth, members, seed=0)
-    moments = compare_moments(true_moments(truths), members)  # beside independent truths, where there are any
+    errors = compare(truth, prediction, std)  # statistics per trajectory, frame and channel
+    ensemble = compare_members(truth, members, std, seed=0)
+    moments = compare_moments(true_moments(truths, std), members, std)  # beside independent truths
     nrmse(errors), nrmse(errors.frames(slice(0, 1))), crps(ensemble), mean_nrmse(moments), ...
 
 Statistics of batches are joined by `.join` before any root is taken, so no score is a mean of batch scores. A forecast
@@ -23,11 +25,13 @@ from ups.metrics.deterministic import (
     mae,
     max_error,
     nrmse,
+    nrmse_pdebench,
     nrmse_per_frame,
     nrmse_per_trajectory,
     nrmse_pooled,
     rmse,
     vrmse,
+    vrmse_well,
 )
 from ups.metrics.moments import (
     MomentErrors,
@@ -60,6 +64,7 @@ from ups.metrics.probabilistic import (
     spread_skill,
 )
 from ups.metrics.spectra import BANDS, band_energy, power_spectrum, shells, spectrum_error
+from ups.metrics.statistics import scored_channels
 
 __all__ = [
     "BANDS",
@@ -94,6 +99,7 @@ __all__ = [
     "nominal_coverage",
     "nominal_interval_coverage",
     "nrmse",
+    "nrmse_pdebench",
     "nrmse_per_frame",
     "nrmse_per_trajectory",
     "nrmse_pooled",
@@ -103,9 +109,11 @@ __all__ = [
     "rank_histogram",
     "reliability_distance",
     "rmse",
+    "scored_channels",
     "shells",
     "spectrum_error",
     "spread_skill",
     "true_moments",
     "vrmse",
+    "vrmse_well",
 ]

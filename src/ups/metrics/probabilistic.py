@@ -1,15 +1,17 @@
-"""Scores of an ensemble `x (n, M, T, C, *S)` against the truth `u (n, T, C, *S)`, both in physical units.
+"""Scores of an ensemble `x (n, M, T, C, *S)` against the truth `u (n, T, C, *S)`, both in units of sigma, the deviation
+of each channel over the training split; channels that never change in training (sigma 0) are left out.
 
 Fair scores are unbiased in the ensemble size: their expectation does not depend on M (Ferro 2014, doi 10.1002/qj.2270).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ups.metrics.spectra import SPECTRUM_FLOOR, band_energy, power_spectrum, spectrum_error
-from ups.metrics.statistics import FrameStatistics, mean_over_grid
+from ups.metrics.statistics import FrameStatistics, mean_over_grid, scored_channels
 
 LEVELS = (0.5, 0.9)
 """Nominal levels of the central intervals whose coverage is reported."""
@@ -17,7 +19,8 @@ LEVELS = (0.5, 0.9)
 
 @dataclass(frozen=True)
 class EnsembleErrors(FrameStatistics):
-    """Statistics per trajectory, frame and channel, `(n, T, C)` float64 unless noted; means are over the grid."""
+    """Statistics per trajectory, frame and channel, `(n, T, C)` float64 unless noted, of fields in units of
+    sigma; means are over the grid."""
 
     crps: Tensor
     """mean of the fair CRPS"""
@@ -42,10 +45,17 @@ class EnsembleErrors(FrameStatistics):
         return self.ranks.shape[-1] - 1
 
 
-def compare_members(truth: Tensor, members: Tensor, seed: int = 0) -> EnsembleErrors:
-    """Statistics of an ensemble `(n, M, T, C, *S)` of the truth `(n, T, C, *S)`; `seed` breaks ties of ranks.
+def compare_members(truth: Tensor, members: Tensor, std: Tensor | Sequence[float], seed: int = 0) -> EnsembleErrors:
+    """Statistics of an ensemble of the truth.
 
-    Raises ValueError if the shapes do not fit.
+    Args:
+        truth: `(n, T, C, *S)`, physical.
+        members: `(n, M, T, C, *S)`, physical.
+        std: Sigma of each channel, `(C,)` (`Statistics.std`); 1 keeps a channel's units, 0 leaves it out.
+        seed: Breaks ties of ranks.
+
+    Raises:
+        ValueError: The shapes or `std` do not fit.
     """
     if members.ndim != truth.ndim + 1 or truth.ndim < 4 or members[:, 0].shape != truth.shape:
         raise ValueError(
@@ -53,7 +63,9 @@ def compare_members(truth: Tensor, members: Tensor, seed: int = 0) -> EnsembleEr
             f"{tuple(members.shape)}"
         )
     axes = truth.ndim - 3
-    ordered = _ordered(truth, members)
+    errors = scored_channels(members - truth.unsqueeze(1), std, 3)  # differences first: keeps float32 accurate
+    truth, members = scored_channels(truth, std, 2), scored_channels(members, std, 3)
+    ordered = _ordered(errors)
     spread = ordered.var(dim=-1) if ordered.shape[-1] > 1 else torch.zeros_like(truth)
     mean = ordered.mean(dim=-1)
     poison = mean_over_grid(mean * 0, 3).unsqueeze(-1)  # NaN where comparisons would hide what is not finite
@@ -63,7 +75,7 @@ def compare_members(truth: Tensor, members: Tensor, seed: int = 0) -> EnsembleEr
         square=mean_over_grid(mean.square(), 3),
         ranks=_rank_shares(ordered, seed) + poison,
         inside=torch.stack([mean_over_grid(_inside(ordered, level).double(), 3) for level in LEVELS], dim=-1) + poison,
-        energy=fair_energy_score(truth, members),
+        energy=_energy_of_errors(errors),
         truth_power=power_spectrum(truth, axes),
         power=power_spectrum(members, axes).mean(dim=1),
     )
@@ -74,16 +86,21 @@ def fair_crps(truth: Tensor, members: Tensor) -> Tensor:
 
     One member gives its absolute error. O(M log M) by sorting: `sum_ij abs(x_i-x_j) = 2 sum_i (2i-M-1) x_(i)`.
     """
-    return _crps_of_ordered(_ordered(truth, members))
+    return _crps_of_ordered(_ordered(members - truth.unsqueeze(1)))
 
 
 def fair_energy_score(truth: Tensor, members: Tensor) -> Tensor:
-    """Fair energy score over the grid: `(n, T, C, *S), (n, M, T, C, *S) -> (n, T, C)` float64, physical units.
+    """Fair energy score over the grid: `(n, T, C, *S), (n, M, T, C, *S) -> (n, T, C)` float64, in the fields' units.
 
     `1/M sum_i |x_i-y| - 1/(2M(M-1)) sum_ij |x_i-x_j|` with the root-mean-square over the grid as the norm, so it sees
     errors of the joint spatial pattern that the CRPS of single points does not (Gneiting & Raftery 2007, eq. 22).
     """
-    error = (members - truth.unsqueeze(1)).movedim(1, 3).flatten(4).double()
+    return _energy_of_errors(members - truth.unsqueeze(1))
+
+
+def _energy_of_errors(errors: Tensor) -> Tensor:
+    """Fair energy score from differences `x - y`, `(n, M, T, C, *S) -> (n, T, C)`."""
+    error = errors.movedim(1, 3).flatten(4).double()
     m, points = error.shape[3:]
     inner = error @ error.mT / points
     square = inner.diagonal(dim1=-2, dim2=-1)
@@ -95,7 +112,7 @@ def fair_energy_score(truth: Tensor, members: Tensor) -> Tensor:
 
 
 def crps(errors: EnsembleErrors) -> Tensor:
-    """Fair CRPS, mean over everything; physical units."""
+    """Fair CRPS, mean over everything; in sigma."""
     return errors.crps.mean()
 
 
@@ -105,7 +122,7 @@ def crps_per_trajectory(errors: EnsembleErrors) -> Tensor:
 
 
 def energy_score(errors: EnsembleErrors) -> Tensor:
-    """Fair energy score, mean over everything; physical units."""
+    """Fair energy score, mean over everything; in sigma."""
     return errors.energy.mean()
 
 
@@ -161,22 +178,22 @@ def band_ratio(errors: EnsembleErrors) -> Tensor:
     """Energy of a member over that of the truth in each of `BANDS`, `(len(BANDS),)`; 1 is perfect.
 
     Energies are averaged over trajectories, frames and members before the ratio, which is averaged over channels. NaN
-    in a band with less than `SPECTRUM_FLOOR` of the truth's energy, which is round-off.
+    in a band with less than `SPECTRUM_FLOOR` of the truth's energy, which is round-off; such channels are left out.
     """
     member, truth = (band_energy(power.mean(dim=(0, 1))) for power in (errors.power, errors.truth_power))
     held = truth > SPECTRUM_FLOOR * truth.nansum(dim=-1, keepdim=True)
-    return (member / truth).where(held, torch.nan).mean(dim=0)
+    return (member / truth).where(held, torch.nan).nanmean(dim=0)
 
 
 def band_share(errors: EnsembleErrors) -> Tensor:
-    """Share of the truth's energy in each of `BANDS`, `(len(BANDS),)`, mean over channels."""
+    """Share of the truth's energy in each of `BANDS`, `(len(BANDS),)`, mean over the channels that have some."""
     energy = band_energy(errors.truth_power.mean(dim=(0, 1)))
-    return (energy / energy.nansum(dim=-1, keepdim=True)).mean(dim=0)
+    return (energy / energy.nansum(dim=-1, keepdim=True)).nanmean(dim=0)
 
 
-def _ordered(truth: Tensor, members: Tensor) -> Tensor:
-    """Sorted differences `x_(i) - y`, members last: `(n, *), (n, M, *) -> (n, *, M)`; keeps float32 accurate."""
-    return (members.movedim(1, -1) - truth.unsqueeze(-1)).contiguous().sort(dim=-1).values
+def _ordered(errors: Tensor) -> Tensor:
+    """Sorted differences `x_(i) - y`, members last: `(n, M, *) -> (n, *, M)`."""
+    return errors.movedim(1, -1).contiguous().sort(dim=-1).values
 
 
 def _crps_of_ordered(ordered: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ups.core.deviations import NEGLIGIBLE
+
 SPECTRUM_FLOOR = 1e-10
 """Share of the truth's total power added to both spectra before the logarithm: float32 round-off lies below it."""
 
@@ -48,9 +50,10 @@ def power_spectrum(field: Tensor, axes: int) -> Tensor:
 def spectrum_error(truth_power: Tensor, power: Tensor) -> Tensor:
     """RMS over wavenumbers of `log10(E_v / E_u)`: `(..., K), (..., K) -> (...)` in decades, 0 is perfect.
 
-    Average the powers over samples and members first. Both spectra are raised by `SPECTRUM_FLOOR` of the truth's power.
+    Average the powers, of fields in sigma, over samples and members first. Both spectra are raised by `SPECTRUM_FLOOR`
+    of the truth's power, or of `NEGLIGIBLE` squared where that is larger.
     """
-    floor = SPECTRUM_FLOOR * truth_power.sum(dim=-1, keepdim=True)
+    floor = SPECTRUM_FLOOR * truth_power.sum(dim=-1, keepdim=True).clamp_min(NEGLIGIBLE**2)
     return ((power + floor) / (truth_power + floor)).log10().square().mean(dim=-1).sqrt()
 
 

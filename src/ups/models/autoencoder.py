@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ups.core.blocks_pdet import WIDEST
 from ups.core.boundary import BoundaryConv, DomainSequential
 from ups.core.conservation import conform
+from ups.core.deviations import in_deviations
 from ups.core.domain import Domain
 from ups.core.errors import UserError
 from ups.core.interpolate import sample
@@ -165,7 +166,7 @@ class Autoencoder(nn.Module):
                 f"found {tuple(u.shape)}"
             )
         patches, strides = self.layout.patches(domain), self.layout.strides(domain)
-        v = interleaved((u - self._channelwise(self.u_mean)) / self._channelwise(self.u_std), strides)
+        v = interleaved(self.in_deviations(u - self._channelwise(self.u_mean)), strides)
         z = self.to_latent(patches.split(self.stem(v, domain)))
         with torch.autocast(u.device.type, enabled=False):  # the exact path stays exact
             linear = patches.split(v) @ self.basis.T
@@ -198,9 +199,10 @@ class Autoencoder(nn.Module):
 
     def decode_like(self, z: Tensor, u: Tensor, domain: Domain | None = None) -> Tensor:
         """Latent tokens (B, N, D) -> physical fields (B, C, *S) at another time of the states u (B, C, *S), from which
-        they take the spatial means of the channels that conserve them."""
+        they take the spatial means of the channels that conserve them, and the channels that never change."""
         domain = domain or self.layout.domain
-        return conform(self._decoded(z, domain), u, self.conserved, self.system.walls, domain)[0]
+        v, _ = conform(self._decoded(z, domain), u, self.conserved, self.system.walls, domain)
+        return self._carried(v, u)
 
     def hold(self, z: Tensor, u: Tensor, domain: Domain | None = None) -> tuple[Tensor, Tensor]:
         """As `decode_like`, with the latents moved along: latents (B, N, D) whose exact part takes the means of u and
@@ -208,10 +210,10 @@ class Autoencoder(nn.Module):
         domain = domain or self.layout.domain
         v, excess = conform(self._decoded(z, domain), u, self.conserved, self.system.walls, domain)
         with torch.autocast(u.device.type, enabled=False):
-            change = interleaved(excess / self._channelwise(self.u_std), self.layout.strides(domain))
+            change = interleaved(self.in_deviations(excess), self.layout.strides(domain))
             by = (self.layout.patches(domain).split(change) @ self.basis.T).view(*z.shape[:2], -1)
         exact, learnt = z[..., : self.linear_dim], z[..., self.linear_dim :]
-        return torch.cat([exact - by / self.z_std[: self.linear_dim], learnt], -1), v
+        return torch.cat([exact - by / self.z_std[: self.linear_dim], learnt], -1), self._carried(v, u)
 
     def forward(self, u: Tensor, domain: Domain | None = None) -> Tensor:
         """decode(encode(u))."""
@@ -223,6 +225,14 @@ class Autoencoder(nn.Module):
         z = self.encode(u) * self.z_std + self.z_mean
         self.z_mean.copy_(z.mean((0, 1)))
         self.z_std.copy_(z.std((0, 1)).clamp_min(1e-3))
+
+    def in_deviations(self, u: Tensor) -> Tensor:
+        """Fields (..., C, *S) over each channel's deviation, so that channels of any unit weigh alike in a norm."""
+        return in_deviations(u, self.u_std, len(self.system.shape))
+
+    def _carried(self, v: Tensor, u: Tensor) -> Tensor:
+        """Fields v (B, C, *S) with the channels of u that never changed in training."""
+        return v.where(self._channelwise(self.u_std) > 0, u)
 
     def _channelwise(self, buffer: Tensor) -> Tensor:
         return buffer.view(-1, *[1] * len(self.system.shape))

@@ -30,6 +30,7 @@ PROTOCOL = (
     "members",
     "one_step_members",
     "trajectories",
+    "unit",
 )
 """Fields of a metrics file's protocol that must be equal for two scores to be comparable."""
 

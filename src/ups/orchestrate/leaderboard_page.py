@@ -12,7 +12,7 @@ from ups.report.numbers import duration
 COLUMNS = {
     "nrmse": ("nRMSE", "free rollout, of the ensemble mean or of the forecast itself"),
     "nrmse_one_step": ("1 step", "nRMSE of one step from the truth"),
-    "crps": ("CRPS", "of all members, in the unit of the fields; of a single forecast its mean absolute error"),
+    "crps": ("CRPS", "of all members, in deviations of each channel; of a single forecast its mean absolute error"),
     "spread_skill": ("spread/skill", "1 is calibrated"),
     "nfe_per_step": ("calls/step", "network evaluations per step and member"),
     "ms_per_step": ("ms/step", "per member of one trajectory"),
@@ -82,7 +82,8 @@ def page(tables: Sequence[Table], metric: str) -> str:
         f"Best {(COLUMNS | OTHERS)[metric][0]} first; "
         "the champion, the best run that did not fail its gate, is set off. "
         "Scores are comparable within a table and not between tables. "
-        "Physical units; lower is better, for spread/skill nearer to 1. All scores: leaderboard.csv."
+        "Decoded fields, each channel over its deviation in training; "
+        "lower is better, for spread/skill nearer to 1. All scores: leaderboard.csv."
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -8,10 +8,13 @@ the standardised PDE parameters as constant channels and x the coordinates, 0 to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from ups.core.conservation import conform
+from ups.core.deviations import in_deviations
 from ups.core.domain import Domain
 from ups.core.system import System
 from ups.core.tables import table
@@ -53,7 +56,7 @@ class ResidualForecaster(nn.Module):
         """u (B, C, *S) on `domain`, the training grid unless given, and params (B, P), physical -> the next frame
         (B, C, *S)."""
         domain = domain or self.system.domain
-        standard = (u - self._spread(self.mean)) / self._spread(self.std)
+        standard = self.standardised(u - self._spread(self.mean))
         constants = self._spread((params - self.param_mean) / self.param_std).expand(-1, -1, *u.shape[2:])
         position = _position(domain.shape, u.device)
         inputs = torch.cat([standard, constants, position.expand(len(u), *position.shape)], 1)
@@ -74,7 +77,7 @@ class ResidualForecaster(nn.Module):
 
     def standardised(self, u: Tensor) -> Tensor:
         """Fields (..., C, *S) over each channel's deviation, so that channels of any unit weigh alike in a norm."""
-        return u / self._spread(self.std)
+        return in_deviations(u, self.std, len(self.system.shape))
 
     def _spread(self, values: Tensor) -> Tensor:
         """(..., C) -> (..., C, 1, ...), with an axis of one point for each of the grid."""
@@ -88,7 +91,10 @@ def _position(shape: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def change_std(train: Split) -> Tensor:
-    """Deviation (C,) of the change from frame to frame, from a share of the training split's trajectories."""
+def change_std(train: Split, std: Sequence[float]) -> Tensor:
+    """Deviation (C,) of the change from frame to frame, from a share of the training split's trajectories; 0 for
+    channels whose deviation std (C,) is 0, which are carried."""
     values, _ = train.spread(SAMPLED)
-    return values.diff(dim=1).movedim(2, 0).flatten(1).std(1).clamp_min(1e-8)
+    sigma = torch.tensor(std, dtype=values.dtype)
+    change = in_deviations(values, sigma, values.ndim - 3).diff(dim=1).movedim(2, 0).flatten(1).std(1)
+    return sigma * change.clamp_min(1e-8)

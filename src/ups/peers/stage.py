@@ -106,7 +106,7 @@ def build(run: PeerRun) -> Stage:
         loader,
         loader.steps_per_epoch,
         loss,
-        forecast_score(truth, rollout, training.select_by),
+        forecast_score(truth, rollout, training.select_by, run.data.statistics.std),
         fingerprint=fingerprint(run, settings),
     )
 
@@ -128,7 +128,7 @@ def new_forecaster(run: PeerRun) -> ResidualForecaster:
         (model.std, statistics.std),
         (model.param_mean, statistics.param_mean),
         (model.param_std, statistics.param_std),
-        (model.change_std, change_std(run.data.train)),
+        (model.change_std, change_std(run.data.train, run.data.statistics.std)),
     ):
         buffer.copy_(torch.as_tensor(values))
     return model

@@ -26,7 +26,7 @@ from ups.report.plots import LEAD, legend_below
 from ups.report.scores import RunScores
 
 SAME = ("data_hash", "split", "split_hash", "stride", "channels", "shape", "frames", "dt", "trajectories", "context")
-SAME += ("members", "one_step_members", "correlation_threshold")
+SAME += ("members", "one_step_members", "correlation_threshold", "unit")
 """Fields of the protocol that must agree; seeds, settings of the models and hardware may differ."""
 
 
@@ -106,9 +106,10 @@ def comparison_table(runs: Sequence[ScoredRun]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
     protocol = runs[0].protocol
     table.caption = (
-        f"Free rollout of the same {protocol.trajectories} trajectories of the {protocol.split} split, physical "
-        "units; nRMSE of the ensemble mean. Gain: by how much the CRPS falls below that of the same row of "
-        f"{escape(runs[0].name)}, with a paired bootstrap 95 % interval over trajectories (not over training seeds)."
+        f"Free rollout of the same {protocol.trajectories} trajectories of the {protocol.split} split, decoded; "
+        "nRMSE of the ensemble mean, CRPS in training deviations of each channel. Gain: by how much the CRPS falls "
+        f"below that of the same row of {escape(runs[0].name)}, with a paired bootstrap 95 % interval over "
+        "trajectories (not over training seeds)."
     )
     if caveat := timing_caveat(runs):
         table.caption += f"\n{escape(caveat)}"
@@ -151,7 +152,7 @@ def comparison_figure(path: Path, runs: Sequence[ScoredRun]) -> None:
         held = runs[0].rows.get(PERSISTENCE)
         if held is not None:
             right.semilogy(leads, _curve(held), label=PERSISTENCE, color="0.55", linestyle=":")
-        left.set(xscale="log", xlabel="CRPS (free rollout, physical units)", yticks=range(len(models)))
+        left.set(xscale="log", xlabel="CRPS (free rollout, training deviations)", yticks=range(len(models)))
         left.set_yticklabels([legible(model) for model in models])
         left.invert_yaxis()
         right.set(xlabel=LEAD, ylabel="nRMSE of the free rollout (no unit)", xlim=(0, leads[-1]))

@@ -75,9 +75,9 @@ def _gain(entry: LedgerEntry) -> str:
 
 def _caption(scores: Scores) -> list[str]:
     lines = [
-        f"Free rollout of {scores.protocol.trajectories} held-out trajectories, physical units. nRMSE of the ensemble "
-        "mean; the CRPS of a single forecast is its mean absolute error; SSR: spread over skill. Network calls and ms "
-        "are per step of one member.",
+        f"Free rollout of {scores.protocol.trajectories} held-out trajectories, decoded. nRMSE of the ensemble mean; "
+        "CRPS in training deviations of each channel, for a single forecast its mean absolute error; SSR: spread over "
+        "skill. Network calls and ms are per step of one member.",
         "Gain: by how much the CRPS falls below that of another row, with a paired bootstrap 95 % interval over "
         "trajectories (not over training seeds). It pays if the whole interval is above 0, does not if it is below, "
         "and is undecided (?) otherwise.",

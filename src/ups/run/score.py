@@ -142,7 +142,8 @@ class ScoredRun:
     @cached_property
     def reward(self) -> Reward:
         """What test-time conditioning chooses by."""
-        return reward_of(self.data.system, self.config.ttc, self.config.data.generate, lambda: self.data.train)
+        data, config = self.data, self.config
+        return reward_of(data.system, data.statistics.std, config.ttc, config.data.generate, lambda: data.train)
 
     def protocol(self) -> dict[str, Any]:
         """What must agree before scores may be compared."""
@@ -165,7 +166,7 @@ class ScoredRun:
         if with_ttc:
             rows[TTC] = TTCForecaster(self.surrogate, self.config.ttc, self.reward, settings.batch)
         further, unsettled = self.settled()
-        options = {"seed": seed, "device": self.surrogate.device, "further": further}
+        options = {"std": self.data.statistics.std, "seed": seed, "device": self.surrogate.device, "further": further}
         with ScoringBar("scoring") as bar:
             given = (self.part, self.data.system, settings, self.target, self.protocol())
             found = evaluate(rows, *given, **options, progress=bar)
@@ -206,10 +207,11 @@ class ScoredRun:
         if self.surrogate.steady_prior is None:
             return [], []
         tolerance, seed = self.config.stages.steady_prior.tolerance, self.config.run.seed
-        rows = steady_rows(self.part, self.data.system.dt, tolerance)
+        std = self.data.statistics.std
+        rows = steady_rows(self.part, std, self.data.system.dt, tolerance)
         if not len(rows):
             return [], [f"{none_steady(self.part, self.split, tolerance)}, so the steady prior has no row"]
-        return steady_score_rows(self.surrogate, self.part, rows, tolerance, self.config.evaluation, seed), []
+        return steady_score_rows(self.surrogate, self.part, rows, tolerance, self.config.evaluation, seed, std), []
 
     def already_scored(self) -> RunScores:
         """The scores that are there; raises UserError if there are none of these data and settings.

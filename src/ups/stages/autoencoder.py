@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from ups.data.latent_pairs import Windows, build_field_loader
 from ups.data.statistics import conserves_mean
 from ups.metrics import compare, nrmse
-from ups.models.autoencoder import Autoencoder
 from ups.models.latent_operator import LatentModel
 from ups.stages.context import Context
 from ups.training.losses import relative_l2
@@ -57,11 +56,6 @@ def calibration_fields(context: Context) -> Tensor:
     return context.data.train.spread(8)[0].flatten(0, 1)
 
 
-def standardised(codec: Autoencoder, u: Tensor) -> Tensor:
-    """Fields (..., C, *S) over each channel's deviation, so that channels of any unit weigh alike in a norm."""
-    return u / codec.u_std.view(-1, *[1] * len(codec.system.shape))
-
-
 def build(context: Context, name: str = "autoencoder") -> Stage:
     """The stage; its model is an `Autoencoder`."""
     data, codec = context.data, new_model(context).codec
@@ -77,11 +71,11 @@ def build(context: Context, name: str = "autoencoder") -> Stage:
 
     def loss(model: nn.Module, batch: Windows, progress: Progress) -> dict[str, Tensor]:
         u = batch.frames[:, 0]
-        return {"loss": relative_l2(standardised(codec, model(u)), standardised(codec, u))}
+        return {"loss": relative_l2(codec.in_deviations(model(u)), codec.in_deviations(u))}
 
     def score(model: nn.Module) -> float:
         decoded = torch.stack([model(trajectory) for trajectory in held_out])
-        return float(nrmse(compare(held_out, decoded)))
+        return float(nrmse(compare(held_out, decoded, data.statistics.std)))
 
     payload = {
         "system": context.system.to_dict(),

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ups.core.system import System
 from ups.data.latent_pairs import Windows, build_field_loader
 from ups.models.latent_operator import LatentModel, Unrolled
-from ups.stages.autoencoder import calibration_fields, held_means, held_walls, new_model, standardised
+from ups.stages.autoencoder import calibration_fields, held_means, held_walls, new_model
 from ups.stages.context import Context
 from ups.stages.predecessors import require
 from ups.training.checkpoint import digest, load_state
@@ -40,7 +40,7 @@ def operator_loss(
     frames = with_input_noise(frames, training.input_noise, model.codec.u_std)
     reencode = training.rollout_reencode and frames.shape[1] > 2
     out: Unrolled = model(frames, batch.params, batch.dt, reencode=reencode)
-    scaled = partial(standardised, model.codec)
+    scaled = model.codec.in_deviations
     predicted, target = (scaled(out.fields), scaled(frames[:, 1:])) if joint else (out.latents, out.encoded[:, 1:])
     unrolled = predicted.shape[1] > 1
     inverse = progress.step % training.inverse_loss_frequency == 0
@@ -87,9 +87,9 @@ def target_latents(training: TrainingSettings, out: Unrolled) -> Tensor:
 
 
 def spectral_pair(space: str, model: LatentModel, frames: Tensor, out: Unrolled) -> tuple[Tensor, Tensor]:
-    """One-step prediction and truth with their spatial axes last: (B, D, *G) latents or (B, C, *S) fields."""
+    """One-step prediction and truth with their spatial axes last: (B, D, *G) latents or (B, C, *S) fields in sigma."""
     if space == "field":
-        return out.fields[:, 0], frames[:, 1]
+        return model.codec.in_deviations(out.fields[:, 0]), model.codec.in_deviations(frames[:, 1])
     on_grid = [z.unflatten(1, model.codec.grid).movedim(-1, 1) for z in (out.latents[:, 0], out.encoded[:, 1])]
     return on_grid[0], on_grid[1]
 
@@ -145,7 +145,7 @@ def rollout_score(context: Context) -> Callable[[Any], float]:
     def rollout(model: LatentModel, u: Tensor, steps: int) -> Tensor:
         return model.rollout(u, steps, params, dt, context.rollout_space)
 
-    return forecast_score(truth, rollout, context.training.select_by)
+    return forecast_score(truth, rollout, context.training.select_by, context.data.statistics.std)
 
 
 def load(context: Context) -> LatentModel:

@@ -81,8 +81,13 @@ def crps_loss(
     batch: ResidualBatch,
     progress: Progress,
 ) -> dict[str, Tensor]:
-    """Fair CRPS of a few members, in scaled latents and in decoded fields relative to the operator's error."""
-    decode, many = model.codec.decode, batch.given.repeat(members)
+    """Fair CRPS of a few members, in scaled latents and in decoded fields relative to the operator's error, both in
+    sigma."""
+    many = batch.given.repeat(members)
+
+    def decode(z: Tensor) -> Tensor:
+        return model.codec.in_deviations(model.codec.decode(z))
+
     draws = ResidualHead(network, "crps").draw(many, torch.randn_like(many.base))
     fields = decode(many.base + network.scale * draws).unflatten(0, (-1, members))
     truth = decode(batch.given.base + network.scale * batch.r)
@@ -165,7 +170,8 @@ def held_out_windows(context: Context) -> list[Windows]:
 
 
 def one_step_crps(context: Context, model: LatentModel, objective: Objective) -> Callable[[Any], float]:
-    """The fair CRPS of one-step forecasts of decoded fields on the validation split, by the objective's sampler."""
+    """The fair CRPS, in sigma, of one-step forecasts of decoded fields on the validation split, by the objective's
+    sampler."""
     held_out, members = held_out_windows(context), 1 if objective == "regression" else SCORED_MEMBERS
 
     def score(network: DiffusionResidual) -> float:
@@ -176,7 +182,8 @@ def one_step_crps(context: Context, model: LatentModel, objective: Objective) ->
             given = Given.of(model, state, windows.dt).repeat(members)
             before = windows.frames[:, 0].repeat_interleave(members, 0)
             ahead = model.codec.decode_like(head.step(given, generator=generator), before).unflatten(0, (-1, members))
-            total += float(fair_crps(windows.frames[:, 1], ahead).mean()) * windows.size
+            pair = (model.codec.in_deviations(u) for u in (windows.frames[:, 1], ahead))
+            total += float(fair_crps(*pair).mean()) * windows.size
         return total / SCORED_PAIRS
 
     return score

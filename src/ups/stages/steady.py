@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ups.core.deviations import NEGLIGIBLE, in_deviations
 from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
 from ups.data.latent_pairs import WindowBatches, Windows
@@ -23,16 +24,15 @@ from ups.stages.context import Context
 from ups.training.checkpoint import digest
 from ups.training.stage import Progress, Stage
 
-NEGLIGIBLE = 0.01
-"""Size of a field, in deviations of its channel, below which its relative error counts less."""
 
-
-def steady_rows(split: Split, dt: float, tolerance: float) -> np.ndarray:
-    """Rows of the trajectories of a split that reach a steady state, in every channel."""
-    steady = []
+def steady_rows(split: Split, std: Sequence[float], dt: float, tolerance: float) -> np.ndarray:
+    """Rows of the trajectories of a split that reach a steady state, in every channel, of training deviation std (C,):
+    a field smaller than `NEGLIGIBLE` of that counts as of this size."""
+    steady, sigma = [], torch.tensor(std)
     for row in range(split.n):
-        before, last = split.windows(np.array([row]), np.array([split.frames - 2]), 2)[0].flatten(2)
-        change, size = (last - before).norm(dim=1), last.norm(dim=1)
+        frames = split.windows(np.array([row]), np.array([split.frames - 2]), 2)[0]
+        before, last = in_deviations(frames, sigma, frames.ndim - 2).flatten(2)
+        change, size = (last - before).norm(dim=1), last.norm(dim=1).clamp_min(NEGLIGIBLE * last.shape[1] ** 0.5)
         steady.append(bool(is_steady(change, size, dt, dt * (split.frames - 1), tolerance).all()))
     return np.flatnonzero(steady)
 
@@ -46,7 +46,7 @@ def require_steady(context: Context) -> tuple[np.ndarray, np.ndarray]:
     """Steady rows of the training and the validation split; none in one of them is an error that gives the share."""
     tolerance, found = context.stages.steady_prior.tolerance, []
     for split, part in ((context.data.train, "training"), (context.data.validation, "validation")):
-        found.append(steady_rows(split, context.dt, tolerance))
+        found.append(steady_rows(split, context.data.statistics.std, context.dt, tolerance))
         if not len(found[-1]):
             raise UserError(
                 f"stages.steady_prior: {none_steady(split, part, tolerance)}; "
@@ -58,15 +58,14 @@ def require_steady(context: Context) -> tuple[np.ndarray, np.ndarray]:
 def steady_loss(model: LatentModel, prior: SteadyPrior, batch: Windows, progress: Progress) -> dict[str, Tensor]:
     """Relative error of the decoded refinement of the first frame against the second, steady one.
 
-    Every channel of every sample counts alike, as it does in the nRMSE; one smaller than `NEGLIGIBLE` of the channel's
-    deviation counts as if it were that large.
+    Every channel of every sample counts alike, as it does in the nRMSE, one smaller than `NEGLIGIBLE` of the channel's
+    deviation as if it were that large; an exact one has no gradient.
     """
     refined = prior(LatentState(model.codec.encode(batch.frames[:, 0]), cond={"params": batch.params}))
-    truth = batch.frames[:, 1]
-    floor = NEGLIGIBLE * model.codec.u_std
     found = model.codec.decode_like(refined.z, batch.frames[:, 0])
+    found, truth = (model.codec.in_deviations(u) for u in (found, batch.frames[:, 1]))
     error, size = (u.flatten(2).square().mean(-1) for u in (found - truth, truth))
-    loss = (error / (size + floor.square())).sqrt().mean()
+    loss = (error / (size + NEGLIGIBLE**2)).clamp_min(1e-12).sqrt().mean()
     return {"loss": loss, "L_steady": loss}
 
 
@@ -90,11 +89,11 @@ def steady_score(context: Context, model: LatentModel, rows: np.ndarray) -> Call
     split, rows = context.data.validation, rows[evenly(len(rows), context.validation_trajectories)]
     first = split.windows(rows, np.zeros(len(rows), dtype=int), 1)[:, 0].to(context.device)
     last = split.windows(rows, np.full(len(rows), split.frames - 1), 1).to(context.device)
-    params = split.params[rows].to(context.device)
+    params, std = split.params[rows].to(context.device), context.data.statistics.std
 
     def score(prior: nn.Module) -> float:
         refined = prior(LatentState(model.codec.encode(first), cond={"params": params}))
-        return float(nrmse(compare(last, model.codec.decode_like(refined.z, first).unsqueeze(1))))
+        return float(nrmse(compare(last, model.codec.decode_like(refined.z, first).unsqueeze(1), std)))
 
     return score
 

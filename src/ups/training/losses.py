@@ -1,6 +1,7 @@
 """Losses of the operator stage as pure functions.
 
-Notation: u, v physical fields (B, ..., C, *S), truth and prediction; z latent tokens (B, N, D).
+Notation: u, v fields (B, ..., C, *S), truth and prediction, in units of sigma, the deviation of each channel over the
+training split (`ups.core.deviations`), so that no loss depends on the units of the data; z latent tokens (B, N, D).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from ups.core.deviations import NEGLIGIBLE
 from ups.core.settings import Settings
 
 
@@ -65,9 +67,9 @@ def compute_inverse_loss_curriculum_weight(
 
 
 def relative_l2(v: Tensor, u: Tensor) -> Tensor:
-    """Mean over samples of ||v - u|| / ||u||, norms over all axes but the first."""
-    error = (v - u).flatten(1).norm(dim=1)
-    return (error / u.flatten(1).norm(dim=1).clamp_min(1e-8)).mean()
+    """Mean over samples of ||v - u|| / max(||u||, 0.01), root-mean-square norms over all axes but the first."""
+    error, size = (x.flatten(1).norm(dim=1) for x in (v - u, u))
+    return (error / size.clamp_min(NEGLIGIBLE * u[0].numel() ** 0.5)).mean()
 
 
 def nrmse(v: Tensor, u: Tensor) -> Tensor:
@@ -95,22 +97,21 @@ def latent_distance(z: Tensor, target: Tensor) -> Tensor:
 
 
 def spectral_energy_loss(v: Tensor, u: Tensor, axes: int) -> Tensor:
-    """Mean over frequencies of |E_v - E_u| / (E_u + eps): the error of the energy spectrum, in which every scale
-    counts alike.
+    """Mean over frequencies of |E_v - E_u| / (E_u + 0.1^2): the error of the energy spectrum, in which every scale
+    counts alike that holds more than white noise of 0.1 sigma; with much less, empty frequencies are all that counts.
 
     Args:
         v, u: Prediction and truth whose last `axes` axes are spatial.
         axes: Number of spatial axes.
 
-    E is the squared magnitude of the spatial Fourier transform, averaged over the leading axes; eps is a millionth of
-    its mean.
+    E is the squared magnitude of the orthonormal spatial Fourier transform, averaged over the leading axes.
     """
     dims = tuple(range(-axes, 0))
     leading = tuple(range(v.ndim - axes))
     energy_v, energy_u = (
         torch.fft.rfftn(x.float(), dim=dims, norm="ortho").abs().square().mean(leading) for x in (v, u)
     )
-    return ((energy_v - energy_u).abs() / (energy_u + 1e-6 * energy_u.mean().detach() + 1e-12)).mean()
+    return ((energy_v - energy_u).abs() / (energy_u + 0.1**2)).mean()
 
 
 @dataclass(frozen=True)

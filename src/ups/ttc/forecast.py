@@ -54,7 +54,8 @@ def conditioned(
     model.require_room(len(fields), 1, steps)
     if space not in (None, "field", "latent"):
         raise UserError(f"space must be `field` or `latent`, found {space!r}")
-    judge = judge_of(reward or weighted(rewards_of(model.system, weights=plan.rewards)))
+    std = model.model.codec.u_std.tolist()
+    judge = judge_of(reward or weighted(rewards_of(model.system, weights=plan.rewards, std=std)))
     conditions = model.conditions(params, len(fields))
     found = condition(model, judge, fields, steps, conditions, plan, space=space, seed=seed, batch=batch)
     times = model.system.dt * torch.arange(1, steps + 1, dtype=torch.double)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -68,12 +68,17 @@ class TTCForecaster:
 
 
 def reward_of(
-    system: System, settings: TTCSettings, generated: GenerateSettings | None, train: Callable[[], HeldOut]
+    system: System,
+    std: Sequence[float],
+    settings: TTCSettings,
+    generated: GenerateSettings | None,
+    train: Callable[[], HeldOut],
 ) -> Reward:
     """What test-time conditioning of a data set chooses by.
 
     Args:
         system: What the data are.
+        std: Deviation of each channel over the training split, (C,).
         settings: Weights of the rewards; those of the task unless given.
         generated: How the data were generated, if they were: points that it hides leave no reward but `bounds`.
         train: Opens the training split, which only `bounds` needs.
@@ -82,7 +87,7 @@ def reward_of(
         UserError: A reward does not hold for the data, or what it needs is missing.
     """
     hidden = generated is not None and generated.observe_every > 1
-    return weighted(rewards_of(system, lambda: bounds_of(train()), settings.rewards, hidden=hidden))
+    return weighted(rewards_of(system, lambda: bounds_of(train()), settings.rewards, std=std, hidden=hidden))
 
 
 def bounds_of(split: HeldOut) -> Bounds:

@@ -103,6 +103,7 @@ class Race:
         self.draw = head.evaluations(self.settings.nfe)
         self.own = own_strategy(self.settings)
         self.steps = self.split.frames - self.context
+        self.std = self.surrogate.model.codec.u_std.tolist()
         self.n = min(self.split.n, self.trajectories or self.split.n)
         self.plans = Plans(self.settings, self.settings, 1)
 
@@ -122,7 +123,7 @@ class Race:
         """How the reward ranks the candidates of best-of-n, in a forecast of its own that nobody times."""
         seen = Ranks(self.plans.greedy.steps)
         for first, truth, params in self._batches():
-            judge = seen.watched(judge_of(self.reward), truth_judge(truth))
+            judge = seen.watched(judge_of(self.reward), truth_judge(truth, self.std))
             self._search(self.plans.greedy, judge, truth, params, self.seed + first)
         return seen.correlation()
 
@@ -138,7 +139,7 @@ class Race:
             began = time.perf_counter()
             values, spent = self._forecast(name, truth, params, self.seed + first)
             seconds += time.perf_counter() - began
-            errors.append(nrmse_per_trajectory(compare(truth[:, 1:], values)))
+            errors.append(nrmse_per_trajectory(compare(truth[:, 1:], values, self.std)))
             evaluations += spent * len(truth)
             if self.progress is not None:
                 self.progress(name, first + len(truth), self.n)
@@ -171,7 +172,7 @@ class Race:
 
     def _judge(self, name: str, truth: Tensor, seed: int) -> Judge:
         if name == ORACLE:
-            return truth_judge(truth)
+            return truth_judge(truth, self.std)
         if name == RANDOM:
             dice = torch.Generator().manual_seed(seed + 1)
             return lambda before, after, params, row, t: torch.rand(len(after), generator=dice).to(after)

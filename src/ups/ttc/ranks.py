@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from ups.core.deviations import NEGLIGIBLE
+from ups.metrics import scored_channels
 from ups.ttc.search import Judge
 
 FEWEST = 3
 """Candidates of a choice whose ranks are compared; of two, any reward that varies ranks perfectly or not at all."""
 
 
-def truth_judge(truth: Tensor) -> Judge:
-    """Minus the nRMSE of a step's fields against truth (b, T + 1, C, *S), mean over channels."""
+def truth_judge(truth: Tensor, std: Sequence[float]) -> Judge:
+    """Minus the nRMSE of a step's fields against truth (b, T + 1, C, *S), mean over channels; std (C,) are their
+    deviations over the training split."""
+    scaled = scored_channels(truth, std, 2)
 
     def judge(before: Tensor, after: Tensor, params: Tensor, trajectory: Tensor, t: int) -> Tensor:
-        u = truth.to(after.device)[trajectory, t + 1]
-        error, size = ((x.flatten(2).square().mean(-1)).sqrt() for x in (after - u, u))
-        return -(error / size).mean(1)
+        u = scaled.to(after.device)[trajectory, t + 1]
+        error, size = (x.flatten(2).square().mean(-1).sqrt() for x in (scored_channels(after, std, 1) - u, u))
+        return -(error / size.clamp_min(NEGLIGIBLE)).mean(1)
 
     return judge
 

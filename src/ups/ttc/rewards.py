@@ -1,7 +1,9 @@
 """Rewards: how well a pair of consecutive frames obeys the physics of its task, known without the truth.
 
 All are minus a violation in units of the frame's size, sqrt(mean_x u^2), so that they are comparable with an nRMSE and
-with each other: 0 is perfect, -0.01 a violation of one per cent. They see decoded fields in physical units.
+with each other: 0 is perfect, -0.01 a violation of one per cent. All but the residual see decoded fields in units of
+sigma, the deviation of each channel over the training split, and take a frame as at least `NEGLIGIBLE` of that in size;
+the residual sees physical ones.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from ups.core.deviations import NEGLIGIBLE, in_deviations
 from ups.core.errors import UserError
 from ups.core.system import Boundary, System
 from ups.core.tasks import TASKS
@@ -72,7 +75,7 @@ class Residual:
     def __call__(self, before: Tensor, after: Tensor, params: Tensor) -> Tensor:
         gap = self.integrator.spectrum(after) - self.integrator.advance(before, params)
         energy = gap[..., 0].abs().square() + 2 * gap[..., 1:].abs().square().sum(-1)
-        return -(energy.flatten(1).sum(1).sqrt() / _size(before).square().sum(1).sqrt())
+        return -(energy.flatten(1).sum(1).sqrt() / _size(before, 1e-12).square().sum(1).sqrt())
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def rewards_of(
     bounds: Callable[[], Bounds] | None = None,
     weights: Mapping[str, float] | None = None,
     *,
+    std: Sequence[float] | None = None,
     hidden: bool = False,
 ) -> dict[str, tuple[float, Reward]]:
     """The weighted rewards of a system, by name.
@@ -125,6 +129,7 @@ def rewards_of(
         bounds: Returns the range of the training data, which `bounds` needs; not called without it.
         weights: Weights by name, as `TTCSettings.rewards` has them; those of the task unless given, or `bounds` where
             these do not hold.
+        std: Deviation of each channel over the training split, (C,); 1 unless given.
         hidden: Whether the data show only a part of the state.
 
     Raises:
@@ -135,12 +140,13 @@ def rewards_of(
     chosen = weights or usual.weights
     if refused := misfit(chosen, system.task, system.boundary, hidden=hidden):
         raise UserError(f"ttc.rewards: {refused}")
+    sigma = torch.tensor(std or [1.0] * len(system.channels))
     makers: dict[str, Callable[[], Reward]] = {
         "residual": lambda: Residual(integrator_of(system, physics.points, _substeps(physics, system))),
-        "mean": lambda: conserved_mean,
-        "energy": lambda: falling_energy,
-        "maximum": lambda: maximum_principle,
-        "bounds": lambda: within(_given(bounds, system)),
+        "mean": lambda: standardised(conserved_mean, sigma),
+        "energy": lambda: standardised(falling_energy, sigma),
+        "maximum": lambda: standardised(maximum_principle, sigma),
+        "bounds": lambda: standardised(within(_given(bounds, system, sigma)), sigma),
     }
     return {name: (weight, makers[name]()) for name, weight in chosen.items()}
 
@@ -174,10 +180,11 @@ def _substeps(physics: Physics, system: System) -> int:
     return max(1, math.ceil(physics.substeps * system.dt / usual - 1e-6))
 
 
-def _given(bounds: Callable[[], Bounds] | None, system: System) -> Bounds:
+def _given(bounds: Callable[[], Bounds] | None, system: System, std: Tensor) -> Bounds:
     if bounds is None:
         raise UserError(f"the reward `bounds` of task {system.task!r} needs the range of the training data")
-    return bounds()
+    low, high = bounds()
+    return in_deviations(low, std, 0), in_deviations(high, std, 0)
 
 
 def weighted(rewards: Mapping[str, tuple[float, Reward]]) -> Reward:
@@ -190,13 +197,22 @@ def weighted(rewards: Mapping[str, tuple[float, Reward]]) -> Reward:
     return reward
 
 
+def standardised(reward: Reward, std: Tensor) -> Reward:
+    """A reward of fields over std (C,), as one of physical fields."""
+
+    def physical(before: Tensor, after: Tensor, params: Tensor) -> Tensor:
+        return reward(*(in_deviations(u, std, u.ndim - 2) for u in (before, after)), params)
+
+    return physical
+
+
 def _mean(u: Tensor) -> Tensor:
     return u.flatten(2).mean(-1)
 
 
-def _size(u: Tensor) -> Tensor:
-    """sqrt(mean_x u^2), (B, C)."""
-    return u.flatten(2).square().mean(-1).sqrt().clamp_min(1e-12)
+def _size(u: Tensor, smallest: float = NEGLIGIBLE) -> Tensor:
+    """sqrt(mean_x u^2), at least `smallest`, (B, C)."""
+    return u.flatten(2).square().mean(-1).sqrt().clamp_min(smallest)
 
 
 def _outside(u: Tensor, low: Tensor, high: Tensor, size: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ STRATEGIES = (BASELINE, BEST, BEAM, RANDOM, MEAN, ORACLE)
 RIVALS = (RANDOM, MEAN)
 """What else the same cost buys without a reward."""
 NOTE = (
-    "Free rollout, physical units, 95 % intervals by bootstrap over trajectories; network calls and milliseconds are "
+    "Free rollout, decoded, 95 % intervals by bootstrap over trajectories; network calls and milliseconds are "
     "per step of one trajectory. The oracle takes the candidate nearest to the truth, choice by choice, which is no "
     "bound over a rollout."
 )

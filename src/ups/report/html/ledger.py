@@ -124,8 +124,9 @@ def _legend(scores: Scores) -> Markup:
     ]
     return tag(
         "p",
-        f"Free rollout of {protocol.trajectories} held-out trajectories in physical units. nRMSE is that of the "
-        "ensemble mean, beneath it that of one member; the CRPS of a single forecast is its mean absolute error. "
+        f"Free rollout of {protocol.trajectories} held-out trajectories, decoded. nRMSE is that of the ensemble "
+        "mean, beneath it that of one member; the CRPS, in training deviations of each channel, is for a single "
+        "forecast its mean absolute error. "
         f"Network calls and milliseconds, on {hardware(protocol)}, are per step of one member. The gain is the share "
         "by which the CRPS falls below that of the row named (the axis ends at 100 %, an error of zero), with a paired "
         "bootstrap 95 % interval over trajectories (not over training seeds): it ",

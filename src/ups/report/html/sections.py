@@ -24,7 +24,8 @@ def subtitle(protocol: ScoringProtocol) -> str:
     return (
         f"{task}: {', '.join(protocol.channels)} on {grid} points, {protocol.frames} frames of "
         f"{number(protocol.dt)} time units{trained}. "
-        f"All scores are in physical units, on {protocol.trajectories} trajectories of the {protocol.split} split."
+        "Scores over all channels are of decoded fields, each over its deviation in the training split, on "
+        f"{protocol.trajectories} trajectories of the {protocol.split} split."
     )
 
 
