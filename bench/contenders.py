@@ -200,7 +200,8 @@ def _facts(folder: Path, stem: str) -> dict[str, Any]:
 
 def scores(rows: dict[str, Forecaster], data: Dataset, seed: int, folder: Path) -> dict[str, dict[str, Any]]:
     """Rows of `metrics.json` on the test split; without forecasters that of persistence, the same beside all models."""
-    metrics = evaluate(rows, data.test, data.system, SCORES, folder, data.describe(), seed=seed).model_dump()
+    std, facts = data.statistics.std, data.describe()
+    metrics = evaluate(rows, data.test, data.system, SCORES, folder, facts, std=std, seed=seed).model_dump()
     return {row["model"]: kept(row) for row in metrics["rows"] if row["model"] in (rows or (PERSISTENCE,))}
 
 

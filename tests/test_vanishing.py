@@ -21,7 +21,8 @@ X, T = np.arange(32) / 32, 0.05 * np.arange(11)[:, None]
 
 def scores_of(folder: Path, **fields: np.ndarray) -> dict[str, Any]:
     """What `metrics.json` holds after a short run on channels `(n, T, X)`."""
-    np.savez(folder / "data.npz", **fields, x=X, t=T[:, 0])
+    arrays: dict[str, Any] = {**fields, "x": X, "t": T[:, 0]}
+    np.savez(folder / "data.npz", **arrays)
     mapping = {"values": list(fields), "coords": ["x"], "times": "t"}
     config: dict[str, Any] = {
         "data": {"files": str(folder / "data.npz"), "mapping": mapping, "boundary": "periodic"},

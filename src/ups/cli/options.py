@@ -11,6 +11,9 @@ Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of set
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/burgers1d.", show_default=False)
 ]
+Channels = Annotated[
+    bool, typer.Option("--channels", help="Print the scores channel by channel too, in physical units.")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ups.cli.options import Run
+from ups.cli.options import Channels, Run
 from ups.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def compare(
         list[Path], typer.Argument(metavar="RUN...", help="Folders of evaluated runs.", show_default=False)
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("compare.png"),
+    channels: Channels = False,
 ) -> None:
     """Put runs side by side that were scored in the same way.
 
@@ -47,11 +48,15 @@ def compare(
     """
     from rich.console import Console
 
+    from ups.report.channels import channel_table
     from ups.report.compare import compare as compare_runs
+    from ups.report.compare import read_runs
 
     table, picture = compare_runs(runs, output)
     console = Console()
     console.print(table)
+    if channels:
+        console.print(channel_table({run.name: list(run.rows.values()) for run in read_runs(runs)}))
     console.print(f"picture   {picture}", highlight=False, soft_wrap=True)
 
 

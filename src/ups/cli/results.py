@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ups.cli.options import Overrides, Run
+from ups.cli.options import Channels, Overrides, Run
 from ups.core.errors import UserError
 
 
@@ -48,6 +48,7 @@ def evaluate(
             help="Score the stored forecasts again, without the model; all must have been stored.",
         ),
     ] = False,
+    channels: Channels = False,
     overrides: Overrides = None,
 ) -> None:
     """Score the decoded forecasts of a trained run beside its baselines, and write the report.
@@ -60,13 +61,18 @@ def evaluate(
     """
     if rescore and mode is not None:
         raise UserError("--rescore and --mode contradict each other: leave one of them out")
+    from rich.console import Console
+
     from ups.core.files import claimed
+    from ups.report.channels import channel_table
     from ups.run.rescore import rescore_run
     from ups.run.score import config_of, evaluate_run
 
     settings = config_of(run, overrides or ())
     with claimed(run, "evaluate a copy of it"):
         if rescore:
-            rescore_run(run, split.value, config=settings)
+            scores = rescore_run(run, split.value, config=settings)
         else:
-            evaluate_run(run, split=split.value, config=settings, mode=None if mode is None else mode.value)
+            scores = evaluate_run(run, split=split.value, config=settings, mode=None if mode is None else mode.value)
+    if channels:
+        Console().print(channel_table({run.name: scores.rows}))

@@ -19,7 +19,7 @@ from ups.data.settings import DataSettings
 
 SIDECAR = "data.json"
 """Name of the record in a run folder."""
-FORMAT = 2
+FORMAT = 3
 """Raised whenever a hash or a moment is computed otherwise, so that older records no longer count."""
 ELSEWHERE = {"root", "files", "download", "in_memory_mb"}
 """Settings that say where the files lie or how they are held, and leave every value as it is."""
@@ -37,7 +37,7 @@ class Opened(BaseModel):
     mean: tuple[float, ...]
     """Per channel, over the training split."""
     std: tuple[float, ...]
-    """Per channel, over the training split; 1.0 for a channel that never changes."""
+    """Per channel, over the training split; 0.0 for a channel that never changes."""
     walls: Walls = ()
     """As in `System`."""
 

@@ -201,7 +201,8 @@ def standardised(reward: Reward, std: Tensor) -> Reward:
     """A reward of fields over std (C,), as one of physical fields."""
 
     def physical(before: Tensor, after: Tensor, params: Tensor) -> Tensor:
-        return reward(*(in_deviations(u, std, u.ndim - 2) for u in (before, after)), params)
+        axes = before.ndim - 2
+        return reward(in_deviations(before, std, axes), in_deviations(after, std, axes), params)
 
     return physical
 

@@ -18,6 +18,7 @@ from ups.evaluation.predictions import read_predictions
 from ups.report.hardware import hardware
 from ups.report.health import findings
 from ups.report.html.calibration import band_table, moment_table
+from ups.report.html.channels import channel_section
 from ups.report.html.curves import curves, training
 from ups.report.html.embedded_fields import embedded_fields
 from ups.report.html.ledger import ledger_section
@@ -96,6 +97,7 @@ def _sections(
     checked = health_list(findings(entries, _grad_clip(config_text)))
     found = {
         "ledger": ("What each stage bought", ledger_section(scores)),
+        "channels": ("Channel by channel", channel_section(scores)),
         "forecasts": ("Forecasts", _slot("viewer") if viewer else None),
         "errors": ("Error against lead time", _slot("error-curves")),
         "calibration": ("Calibration", calibration),
