@@ -40,6 +40,8 @@ class System:
     """Boundary condition by channel and axis; empty where it is the same for all channels."""
     walls: Walls = ()
     """Value that the training split holds by axis, side and channel, None where it changes; empty if it holds none."""
+    fixed_axes: tuple[int, ...] = ()
+    """Periodic axes along which a shifted solution is none, because a forcing, say, stands at a fixed place."""
 
     def __post_init__(self) -> None:
         if not self.axes:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from ups.core.domain import Boundary
 from ups.core.errors import UserError
 from ups.core.spacing import are_alike, is_even, mean_step, without_rounding
 from ups.core.system import Statistics, System
+from ups.core.tasks import TASKS
 from ups.data.arrays import open_mapped
 from ups.data.hashes import content_hash, split_hash
+from ups.data.homogeneity import Inhomogeneity, inhomogeneities_of
 from ups.data.locate import Located, locate
 from ups.data.pdebench import open_pdebench, task_of
 from ups.data.settings import DataSettings
@@ -46,6 +48,15 @@ class Dataset:
     files: tuple[tuple[str, str], ...]
     """(name, content hash) of each file."""
     settings: DataSettings
+    inhomogeneities: tuple[Inhomogeneity, ...] = ()
+    """How the training data show their position along periodic axes; not looked for where the task is known."""
+
+    def shift_axes(self, wanted: bool | Literal["auto"]) -> tuple[int, ...]:
+        """Axes of windows `(B, T, C, *S)` along which samples are shifted: the periodic ones that are not fixed; with
+        `true` also those of which the data alone say that they are."""
+        asked = wanted is True and self.system.task not in TASKS
+        fixed, kinds = () if asked else self.system.fixed_axes, self.system.boundary if wanted else ()
+        return tuple(3 + i for i, kind in enumerate(kinds) if kind == "periodic" and i not in fixed)
 
     def describe(self) -> dict[str, Any]:
         """Return what a score has to carry of its data: hashes, files, strides, sizes of splits and grid."""
@@ -88,8 +99,11 @@ def open_dataset(settings: DataSettings, *, allow_generate: bool = True, sidecar
         dataset = _assemble(settings, files, parts, dt, known)
     if sidecar and known is None:
         hashes, moments = tuple(content for _, content in dataset.files), dataset.statistics
-        walls = dataset.system.walls
-        keep(sidecar, Opened(key=key, hashes=hashes, mean=moments.mean, std=moments.std, walls=walls))
+        walls, position = dataset.system.walls, dataset.inhomogeneities
+        opened = Opened(
+            key=key, hashes=hashes, mean=moments.mean, std=moments.std, walls=walls, inhomogeneities=position
+        )
+        keep(sidecar, opened)
     return dataset
 
 
@@ -139,21 +153,27 @@ def _assemble(
         for name, part in parts._asdict().items()
     )
     mean, std = (known.mean, known.std) if known else (moments.mean.tolist(), moments.std().tolist())
+    statistics = _statistics(mean, std, train)
     conditions = [system.boundary_of(channel) for channel in range(len(system.channels))]
     held = known.walls if known else walls.held(std, conditions)
+    task = TASKS.get(system.task)
+    position = known.inhomogeneities if known else () if task else inhomogeneities_of(train, system, statistics)
+    fixed = task.fixed_axes if task else tuple(found.axis for found in position)
     # the names of axes are no values, and what follows from the values is no news
-    named = {"axes", "param_range", "walls", *(() if system.channel_boundary else ("channel_boundary",))}
+    apart = {"axes", "param_range", "walls", "fixed_axes"}
+    named = apart | (set() if system.channel_boundary else {"channel_boundary"})
     described = {name: value for name, value in system.to_dict().items() if name not in named}
     record = [described, train.times.tolist(), train.hash, validation.hash, test.hash]
     return Dataset(
-        system=replace(system, param_range=_ranges(train), walls=held),
-        statistics=_statistics(mean, std, train),
+        system=replace(system, param_range=_ranges(train), walls=held, fixed_axes=fixed),
+        statistics=statistics,
         train=train,
         validation=validation,
         test=test,
         hash=hashlib.sha256(json.dumps(record).encode()).hexdigest(),
         files=tuple((file.path.name, content) for file, content in zip(files, hashes, strict=True)),
         settings=settings,
+        inhomogeneities=position,
     )
 
 

@@ -19,8 +19,6 @@ import torch
 from torch import Tensor
 
 from ups.core.errors import UserError
-from ups.core.system import System
-from ups.core.tasks import TASKS
 from ups.data.split import Split
 
 
@@ -54,14 +52,6 @@ class Windows:
 
     def __getitem__(self, part: slice) -> Windows:
         return Windows(self.frames[part], self.params[part], self.dt[part])
-
-
-def shiftable_axes(system: System) -> tuple[int, ...]:
-    """Axes of windows (B, K + 1, C, *S) along which a shifted solution is one too: the periodic ones whose position the
-    equation does not know."""
-    task = TASKS.get(system.task)
-    fixed = task.fixed_axes if task else ()
-    return tuple(3 + i for i, kind in enumerate(system.boundary) if kind == "periodic" and i not in fixed)
 
 
 def order(seed: int, epoch: int, n: int) -> np.ndarray:

@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict
 from ups.core.errors import UserError
 from ups.core.files import replacing
 from ups.core.walls import Walls
+from ups.data.homogeneity import Inhomogeneity
 from ups.data.settings import DataSettings
 
 SIDECAR = "data.json"
 """Name of the record in a run folder."""
-FORMAT = 3
-"""Raised whenever a hash or a moment is computed otherwise, so that older records no longer count."""
+FORMAT = 4
+"""Raised whenever anything in a record is computed otherwise, so that older records no longer count."""
 ELSEWHERE = {"root", "files", "download", "in_memory_mb"}
 """Settings that say where the files lie or how they are held, and leave every value as it is."""
 
@@ -40,6 +41,8 @@ class Opened(BaseModel):
     """Per channel, over the training split; 0.0 for a channel that never changes."""
     walls: Walls = ()
     """As in `System`."""
+    inhomogeneities: tuple[Inhomogeneity, ...]
+    """How the training split shows its position along periodic axes."""
 
 
 def key_of(parts: Iterable[Iterable[Path]], settings: DataSettings) -> str:

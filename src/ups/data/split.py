@@ -69,6 +69,11 @@ class Split:
         return self.n
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels and grid points `(C, *S)` of a frame."""
+        return self._shape
+
+    @property
     def in_memory(self) -> bool:
         """Whether the values are held in memory."""
         return self._in_memory

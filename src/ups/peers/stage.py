@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ups.data.dataset import Dataset
-from ups.data.latent_pairs import Windows, build_field_loader, shiftable_axes
+from ups.data.latent_pairs import Windows, build_field_loader
 from ups.peers.fno import fno
 from ups.peers.forecaster import CPU, PeerForecaster
 from ups.peers.one_step import ResidualForecaster, change_std
@@ -86,7 +86,7 @@ def build(run: PeerRun) -> Stage:
         run.data.system.dt,
         training.rollout_horizon + 1,
         run.settings.batch_size,
-        shift_axes=shiftable_axes(run.data.system) if training.shift_augmentation else (),
+        shift_axes=run.data.shift_axes(training.shift_augmentation),
         **training.loading(settings, run.seed, train.in_memory, run.device.type == "cuda"),
     )
     truth, params = (x.to(run.device) for x in run.data.validation.spread(run.validation_trajectories))

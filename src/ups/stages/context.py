@@ -16,7 +16,6 @@ from ups.core.errors import UserError
 from ups.core.stages import STAGES
 from ups.core.system import System
 from ups.data.dataset import Dataset
-from ups.data.latent_pairs import shiftable_axes
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionSettings
 from ups.models.latent_operator import OperatorSettings
@@ -74,8 +73,16 @@ class Context:
 
     @property
     def shift_axes(self) -> tuple[int, ...]:
-        """Axes of windows (B, T, C, *S) along which samples may be shifted: the periodic ones, if asked for."""
-        return shiftable_axes(self.data.system) if self.training.shift_augmentation else ()
+        """Axes of windows (B, T, C, *S) along which samples are shifted."""
+        return self.data.shift_axes(self.training.shift_augmentation)
+
+    def position_notes(self) -> tuple[str, ...]:
+        """What the data tell of position along each axis, and what follows from it."""
+        axes, notes = self.data.system.axes, list[str]()
+        for found in self.data.inhomogeneities:
+            if self.training.shift_augmentation == "auto":
+                notes.append(f"{found.sentence(axes)}: samples are not shifted along it")
+        return tuple(notes)
 
     @property
     def dt(self) -> float:

@@ -127,7 +127,7 @@ def build(context: Context, name: str = "operator") -> Stage:
         fingerprint=fingerprint,
         payload=describe(context),
         command=partial(context.command, name, True),
-        notes=(*held_means(model), *held_walls(model)),
+        notes=(*held_means(model), *held_walls(model), *context.position_notes()),
     )
 
 

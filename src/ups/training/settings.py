@@ -77,9 +77,9 @@ class TrainingSettings(LossWeights):
     select_by: Literal["rollout", "one_step"] = "rollout"
     """What chooses the operator's best epoch on the validation split: the nRMSE of the free rollout, or of single
     steps where the future is random, since no single rollout can be right there and the most damped would win."""
-    shift_augmentation: bool = True
-    """Shifts every sample by a random number of points along periodic axes, where the parameters do not depend on
-    position."""
+    shift_augmentation: Literal["auto"] | bool = "auto"
+    """Shifts every sample by a random number of points along periodic axes. `auto`: along those where the task, or
+    else the homogeneity of the training data, allows it; `true`: along all, but where a known task forbids it."""
     spectral_space: Literal["latent", "field"] = "field"
     """Where `L_spec` compares energies: on the token grid or on the decoded field."""
     tau_distribution: TauDistribution = Field(default_factory=TauDistribution)
