@@ -121,7 +121,7 @@ def test_predict_reads_a_file_as_the_run_did_and_gives_the_numbers_of_python(dec
 
 def test_predict_says_that_it_took_the_training_mean_and_left_the_trained_range(decay: Path, here: Path) -> None:
     states, model = decay.parent / "states.npy", package.load(decay)
-    mean = float(model.model.operator.param_mean[0])
+    mean = float(model.param_mean[0])
     found, result = predicted(decay, states)
     assert f"parameters: k = {mean:g} (training mean, as none was given)\n" in result.output and not result.stderr
     assert torch.equal(found.values, model.rollout(np.load(states), 3, params=[mean]).values)

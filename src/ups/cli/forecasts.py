@@ -265,7 +265,7 @@ def _params(model: "Surrogate", known: "Known") -> "Known":
         has = f"the parameters {', '.join(names)}" if names else "no parameters"
         raise UserError(f"--param: the run has {has}, found {', '.join(unknown)}")
     if not known:
-        mean = model.model.operator.param_mean.cpu().numpy()
+        mean = model.param_mean.cpu().numpy()
         return {name: (value, MEAN) for name, value in zip(names, mean, strict=True)}
     if missing := [name for name in names if name not in known]:
         raise UserError(f"parameter {missing[0]} is missing beside {', '.join(known)}: give --param {missing[0]}=VALUE")

@@ -253,7 +253,12 @@ class Surrogate:
 
     def conditions(self, params: Params | None, count: int) -> Tensor:
         """PDE parameters of `count` states as `rollout` takes them as (B, P); raises UserError."""
-        return conditions(params, self.system, self.model.operator.conditioning.param_mean, count)
+        return conditions(params, self.system, self.param_mean, count)
+
+    @property
+    def param_mean(self) -> Tensor:
+        """PDE parameters (P,) that stand for those that are not given: their mean over the training data."""
+        return self.model.operator.conditioning.param_mean
 
 
 def _training(sampler: str) -> str:
