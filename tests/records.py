@@ -52,7 +52,7 @@ def row(
         "bands": {"lead_times": [1], "ratio": bands, "share": bands, "overall": {"ratio": {}, "share": {}}},
         "channels": {"u": {**dict.fromkeys(CHANNEL, mean), "std": 1.0, "spread_skill": 1.0}},
         "true_ensemble": None,
-        "per_trajectory": {"crps": list(values), "nrmse": list(values)},
+        "per_trajectory": {"crps": list(values), "nrmse": list(values), "energy": list(values)},
         "error": error,
         "role": "model",
         "built_on": None,

@@ -89,3 +89,23 @@ def test_a_gain_over_an_exact_forecast_is_finite():
     assert paired_gain([1e-3] * 4, [0.0] * 4).value == pytest.approx(0.999)
     some = paired_gain([0.0, 0.0, 0.0, 1.0], [0.1] * 4)
     assert np.isfinite([some.value, some.low, some.high]).all()
+
+
+def test_an_ensemble_pays_only_where_it_beats_the_dressed_operator_in_crps_and_in_the_energy_score():
+    def ensemble(name: str, crps: float, energy: float, seed: int):
+        scored = row(name, series(crps, seed=seed), members=8, built_on="operator")
+        curves = scored.per_trajectory.model_copy(update={"energy": series(energy, seed=seed)})
+        return scored.model_copy(update={"per_trajectory": curves})
+
+    rows = [
+        row("operator", series(1.0)),
+        ensemble("dressed operator", 0.7, 0.7, 1),
+        ensemble("both", 0.6, 0.6, 2),
+        ensemble("points alone", 0.6, 0.7, 1),
+        ensemble("worse together", 0.6, 0.8, 4),
+        ensemble("as noise", 0.7, 0.7, 1),
+    ]
+    entries = ledger_entries(rows)
+    assert [entry.against for entry in entries] == [None, "operator", *["dressed operator"] * 4]
+    assert [entry.verdict for entry in entries[2:]] == ["pays", "undecided", "does not pay", "undecided"]
+    assert entries[1].gain_energy is None and entries[2].gain_energy is not None

@@ -1,7 +1,8 @@
 """The ledger: what each stage adds to or takes from the error, and what it costs.
 
 A row is compared with the forecast that it is built on, or the one above it (the autoencoder's floor is no forecast and
-is skipped), by the CRPS, which scores a single forecast, as its mean absolute error, and an ensemble on one scale.
+is skipped), and an ensemble with the dressed operator where there is one. What is compared is the CRPS, which scores a
+single forecast, as its mean absolute error, and an ensemble on one scale, and beside it the energy score of ensembles.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from ups.core.record import Record, Score
+from ups.evaluation.dressed import DRESSED
 from ups.evaluation.row import Row
 
 ROUND_OFF = 1e-6
@@ -49,6 +51,8 @@ class LedgerEntry(Record):
     gain: Gain | None
     """Of the CRPS."""
     gain_nrmse: Gain | None
+    gain_energy: Gain | None = None
+    """Of the energy score; of an ensemble, whose verdict names it beside the CRPS."""
     verdict: Verdict
 
 
@@ -82,18 +86,23 @@ def ledger_entries(rows: Sequence[Row], resamples: int = 1000, seed: int = 0) ->
 def predecessor(row: Row, above: Sequence[Row]) -> Row | None:
     """The row that shows what a row bought: what it was built on, else the last of `above`, the rows before it.
 
-    Only rows that are scored on the same frames and trajectories are compared.
+    Only rows that are scored on the same frames and trajectories are compared; an ensemble with the dressed operator,
+    which any noise of the right size equals.
     """
     alike = [other for other in above if other.steady == row.steady]
+    if row.members > 1 and (beaten := [other for other in alike if other.model == DRESSED]):
+        return beaten[0]
     built_on = [other for other in alike if row.built_on in (other.model, other.model.split("@")[0])]
     return (built_on or alike or [None])[-1]
 
 
 def _entry(row: Row, above: Row | None, resamples: int, seed: int) -> LedgerEntry:
-    gain = gain_nrmse = None
+    gain = gain_nrmse = gain_energy = None
     if above is not None and row.error is None:
         gain = paired_gain(above.per_trajectory.crps, row.per_trajectory.crps, resamples, seed)
         gain_nrmse = paired_gain(above.per_trajectory.nrmse, row.per_trajectory.nrmse, resamples, seed)
+        if row.members > 1 and above.members > 1:
+            gain_energy = paired_gain(above.per_trajectory.energy, row.per_trajectory.energy, resamples, seed)
     return LedgerEntry(
         model=row.model,
         nrmse=row.rollout.nrmse,
@@ -109,18 +118,21 @@ def _entry(row: Row, above: Row | None, resamples: int, seed: int) -> LedgerEntr
         against=above.model if above is not None else None,
         gain=gain,
         gain_nrmse=gain_nrmse,
-        verdict=_verdict(row, gain),
+        gain_energy=gain_energy,
+        verdict=_verdict(row, [gain] if gain_energy is None else [gain, gain_energy]),
     )
 
 
-def _verdict(row: Row, gain: Gain | None) -> Verdict:
-    """Pays if the whole interval is a gain, does not if it is a loss; one trajectory decides nothing."""
+def _verdict(row: Row, gains: Sequence[Gain | None]) -> Verdict:
+    """Pays if the whole interval of every score is a gain, does not if that of one is a loss; one trajectory decides
+    nothing."""
     if row.error is not None:
         return "no score"
     if row.floor:
         return "floor"
-    if gain is None:
+    found = [gain for gain in gains if gain is not None]
+    if not found:
         return ""
-    if len(row.per_trajectory.crps) < 2 or gain.low <= 0 <= gain.high:
-        return "undecided"
-    return "pays" if gain.low > 0 else "does not pay"
+    if len(row.per_trajectory.crps) > 1 and any(gain.high < 0 for gain in found):
+        return "does not pay"
+    return "pays" if len(row.per_trajectory.crps) > 1 and all(gain.low > 0 for gain in found) else "undecided"

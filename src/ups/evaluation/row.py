@@ -132,6 +132,7 @@ class PerTrajectory(Record):
 
     nrmse: Curve
     crps: Curve
+    energy: Curve
 
 
 class Settled(Record):

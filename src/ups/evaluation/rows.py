@@ -85,6 +85,7 @@ def score_row(
                 "per_trajectory": {
                     "nrmse": metrics.nrmse_per_trajectory(rollout.mean),
                     "crps": metrics.crps_per_trajectory(rollout.ensemble),
+                    "energy": metrics.energy_per_trajectory(rollout.ensemble),
                 },
                 "error": fault(model, rollout),
             }

@@ -159,11 +159,11 @@ def _contradiction(scores: Scores) -> str | None:
         return "rows and ledger do not name the same models, each once"
     for row in scores.rows:
         n = row.steady.trajectories if row.steady else protocol.trajectories
-        lengths = {"nrmse": len(row.per_trajectory.nrmse), "crps": len(row.per_trajectory.crps)}
-        for name, length in lengths.items():
-            if length != n:
-                return f"rows.{row.model}.per_trajectory.{name} has {length} of {n} trajectories"
-        if row.error is None and None in (*row.per_trajectory.crps, *row.per_trajectory.nrmse, row.crps):
+        curves = dict(row.per_trajectory)
+        for name, curve in curves.items():
+            if len(curve) != n:
+                return f"rows.{row.model}.per_trajectory.{name} has {len(curve)} of {n} trajectories"
+        if row.error is None and None in (*(score for curve in curves.values() for score in curve), row.crps):
             return f"rows.{row.model} has no error and no score"
         if row.marching and {len(row.rollout.nrmse_per_frame), len(row.rollout.correlation_per_frame)} != {steps}:
             return f"rows.{row.model}.rollout has not the {steps} frames of the protocol"

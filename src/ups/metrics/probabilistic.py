@@ -121,6 +121,11 @@ def crps_per_trajectory(errors: EnsembleErrors) -> Tensor:
     return errors.crps.mean(dim=(1, 2))
 
 
+def energy_per_trajectory(errors: EnsembleErrors) -> Tensor:
+    """The energy score of every trajectory, `(n,)`; their mean is `energy_score`."""
+    return errors.energy.mean(dim=(1, 2))
+
+
 def energy_score(errors: EnsembleErrors) -> Tensor:
     """Fair energy score, mean over everything; in sigma."""
     return errors.energy.mean()

@@ -82,6 +82,7 @@ def _caption(scores: Scores) -> list[str]:
         "trajectories (not over training seeds). It pays if the whole interval is above 0, does not if it is below, "
         "and is undecided (?) otherwise.",
         _against(scores.ledger),
+        *_ensembles(scores.ledger),
         _members(scores.ledger),
         _cut(scores.ledger),
         *settings_notes(scores.rows),
@@ -96,6 +97,23 @@ def _against(entries: Sequence[LedgerEntry]) -> str:
     pairs = {base: [e.model for e in entries if e.gain is not None and e.against == base] for base in bases}
     listed = "; ".join(f"on {base}: {', '.join(models)}" for base, models in pairs.items())
     return f"Gains are {listed}." if listed else ""
+
+
+def _ensembles(entries: Sequence[LedgerEntry]) -> list[str]:
+    """What an ensemble gains over the dressed operator in both scores, and what it costs."""
+    costs = {entry.model: entry for entry in entries}
+
+    def line(entry: LedgerEntry, base: LedgerEntry) -> str:
+        scores = (("CRPS", entry.gain), ("energy score", entry.gain_energy))
+        gains = [
+            f"{name} {100 * gain.value:+.0f} % [{100 * gain.low:+.0f},{100 * gain.high:+.0f}]"
+            for name, gain in scores
+            if gain is not None
+        ]
+        cost = f"{entry.nfe_per_step:g} calls a step against {base.nfe_per_step:g}"
+        return f"{entry.model} over the {base.model}: {', '.join(gains)}, {cost}: {entry.verdict}."
+
+    return [line(e, costs[e.against]) for e in entries if e.gain_energy is not None and e.against in costs]
 
 
 def _members(entries: Sequence[LedgerEntry]) -> str:

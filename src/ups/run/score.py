@@ -24,6 +24,7 @@ from ups.data.dataset import Dataset, open_dataset
 from ups.data.sidecar import SIDECAR
 from ups.data.split import Split
 from ups.evaluation.baselines import FLOOR
+from ups.evaluation.dressed import DRESSED, dressed
 from ups.evaluation.evaluate import evaluate
 from ups.evaluation.forecaster import Forecaster
 from ups.evaluation.forecasters import forecasters
@@ -162,7 +163,7 @@ class ScoredRun:
         stages = forecasters(self.surrogate, settings.nfe, batch)
         physics = physics_forecasters(self.data.system, self.config.data)
         peers = self.peers(stages["operator"].train_seconds)
-        rows: dict[str, Forecaster] = {FLOOR: stages.pop(FLOOR), **physics, **peers, **stages}
+        rows: dict[str, Forecaster] = {FLOOR: stages.pop(FLOOR), **physics, **peers, **self.dressed(stages)}
         if with_ttc:
             rows[TTC] = TTCForecaster(self.surrogate, self.config.ttc, self.reward, settings.batch)
         further, unsettled = self.settled()
@@ -179,6 +180,17 @@ class ScoredRun:
             "break_even": break_even_of(found, "operator"),
         }
         return RunScores(**{**dict(found), **further_facts})
+
+    def dressed(self, stages: dict[str, Forecaster]) -> dict[str, Forecaster]:
+        """The rows of the stages, with the dressed operator after the operator where members are drawn."""
+        if self.config.evaluation.members < 2 or not samplers_of(self.surrogate):
+            return stages
+        truth, params = self.data.validation.spread(self.config.evaluation.validation_trajectories)
+        if len(truth) < 2:
+            return stages
+        ensemble = dressed(stages["operator"], truth, params, self.config.evaluation.context - 1)
+        at = list(stages).index("operator") + 1
+        return dict([*list(stages.items())[:at], (DRESSED, ensemble), *list(stages.items())[at:]])
 
     def peers(self, seconds: float) -> dict[str, Forecaster]:
         """The models of `evaluation.baselines`, each trained for `seconds` unless that was done before."""
