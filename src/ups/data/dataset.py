@@ -46,6 +46,7 @@ class Dataset:
     files: tuple[tuple[str, str], ...]
     """(name, content hash) of each file."""
     settings: DataSettings
+    """With the stride in time that `subsample.dt` has led to."""
 
     def describe(self) -> dict[str, Any]:
         """Return what a score has to carry of its data: hashes, files, strides, sizes of splits and grid."""
@@ -120,6 +121,9 @@ def _assemble(
     settings: DataSettings, files: Sequence[Trajectories], parts: Parts, dt: float, known: Opened | None
 ) -> Dataset:
     first = files[0]
+    if max(settings.strides) >= first.frames:
+        raise UserError(f"data.strides up to {first.frames - 1} expected, as trajectories have {first.frames} frames")
+    thinned = settings.subsample.model_copy(update={"time": first.stride})
     system = System(
         channels=first.channels,
         shape=first.shape,
@@ -130,6 +134,7 @@ def _assemble(
         task=_task(settings) or task_of(first.path),
         axes=first.axis_names,
         channel_boundary=_of_channels(settings, first),
+        steps=tuple(dt * stride for stride in settings.strides),
     )
     hashes = list(known.hashes) if known else _distinct_hashes(files)
     moments, walls = RunningMoments(len(first.channels)), RunningWalls(first.boundary, len(first.channels))
@@ -141,8 +146,8 @@ def _assemble(
     mean, std = (known.mean, known.std) if known else (moments.mean.tolist(), moments.std().tolist())
     conditions = [system.boundary_of(channel) for channel in range(len(system.channels))]
     held = known.walls if known else walls.held(std, conditions)
-    # the names of axes are no values, and what follows from the values is no news
-    named = {"axes", "param_range", "walls", *(() if system.channel_boundary else ("channel_boundary",))}
+    # the names of axes and the trained steps are no values, and what follows from the values is no news
+    named = {"axes", "param_range", "walls", "steps", *(() if system.channel_boundary else ("channel_boundary",))}
     described = {name: value for name, value in system.to_dict().items() if name not in named}
     record = [described, train.times.tolist(), train.hash, validation.hash, test.hash]
     return Dataset(
@@ -153,7 +158,7 @@ def _assemble(
         test=test,
         hash=hashlib.sha256(json.dumps(record).encode()).hexdigest(),
         files=tuple((file.path.name, content) for file, content in zip(files, hashes, strict=True)),
-        settings=settings,
+        settings=settings.model_copy(update={"subsample": thinned}),
     )
 
 
