@@ -56,6 +56,12 @@ def test_without_a_name_the_numbers_are_named_after_the_input(run: Path, states:
                 np.testing.assert_array_equal(stored[:, 0, 0], package.load(run).steady(np.load(states)))
 
 
+def test_a_time_step_that_was_not_trained_is_refused_with_those_that_were(run: Path, states: Path) -> None:
+    result = ups("predict", run, states, "--dt", 0.2)
+    assert result.exit_code == 2 and "dt = 0.2 was not trained, trained are steps of 0.1: take several" in result.stderr
+    assert ups("predict", run, states, "--dt", 0.1, "--steps", 2).exit_code == 0
+
+
 @pytest.mark.parametrize("ending", SIGNATURES)
 @pytest.mark.parametrize("command", ["predict", "steady"])
 def test_a_picture_is_a_picture_whatever_its_format(run: Path, states: Path, command: str, ending: str) -> None:

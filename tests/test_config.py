@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ups.config import Config, TTCSettings, changed_keys, dump_config, load_config, reference
 from ups.config.command import training_command
 from ups.config.source import read_source, to_yaml
+from ups.core.errors import UserError
 
 TEMPLATE = Path(__file__).parent / "data" / "seed_template.yaml"
 MINIMAL = "data:\n  task: burgers1d\n"
@@ -36,12 +37,23 @@ def test_the_complete_template_is_accepted_as_it_stands() -> None:
     assert config.stages.consistency_distill.tau_schedule == (3, 3, 3, 3, 3)
     assert config.training.tau_distribution.type == "uniform"
     assert config.operator.pdet.depths == (1, 1, 1)
+    assert config.training.dt == config.data.subsample.dt == 0.1
 
 
 def test_a_line_of_data_is_a_whole_config(write: Any) -> None:
     config = load_config(write(MINIMAL))
     assert config.latent.dim == config.operator.pdet.input_dim
     assert config.run.dir == Path("runs/demo")
+
+
+def test_the_time_step_of_training_is_that_of_the_data(write: Any) -> None:
+    path = write(MINIMAL)
+    assert load_config(path, ["training.dt=0.1"]).data.subsample.dt == 0.1
+    assert load_config(path, ["training.dt=0.1", "data.subsample.dt=0.1"]).training.dt == 0.1
+    assert load_config(path, ["data.subsample.dt=0.1"]).training.dt is None
+    sentence = r"training\.dt: training\.dt = 0\.1 and data\.subsample\.dt = 0\.2 are one setting"
+    with pytest.raises(UserError, match=sentence):
+        load_config(path, ["training.dt=0.1", "data.subsample.dt=0.2"])
 
 
 def test_a_run_folder_that_is_given_is_kept(write: Any) -> None:

@@ -39,6 +39,21 @@ def test_axes_are_x_y_z_unless_named_also_in_records_that_do_not_name_them():
     assert System.from_dict(record).axes == ("x", "y")
 
 
+def test_a_step_that_was_trained_is_found_to_a_thousandth_and_any_other_refused():
+    several = system(dt=1 / 24, steps=(1 / 24, 1 / 12))
+    assert several.trained_step(None) == several.trained_step(0.04167) == 1 / 24
+    assert several.trained_step(0.0833) == 1 / 12
+    for dt in (0.05, 0.0, -1 / 24, float("nan"), "0.0833"):
+        with pytest.raises(UserError, match=rf"dt = {dt} was not trained, trained are steps of 0.0416667, 0.0833333"):
+            several.trained_step(dt)
+
+
+def test_a_record_that_names_no_steps_knows_its_own():
+    record = system().to_dict()
+    del record["steps"]
+    assert System.from_dict(record).steps == (0.05,)
+
+
 def test_a_record_with_a_missing_entry_is_refused():
     record = system().to_dict()
     del record["dt"]

@@ -236,6 +236,30 @@ def test_a_grid_and_steps_of_a_tiny_unit_are_opened_with_it(tmp_path):
         open_dataset(data(files=[str(tmp_path / "[ab].npz")], mapping=mapping, boundary="neumann"))
 
 
+def test_strides_are_steps_of_the_system_and_change_no_hash(burgers):
+    plain, several = open_dataset(data(**burgers)), open_dataset(data(**burgers, strides=[1, 2, 4]))
+    assert plain.system.steps == (plain.system.dt,) and plain.system.dt == pytest.approx(0.1)
+    assert several.system.steps == pytest.approx((0.1, 0.2, 0.4))
+    assert several.hash == plain.hash
+    with pytest.raises(UserError, match=r"data.strides up to 10 expected, as trajectories have 11 frames"):
+        open_dataset(data(**burgers, strides=[1, 11]))
+
+
+def test_a_wanted_time_step_takes_every_so_many_th_frame(burgers):
+    thinned = open_dataset(data(**burgers, subsample={"dt": 0.5}))
+    assert thinned.hash == open_dataset(data(**burgers, subsample={"time": 5})).hash
+    assert thinned.describe()["stride"] == {"space": 1, "time": 5} and thinned.system.dt == pytest.approx(0.5)
+    both = open_dataset(data(**burgers, subsample={"dt": 0.6, "time": 2}))
+    assert both.describe()["stride"]["time"] == 6
+
+
+@pytest.mark.parametrize("dt", [0.05, 0.12, 1.1])
+def test_a_time_step_that_the_data_do_not_have_is_refused_with_the_cure(burgers, dt):
+    sentence = rf"training.dt .* whole multiple, up to 10, of 0.1, .* found {dt}; leave it out to take every frame"
+    with pytest.raises(UserError, match=sentence):
+        open_dataset(data(**burgers, subsample={"dt": dt}))
+
+
 def test_copies_of_one_file_are_refused(tmp_path):
     for name in ("train", "test"):
         np.savez(tmp_path / f"{name}.npz", y=random_values())

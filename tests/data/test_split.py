@@ -35,6 +35,17 @@ def test_windows_are_the_frames_of_the_file_from_the_start(split, files):
         np.testing.assert_array_equal(window.numpy(), expected)
 
 
+def test_windows_of_several_strides_are_frames_that_far_apart(split, files):
+    trajectory, start, stride = np.array([1, 0, 3]), np.array([0, 2, 6]), np.array([4, 3, 1])
+    windows = split.windows(trajectory, start, 3, stride)
+    for window, row, first, step in zip(windows, trajectory, start, stride, strict=True):
+        file, place = INDICES[row]
+        whole = files[file].read(slice(place, place + 1))[0]
+        np.testing.assert_array_equal(window.numpy(), whole[[first, first + step, first + 2 * step]])
+    with pytest.raises(UserError, match="within the 9 of a trajectory"):
+        split.windows(trajectory, start, 3, stride + 1)
+
+
 def test_trajectories_are_windows_of_full_length(split):
     assert torch.equal(split.trajectories(1, 3), split.windows(np.array([1, 2]), np.zeros(2, int), 9))
 

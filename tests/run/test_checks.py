@@ -39,6 +39,18 @@ CONTRADICTIONS = {
         ["training.rollout_horizon=9"],
         "training.rollout_horizon: 9 unrolled steps need trajectories of at least 10 frames, found 9",
     ),
+    "long strides": (
+        ["data.strides=[1, 8]"],
+        "training.rollout_horizon: 2 unrolled steps of 8 frames need trajectories of at least 17 frames, found 9",
+    ),
+    "a stride as long as the trajectories": (
+        ["data.strides=[1, 9]", "training.lambda_rollout=0"],
+        "data.strides: 1 unrolled steps of 9 frames need trajectories of at least 10 frames, found 9",
+    ),
+    "a time step between those of the data": (
+        ["training.dt=0.12"],
+        "training.dt .* has to be a whole multiple, up to 8, of 0.05, .* found 0.12; leave it out",
+    ),
     "a reserve of nothing": (
         ["diffusion.reserve=0.01", "stages.diff_residual.epochs=1"],
         "diffusion.reserve: 0.01 leaves no trajectory on one side of the 14 of the training split",

@@ -114,8 +114,8 @@ def test_five_lines_of_python(finished: Path, tmp_path: Path) -> None:
         (torch.zeros(1, 1, 31), {}, r"must have shape \(B, 1, 32\), found \(1, 1, 31\)"),
         (torch.full((1, 1, 32), float("nan")), {}, "must be finite"),
         (torch.zeros(1, 1, 32), {"space": "fourier"}, "space must be"),
-        (torch.zeros(1, 1, 32), {"dt": 0}, "dt must be positive, found 0"),
-        (torch.zeros(1, 1, 32), {"dt": float("nan")}, "dt must be positive, found nan"),
+        (torch.zeros(1, 1, 32), {"dt": 0.1}, "dt = 0.1 was not trained, trained are steps of 0.05: .* data.strides"),
+        (torch.zeros(1, 1, 32), {"dt": float("nan")}, "dt = nan was not trained"),
         (torch.zeros(1, 1, 32), {"params": {"nu": 1.0}}, "params must name beta, found nu"),
         (torch.zeros(2, 1, 32), {"params": torch.zeros(3, 1)}, r"params must have shape \(2, 1\)"),
     ],
@@ -125,6 +125,26 @@ def test_a_rollout_of_something_else_is_one_sentence(
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         ups.load(finished).rollout(u0, 2, **options)
+
+
+def test_a_run_on_thinned_frames_and_several_steps_knows_its_steps_throughout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = {"operator": {"epochs": 1}, "diff_residual": {"epochs": 1}}
+    path = config(tmp_path, data={"strides": [1, 2]}, training={"dt": 0.1}, stages=stages)
+    folder = run(load_config(path)).folder
+    assert "training.dt = 0.1: one frame in 2 of the data is taken\n" in capsys.readouterr().err
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["protocol"]["dt"] == pytest.approx(0.1) and metrics["protocol"]["stride"]["time"] == 2
+    rows = {row["model"]: row["rollout"] for row in metrics["rows"]}
+    assert rows.get("solver@32", {"nrmse": 0})["nrmse"] < 0.01  # the classical solver takes the same steps
+    model, u0 = ups.load(folder), np.sin(2 * np.pi * np.arange(32) / 32)
+    assert model.system.steps == pytest.approx((0.1, 0.2))
+    for members in (1, 2):
+        forecast = model.rollout(u0, 3, members=members, dt=0.2)
+        assert forecast.times.tolist() == pytest.approx([0.2, 0.4, 0.6])
+    with pytest.raises(UserError, match=r"dt = 0\.05 was not trained, trained are steps of 0\.1, 0\.2:"):
+        model.rollout(u0, 3, dt=0.05)
 
 
 def test_scores_of_the_validation_split_stand_beside_and_not_over(finished: Path) -> None:

@@ -129,9 +129,9 @@ def reads(monkeypatch: pytest.MonkeyPatch, split: Split) -> set[int]:
     seen: set[int] = set()
     windows, trajectories = split.windows, split.trajectories
 
-    def some(rows: np.ndarray, start: np.ndarray, length: int) -> torch.Tensor:
+    def some(rows: np.ndarray, start: np.ndarray, length: int, stride: np.ndarray | int = 1) -> torch.Tensor:
         seen.update(rows.tolist())
-        return windows(rows, start, length)
+        return windows(rows, start, length, stride)
 
     def whole(start: int, stop: int) -> torch.Tensor:
         seen.update(range(start, stop))

@@ -104,6 +104,10 @@ def predict(
         SpaceName | None,
         typer.Option(help="Decode and encode each step, or stay latent; as the run does.", show_default=False),
     ] = None,
+    dt: Annotated[
+        float | None,
+        typer.Option(help="Time step, one of those trained (data.strides); the data's.", show_default=False),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
     param: Param = None,
     frame: Frame = None,
@@ -121,6 +125,8 @@ def predict(
       ups predict runs/burgers1d states.npy -o out.h5 --members 16 --param Nu=0.01
       ups predict runs/ttc_advection states.npy -o out.h5 --param beta=0.4 --ttc --set ttc.candidates=16
     """
+    if ttc and dt is not None:
+        raise UserError("--ttc steps by the time between the data's frames: give no --dt")
     _refuse(ttc, sampled=members > 1 or sampler != SamplerName.AUTO or nfe is not None, changed=bool(overrides))
     target, start = _target(output, input, "forecast"), _start(run, input, frame, param, device)
     where: dict[str, Any] = {"params": start.params, "space": space.value if space else None, "seed": seed}
@@ -128,7 +134,7 @@ def predict(
         if ttc:
             forecast = _conditioned(start.model, run, overrides or [], start.states, steps, where)
         else:
-            options = {"members": members, "sampler": sampler.value, "nfe": nfe}
+            options = {"members": members, "sampler": sampler.value, "nfe": nfe, "dt": dt}
             forecast = start.model.rollout(start.states, steps, **options, **where)
     _write(forecast, start, target)
     count = len(start.states)

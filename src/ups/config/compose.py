@@ -14,8 +14,8 @@ from ups.config.sections import RolloutSettings, RunSettings, TrackingSettings
 from ups.config.source import Key
 from ups.core.settings import Settings
 from ups.core.stages import STAGES
-from ups.core.tasks import TASKS
 from ups.data.settings import DataSettings
+from ups.data.thinning import generated_frames
 from ups.evaluation.settings import EvaluationSettings
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionSettings
@@ -25,6 +25,7 @@ from ups.ttc.rewards import misfit
 from ups.ttc.settings import TTCSettings
 
 WIDTHS: tuple[Key, Key] = (("latent", "dim"), ("operator", "pdet", "input_dim"))
+STEPS: tuple[Key, Key] = (("training", "dt"), ("data", "subsample", "dt"))
 
 
 class Config(Settings):
@@ -63,7 +64,8 @@ def load_config(
     """The config in a YAML file, with `a.b=value` overrides; `further` looks for contradictions beyond the config.
 
     Without `run.dir` the run folder is `runs/<name of the file>`; of `latent.dim` and `operator.pdet.input_dim`, one
-    that is not given follows the other; `evaluation.nfe` that is not given is `diffusion.steps`.
+    that is not given follows the other, and `data.subsample.dt` follows `training.dt`; `evaluation.nfe` that is not
+    given is `diffusion.steps`.
     Raises `UserError` with one line `FILE:LINE: key: sentence` for each problem.
     """
     path = Path(path)
@@ -73,7 +75,9 @@ def load_config(
         paths = [(("run", "dir"), f"runs/{path.stem}"), (("run", "source"), str(path))]
         steps = value_at(values, ("diffusion", "steps")) or DiffusionSettings.model_fields["steps"].default
         sampled = [(("evaluation", "nfe"), [steps])] if isinstance(steps, int) else []
-        return [*paths, *sampled, *((key, width) for key, width in widths if width is not None)]
+        step = value_at(values, STEPS[0])
+        stepped = [] if step is None else [(STEPS[1], step)]
+        return [*paths, *sampled, *stepped, *((key, width) for key, width in widths if width is not None)]
 
     def contradictions(config: Config) -> list[Contradiction]:
         return [*_contradictions(config), *further(config)]
@@ -93,6 +97,9 @@ def reference() -> str:
 
 def _contradictions(config: Config) -> list[Contradiction]:
     found: list[Contradiction] = []
+    if config.training.dt not in (None, step := config.data.subsample.dt):
+        given_both = f"training.dt = {config.training.dt} and data.subsample.dt = {step}"
+        found.append((STEPS, f"{given_both} are one setting: give one of them, or both the same value"))
     width, given = config.latent.dim, config.operator.pdet.input_dim
     if width != given:
         found.append((WIDTHS, f"the operator works on tokens of width latent.dim = {width}, found input_dim = {given}"))
@@ -123,7 +130,7 @@ def _conditioning(config: Config) -> list[Contradiction]:
     if refused := misfit(config.ttc.rewards or {}, task, hidden=hidden):
         found.append(((("ttc", "rewards"), named), refused))
     if generate is not None:
-        frames = -(-(generate.frames or TASKS[generate.pde].frames) // config.data.subsample.time)
+        frames = generated_frames(config.data)
         if refused := config.ttc.overdrawn(frames - config.evaluation.fewest_given):
             found.append(((("ttc", "max_evaluations"), ("data", "generate", "frames")), refused))
     return found

@@ -4,13 +4,15 @@ Notation: T frames, C channels, S = (S_1, ..., S_d) grid points along d = 1, 2 o
 All values are physical, in the units of the data.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, SupportsFloat
 
 from ups.core.domain import Boundary, Domain, sides
 from ups.core.errors import UserError
+from ups.core.spacing import UNEVEN
 from ups.core.walls import Walls
 
 
@@ -42,10 +44,14 @@ class System:
     """Value that the training split holds by axis, side and channel, None where it changes; empty if it holds none."""
     fixed_axes: tuple[int, ...] = ()
     """Periodic axes along which a shifted solution is none, because a forcing, say, stands at a fixed place."""
+    steps: tuple[float, ...] = ()
+    """Time steps that are trained, in units of time: `dt` and its multiples of `data.strides`."""
 
     def __post_init__(self) -> None:
         if not self.axes:
             object.__setattr__(self, "axes", ("x", "y", "z")[: len(self.shape)])
+        if not self.steps:
+            object.__setattr__(self, "steps", (self.dt,))
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -75,6 +81,20 @@ class System:
         """The same system on another domain."""
         coords = tuple(tuple(axis.tolist()) for axis in domain.coords)
         return replace(self, shape=domain.shape, boundary=domain.boundary, coords=coords)
+
+    def trained_step(self, dt: Any) -> float:
+        """Return the trained time step that equals `dt` to 1e-3, `dt` of the data unless given.
+
+        Raises UserError for any other: a model knows nothing of steps that it was not trained on.
+        """
+        for step in self.steps:
+            if dt is None or (isinstance(dt, SupportsFloat) and math.isclose(float(dt), step, rel_tol=UNEVEN)):
+                return step
+        known = ", ".join(f"{step:g}" for step in self.steps)
+        raise UserError(
+            f"dt = {dt} was not trained, trained are steps of {known}: take several of these, or train on multiples of "
+            f"{self.dt:g} with data.strides"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return lists, numbers and strings only, which `torch.load(weights_only=True)` and JSON accept."""

@@ -11,6 +11,7 @@ from ups.core.system import Boundary
 from ups.data.boundary import BoundarySettings, along
 from ups.data.settings import MappingSettings, SubsampleSettings
 from ups.data.storage import StoredArray, stored_array
+from ups.data.thinning import frame_stride
 from ups.data.trajectories import Axes, StoredTrajectories
 
 
@@ -31,13 +32,14 @@ def open_mapped(
     subsample = subsample or SubsampleSettings()
     arrays = _value_arrays(path, mapping)
     sizes = dict(zip(mapping.letters, arrays[0].shape, strict=True))
+    times = _times(path, mapping, sizes["t"])
     conditions = along(boundary, mapping.space, path)
     axes = Axes(
         coords=_coords(path, mapping, [sizes[letter] for letter in mapping.space], conditions),
-        times=_times(path, mapping, sizes["t"]),
+        times=times,
         boundary=conditions,
         space=subsample.space,
-        time=subsample.time,
+        time=frame_stride(subsample, times, path),
         single=single,
     )
     n = sizes.get("n", 1)

@@ -48,6 +48,7 @@ class Dataset:
     files: tuple[tuple[str, str], ...]
     """(name, content hash) of each file."""
     settings: DataSettings
+    """With the stride in time that `subsample.dt` has led to."""
     inhomogeneities: tuple[Inhomogeneity, ...] = ()
     """How the training data show their position along periodic axes; not looked for where the task is known."""
 
@@ -134,6 +135,9 @@ def _assemble(
     settings: DataSettings, files: Sequence[Trajectories], parts: Parts, dt: float, known: Opened | None
 ) -> Dataset:
     first = files[0]
+    if max(settings.strides) >= first.frames:
+        raise UserError(f"data.strides up to {first.frames - 1} expected, as trajectories have {first.frames} frames")
+    thinned = settings.subsample.model_copy(update={"time": first.stride})
     system = System(
         channels=first.channels,
         shape=first.shape,
@@ -144,6 +148,7 @@ def _assemble(
         task=_task(settings) or task_of(first.path),
         axes=first.axis_names,
         channel_boundary=_of_channels(settings, first),
+        steps=tuple(dt * stride for stride in settings.strides),
     )
     hashes = list(known.hashes) if known else _distinct_hashes(files)
     moments, walls = RunningMoments(len(first.channels)), RunningWalls(first.boundary, len(first.channels))
@@ -159,8 +164,8 @@ def _assemble(
     task = TASKS.get(system.task)
     position = known.inhomogeneities if known else () if task else inhomogeneities_of(train, system, statistics)
     fixed = task.fixed_axes if task else tuple(found.axis for found in position)
-    # the names of axes are no values, and what follows from the values is no news
-    apart = {"axes", "param_range", "walls", "fixed_axes"}
+    # the names of axes and the trained steps are no values, and what follows from the values is no news
+    apart = {"axes", "param_range", "walls", "fixed_axes", "steps"}
     named = apart | (set() if system.channel_boundary else {"channel_boundary"})
     described = {name: value for name, value in system.to_dict().items() if name not in named}
     record = [described, train.times.tolist(), train.hash, validation.hash, test.hash]
@@ -172,7 +177,7 @@ def _assemble(
         test=test,
         hash=hashlib.sha256(json.dumps(record).encode()).hexdigest(),
         files=tuple((file.path.name, content) for file, content in zip(files, hashes, strict=True)),
-        settings=settings,
+        settings=settings.model_copy(update={"subsample": thinned}),
         inhomogeneities=position,
     )
 

@@ -15,6 +15,7 @@ from ups.data.pdebench import task_of
 from ups.data.settings import DataSettings
 from ups.data.splits import Parts, split_rows
 from ups.data.storage import files_closed
+from ups.data.thinning import generated_frames
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _planned(settings: DataSettings) -> Header:
     rows = np.arange(min(wanted.trajectories, settings.limit or wanted.trajectories))
     parts = split_rows([rows], settings.validation, settings.test)
     size = 4 * wanted.trajectories * (1 + wanted.members) * frames * len(task.channels) * stored ** len(shape)
-    kept = -(-frames // settings.subsample.time)
+    kept = generated_frames(settings)
     return Header(task.channels, shape, task.boundary, wanted.pde, kept, planned_bytes=size, **_counts(parts))
 
 

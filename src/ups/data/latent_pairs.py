@@ -1,8 +1,8 @@
 """Training batches whose content is a function of the step.
 
-Epoch e visits all (trajectory, first frame) windows in an order drawn from (seed, e), and shifts along periodic axes
-are drawn from (seed, step), so that starting at any step gives the batches that an uninterrupted run would have seen
-there.
+Epoch e visits all (trajectory, first frame) windows in an order drawn from (seed, e), and strides in time and shifts
+along periodic axes are drawn from (seed, step), so that starting at any step gives the batches that an uninterrupted
+run would have seen there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Windows:
     """Short pieces of trajectories.
 
     Attributes:
-        frames: Consecutive frames: fields (B, K + 1, C, *S), or latents (B, K + 1, N, D).
+        frames: Frames `dt` apart: fields (B, K + 1, C, *S), or latents (B, K + 1, N, D).
         params: PDE parameters, physical, (B, P).
         dt: Time between frames, (B,).
     """
@@ -72,13 +72,14 @@ class WindowBatches:
     """Batches of windows from a step on.
 
     Args:
-        windows: (trajectory (B,), first frame (B,), length) -> frames.
+        windows: (trajectory (B,), first frame (B,), length, stride (B,)) -> frames.
         params: Parameters of all trajectories, (n, P).
         frames: Frames in a trajectory.
         length: Frames in a window, K + 1.
         batch_size: Windows in a batch; the last batch of an epoch may be smaller.
-        dt: Time between frames.
-        seed: Fixes order and shifts.
+        dt: Time between frames of a trajectory.
+        strides: Frames of a trajectory from one frame of a window to the next: each window has one of these.
+        seed: Fixes order, shifts and strides.
         shift_axes: Axes of a window that are shifted at random, or none.
         steps_per_epoch: Batches in an epoch; all windows unless given.
         workers: Threads that read ahead; 0 reads on demand.
@@ -88,13 +89,14 @@ class WindowBatches:
 
     def __init__(
         self,
-        windows: Callable[[np.ndarray, np.ndarray, int], Tensor],
+        windows: Callable[[np.ndarray, np.ndarray, int, np.ndarray], Tensor],
         params: Tensor,
         frames: int,
         length: int,
         batch_size: int,
         dt: float,
         *,
+        strides: Sequence[int] = (1,),
         seed: int = 0,
         shift_axes: Sequence[int] = (),
         steps_per_epoch: int | None = None,
@@ -102,14 +104,16 @@ class WindowBatches:
         prefetch: int = 2,
         pin: bool = False,
     ):
-        if frames < length:
+        if frames <= (length - 1) * max(strides):
+            apart = f", {max(strides)} apart (data.strides)," if max(strides) > 1 else ""
             raise UserError(
-                f"windows of {length} frames are needed (training.rollout_horizon + 1), but trajectories have {frames}"
+                f"windows of {length} frames{apart} are needed (training.rollout_horizon + 1), but trajectories have "
+                f"{frames}"
             )
         self.windows, self.params, self.length, self.batch_size, self.dt = windows, params, length, batch_size, dt
-        self.seed, self.shift_axes = seed, tuple(shift_axes)
+        self.seed, self.shift_axes, self.strides = seed, tuple(shift_axes), tuple(strides)
         self.workers, self.prefetch, self.pin = workers, prefetch, pin
-        self.starts = frames - length + 1
+        self.frames, self.starts = frames, frames - length + 1
         self.total = len(params) * self.starts
         available = math.ceil(self.total / batch_size)
         self.steps_per_epoch = min(steps_per_epoch, available) if steps_per_epoch else available
@@ -118,13 +122,19 @@ class WindowBatches:
         """The batch of a step, given its epoch's order."""
         first = step % self.steps_per_epoch * self.batch_size
         chosen = visit[first : first + self.batch_size]
-        trajectory, start = chosen // self.starts, chosen % self.starts
-        frames = self.windows(trajectory, start, self.length)
+        trajectory, stride = chosen // self.starts, self.draw_strides(step, len(chosen))
+        starts = self.frames - (self.length - 1) * stride
+        start = chosen % self.starts * starts // self.starts  # the first frames of longer windows lie closer together
+        frames = self.windows(trajectory, start, self.length, stride)
         draws = np.random.Generator(np.random.Philox(key=[self.seed + 1, step]))
         for axis in self.shift_axes:
             frames = shift(frames, draws.integers(0, frames.shape[axis], len(frames)), axis)
-        windows = Windows(frames, self.params[trajectory], torch.full((len(chosen),), self.dt))
+        windows = Windows(frames, self.params[trajectory], torch.from_numpy(self.dt * stride).float())
         return windows.pinned() if self.pin else windows
+
+    def draw_strides(self, step: int, n: int) -> np.ndarray:
+        """The strides of the n windows of a step, each as likely as the others."""
+        return np.random.Generator(np.random.Philox(key=[self.seed + 2, step])).choice(self.strides, n)
 
     def steps(self, step: int) -> Iterator[tuple[int, np.ndarray]]:
         """(step, order of its epoch) from `step` on."""
@@ -152,8 +162,8 @@ def build_field_loader(
 ) -> WindowBatches:
     """Windows of physical fields from the trajectories `rows` of a split; options as in `WindowBatches`."""
 
-    def windows(trajectory: np.ndarray, start: np.ndarray, length: int) -> Tensor:
-        return split.windows(rows[trajectory], start, length)
+    def windows(trajectory: np.ndarray, start: np.ndarray, length: int, stride: np.ndarray) -> Tensor:
+        return split.windows(rows[trajectory], start, length, stride)
 
     return WindowBatches(windows, split.params[rows], split.frames, length, batch_size, dt, **options)
 
@@ -161,10 +171,10 @@ def build_field_loader(
 def build_latent_pair_loader(
     latents: np.ndarray, params: Tensor, dt: float, batch_size: int, **options: Any
 ) -> WindowBatches:
-    """Pairs (z_t, z_t+1) as windows of two frames from cached latents (n, T, N, D), which may be memory-mapped."""
+    """Pairs (z_t, z_t+dt) as windows of two frames from cached latents (n, T, N, D), which may be memory-mapped."""
 
-    def windows(trajectory: np.ndarray, start: np.ndarray, length: int) -> Tensor:
-        frames = start[:, None] + np.arange(length)
+    def windows(trajectory: np.ndarray, start: np.ndarray, length: int, stride: np.ndarray) -> Tensor:
+        frames = start[:, None] + stride[:, None] * np.arange(length)
         return torch.from_numpy(np.ascontiguousarray(latents[trajectory[:, None], frames]))
 
     return WindowBatches(windows, params, latents.shape[1], 2, batch_size, dt, **options)

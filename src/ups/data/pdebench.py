@@ -21,6 +21,7 @@ from ups.core.tasks import TASKS, Task, find_task
 from ups.data.boundary import BoundarySettings, along
 from ups.data.settings import SubsampleSettings
 from ups.data.storage import StoredArray, array_names, hdf5_attributes, stored_array
+from ups.data.thinning import frame_stride
 from ups.data.trajectories import Axes, StoredTrajectories
 
 VALUES, TIMES = "tensor", "t-coordinate"
@@ -75,12 +76,13 @@ def open_pdebench(
     boundary = boundary or _boundary(path, attributes) or (known.boundary if known else None)
     if boundary is None:
         raise UserError(f"{path}: boundary condition of each axis unknown; set data.boundary or data.task")
+    times = _times(path, arrays[0].shape[1])
     axes = Axes(
         coords=tuple(as_marks(stored_array(path, f"{letter}-coordinate").all()) for letter in space),
-        times=_times(path, arrays[0].shape[1]),
+        times=times,
         boundary=along(boundary, space, path),
         space=subsample.space,
-        time=subsample.time,
+        time=frame_stride(subsample, times, path),
     )
     params = file_params(path, arrays[0].shape[0], tuple(known.params) if known else ())
     return StoredTrajectories(path, arrays, letters, axes, _channels(arrays, count, attributes, known), params)

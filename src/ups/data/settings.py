@@ -31,6 +31,7 @@ def _as_number(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Lengths = Annotated[tuple[PositiveFloat, ...], BeforeValidator(_as_tuple)]
+Strides = Annotated[tuple[PositiveInt, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
 class FilesSettings(Settings):
@@ -114,6 +115,9 @@ class SubsampleSettings(Settings):
     """Keep every `space`-th grid point of each axis; it must divide the points of a periodic axis."""
     time: PositiveInt = 1
     """Keep every `time`-th frame; the time step grows with it."""
+    dt: PositiveFloat | None = None
+    """Time between frames that is wanted, a whole multiple of that between the frames which `time` keeps: every so
+    many-th of these is kept. `training.dt` sets it."""
 
 
 class DataSettings(Settings):
@@ -144,6 +148,9 @@ class DataSettings(Settings):
     """Generate the data into `root` if they are not there yet; only that file is then used."""
     subsample: SubsampleSettings = SubsampleSettings()
     """Strides through grid and frames."""
+    strides: Strides = (1,)
+    """Time steps to train on, as multiples of the time between frames, 1 first: with `[1, 2, 4]` every training sample
+    has one of them, and forecasts can take any. All scores, also those that choose an epoch, are of the first."""
     validation: Share = 0.1
     """Share of the trajectories that chooses the model."""
     test: Share = 0.1
@@ -161,6 +168,10 @@ class DataSettings(Settings):
             raise ValueError("give files or generate, not both")
         if self.mapping is not None and self.files is None:
             raise ValueError("mapping describes files of your own: give files too")
+        if self.strides[0] != 1 or sorted(set(self.strides)) != list(self.strides):
+            raise ValueError(
+                f"strides start with 1 and grow, found {list(self.strides)}; data.subsample.time leaves frames out"
+            )
         if self.validation + self.test >= 1.0:
             raise ValueError("validation and test together leave nothing to train on; expected a sum below 1")
         return self

@@ -78,25 +78,26 @@ class Split:
         """Whether the values are held in memory."""
         return self._in_memory
 
-    def windows(self, trajectory: np.ndarray, start: np.ndarray, length: int) -> Tensor:
-        """Return the frames `start .. start + length - 1` of each trajectory, `(B, length, C, *S)`.
+    def windows(self, trajectory: np.ndarray, start: np.ndarray, length: int, stride: np.ndarray | int = 1) -> Tensor:
+        """Return `length` frames of each trajectory from `start` on, `stride` apart, `(B, length, C, *S)`.
 
-        `trajectory (B,)` and `start (B,)` are integers. Raises UserError if a window leaves the trajectory, or holds
-        NaN or Inf.
+        `trajectory (B,)`, `start (B,)` and `stride (B,)` are integers. Raises UserError if a window leaves the
+        trajectory, or holds NaN or Inf.
         """
         trajectory, start = np.asarray(trajectory, np.int64), np.asarray(start, np.int64)
-        if trajectory.size and (start.min() < 0 or start.max() + length > self.frames):
+        stride = np.broadcast_to(np.asarray(stride, np.int64), start.shape)
+        if trajectory.size and (start.min() < 0 or (start + (length - 1) * stride).max() >= self.frames):
             raise UserError(
                 f"windows of {length} frames within the {self.frames} of a trajectory expected, "
                 f"found starts from {start.min()} to {start.max()}"
             )
         if self._in_memory:
-            place = (trajectory * self.frames + start)[:, None] + np.arange(length)
+            place = (trajectory * self.frames + start)[:, None] + stride[:, None] * np.arange(length)
             picked = self._values.flatten(0, 1).index_select(0, torch.from_numpy(place.reshape(-1)))
             return picked.view(len(trajectory), length, *self._shape)
         values = np.empty((len(trajectory), length, *self._shape), np.float32)
-        for target, row, first in zip(values, trajectory.tolist(), start.tolist(), strict=True):
-            target[:] = self._read(row, first, length)
+        for target, row, first, step in zip(values, trajectory.tolist(), start.tolist(), stride.tolist(), strict=True):
+            target[:] = self._read(row, slice(first, first + (length - 1) * step + 1, step))
         return torch.from_numpy(values)
 
     def trajectories(self, start: int, stop: int) -> Tensor:
@@ -116,11 +117,11 @@ class Split:
         for row in evenly(self.n, count):
             yield self.windows(np.array([row]), np.zeros(1, dtype=int), self.frames)[0]
 
-    def _read(self, row: int, start: int, length: int) -> np.ndarray:
-        """Read `(length, C, *S)` of one trajectory from its file."""
+    def _read(self, row: int, frames: slice) -> np.ndarray:
+        """Read `(t, C, *S)` of one trajectory from its file."""
         file, place = self.indices[row].tolist()
-        values = self._files[file].read(slice(place, place + 1), slice(start, start + length))
-        require_finite(values, self._files[file], [place], start)
+        values = self._files[file].read(slice(place, place + 1), frames)
+        require_finite(values, self._files[file], [place], frames.start, frames.step)
         return values[0]
 
     def _read_all(self, files: Sequence[Trajectories], gather: Sequence[Gather]) -> None:

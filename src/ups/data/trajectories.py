@@ -77,7 +77,7 @@ class Trajectories(Protocol):
         ...
 
     def read(self, which: np.ndarray | slice, frames: slice = slice(None)) -> np.ndarray:
-        """Return the trajectories `which` `(b,)` at consecutive `frames` as `(b, t, C, *S)` float32."""
+        """Return the trajectories `which` `(b,)` at `frames` as `(b, t, C, *S)` float32."""
         ...
 
 
@@ -208,14 +208,14 @@ class StoredTrajectories:
         return self.axes.time
 
     def read(self, which: np.ndarray | slice, frames: slice = slice(None)) -> np.ndarray:
-        """Return the trajectories `which` `(b,)` at consecutive `frames` as `(b, t, C, *S)` float32.
+        """Return the trajectories `which` `(b,)` at `frames` as `(b, t, C, *S)` float32.
 
         Raises UserError if the file cannot be read.
         """
         rows = np.arange(self.n)[which]
-        start, stop, _ = frames.indices(self.frames)
-        stored = slice(start * self.axes.time, (stop - 1) * self.axes.time + 1, self.axes.time)
-        values = np.empty((len(rows), stop - start, len(self.channels), *self.shape), np.float32)
+        start, stop, step = frames.indices(self.frames)
+        stored = slice(start * self.axes.time, (stop - 1) * self.axes.time + 1, step * self.axes.time)
+        values = np.empty((len(rows), len(range(start, stop, step)), len(self.channels), *self.shape), np.float32)
         if not values.size:
             return values
         done = 0
@@ -268,12 +268,14 @@ def blocks(
             yield rows[i : i + count], start, source.read(rows[i : i + count], slice(start, start + frames))
 
 
-def require_finite(values: np.ndarray, source: Trajectories, rows: Sequence[int] | np.ndarray, start: int) -> None:
+def require_finite(
+    values: np.ndarray, source: Trajectories, rows: Sequence[int] | np.ndarray, start: int, step: int = 1
+) -> None:
     """Raise UserError naming file, trajectory and stored frame if `values` `(b, t, C, *S)` hold NaN or Inf."""
     if np.isfinite(values.sum(dtype=np.float64)):  # one pass without a temporary; float32 cannot overflow this sum
         return
     bad = np.argwhere(~np.isfinite(values))[0]
-    frame = (start + int(bad[1])) * source.stride
+    frame = (start + int(bad[1]) * step) * source.stride
     raise UserError(
         f"{source.path}: trajectory {int(rows[bad[0]])} holds NaN or Inf in frame {frame}; "
         "finite values expected (see `ups data check`)"

@@ -1,9 +1,10 @@
 """Stage 1: the operator that advances latent tokens by one physical time step.
 
-    z(t + dt) = z(t) + dt / dt_ref * f(z(t); dt, c)
+    z(t + dt) = z(t) + sqrt(dt / dt_ref) * f(z(t); dt, c)
 
 f is a PDE-Transformer whose output is zero at initialisation, so the untrained operator is the identity and
-persistence is the worst it starts from.
+persistence is the worst it starts from. Where several steps dt are trained, the root stands between changes that grow
+with dt and changes that do not, so that neither short nor long steps fill the loss.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class LatentOperator(nn.Module):
         relative = dt / self.cfg.dt
         tokens = self.cfg.layout.tokens(domain or self.cfg.layout.domain)
         increment = self.transformer(state.z, self.conditioning([relative.log()], state.cond), tokens)
-        return state.advance(state.z + relative.view(-1, 1, 1) * increment, dt)
+        return state.advance(state.z + relative.sqrt().view(-1, 1, 1) * increment, dt)
 
 
 @dataclass(frozen=True)

@@ -146,10 +146,11 @@ def _lengths(config: Config, header: Header) -> list[Contradiction]:
         if evaluation.enabled and given >= header.frames:
             sentence = f"{given} given frames need trajectories of at least {given + 1}, found {header.frames}"
             found.append(_about(sentence, key))
-    horizon = training.rollout_horizon if training.lambda_rollout else 1
-    if config.stages.of("operator").epochs and horizon >= header.frames:
-        sentence = f"{horizon} unrolled steps need trajectories of at least {horizon + 1} frames, found {header.frames}"
-        found.append(_about(sentence, "training.rollout_horizon"))
+    horizon, stride = training.rollout_horizon if training.lambda_rollout else 1, config.data.strides[-1]
+    if config.stages.of("operator").epochs and horizon * stride >= header.frames:
+        steps = f"{horizon} unrolled steps" + (f" of {stride} frames" if stride > 1 else "")
+        sentence = f"{steps} need trajectories of at least {horizon * stride + 1} frames, found {header.frames}"
+        found.append(_about(sentence, "training.rollout_horizon" if stride == 1 or horizon > 1 else "data.strides"))
     residual = any(spec.residual and config.stages.of(name).epochs for name, spec in STAGES.items())
     share = config.diffusion.reserve
     if residual and share and math.floor(header.train * share) in (0, header.train):

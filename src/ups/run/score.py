@@ -161,7 +161,7 @@ class ScoredRun:
         settings, seed = self.config.evaluation, self.config.run.seed
         batch = min(settings.batch, self.part.n, settings.trajectories or self.part.n)
         stages = forecasters(self.surrogate, settings.nfe, batch)
-        physics = physics_forecasters(self.data.system, self.config.data)
+        physics = physics_forecasters(self.data.system, self.data.settings)
         peers = self.peers(stages["operator"].train_seconds)
         rows: dict[str, Forecaster] = {FLOOR: stages.pop(FLOOR), **physics, **peers, **self.dressed(stages)}
         if with_ttc:
@@ -171,7 +171,7 @@ class ScoredRun:
         with ScoringBar("scoring") as bar:
             given = (self.part, self.data.system, settings, self.target, self.protocol())
             found = evaluate(rows, *given, **options, progress=bar)
-        missing = without_true_ensemble(self.data.system, self.config.data)
+        missing = without_true_ensemble(self.data.system, self.data.settings)
         own = self.config.ttc.model_dump(mode="json")
         further_facts = {
             "pictures": draw_pictures(found, self.target) if settings.pictures else [],

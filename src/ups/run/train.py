@@ -83,7 +83,11 @@ def prepare(config: Config) -> Context:
     """Opens, or generates, the data of a config."""
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
-    return context_of(config, open_dataset(config.data, sidecar=config.run.dir / SIDECAR))
+    context = context_of(config, open_dataset(config.data, sidecar=config.run.dir / SIDECAR))
+    stride, asked = context.data.settings.subsample.time, config.data.subsample
+    if stride != asked.time:
+        print(f"training.dt = {asked.dt:g}: one frame in {stride} of the data is taken", file=sys.stderr)
+    return context
 
 
 def write_config(config: Config) -> None:

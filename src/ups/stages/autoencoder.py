@@ -22,7 +22,7 @@ SAMPLED = 64
 def new_model(context: Context) -> LatentModel:
     """A model with fresh weights, the training split's statistics and conserved means, and calibrated latents."""
     torch.manual_seed(context.seed)
-    model = LatentModel(context.system, context.latent, context.operator, context.data.statistics)
+    model = LatentModel(context.data.system, context.latent, context.operator, context.data.statistics)
     model.codec.calibrate(calibration_fields(context))
     if context.latent.hold_means:
         kept = conserves_mean(context.data.train.one_by_one(SAMPLED), model.codec.u_std)
@@ -62,7 +62,7 @@ def build(context: Context, name: str = "autoencoder") -> Stage:
     loader = build_field_loader(
         data.train,
         context.rows(reserved=False),
-        context.dt,
+        data.system.dt,
         1,
         context.batch_size(name),
         **context.loading(name),
@@ -78,7 +78,7 @@ def build(context: Context, name: str = "autoencoder") -> Stage:
         return float(nrmse(compare(held_out, decoded, data.statistics.std)))
 
     payload = {
-        "system": context.system.to_dict(),
+        "system": context.data.system.to_dict(),
         "latent": context.latent.model_dump(mode="json"),
         "operator": context.operator.model_dump(mode="json"),
     }

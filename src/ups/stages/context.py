@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ups.core.errors import UserError
 from ups.core.stages import STAGES
-from ups.core.system import System
 from ups.data.dataset import Dataset
 from ups.models.autoencoder import LatentSettings
 from ups.models.diffusion_residual import DiffusionSettings
@@ -84,16 +83,6 @@ class Context:
                 notes.append(f"{found.sentence(axes)}: samples are not shifted along it")
         return tuple(notes)
 
-    @property
-    def dt(self) -> float:
-        """The physical time step."""
-        return self.training.dt or self.data.system.dt
-
-    @property
-    def system(self) -> System:
-        """What the data are, with the time step that the models are told."""
-        return replace(self.data.system, dt=self.dt)
-
     def held_out(self) -> tuple[Tensor, Tensor]:
         """Validation trajectories (n, T, C, *S), evenly spread over the split, and their parameters (n, P)."""
         values, params = self.data.validation.spread(self.validation_trajectories)
@@ -136,6 +125,7 @@ class Context:
         }
         return {
             "data": self.data.hash,
+            "data.strides": list(self.data.settings.strides),
             "run.seed": self.seed,
             "reserved share": self.reserve,
             "rollout.space": self.rollout_space,

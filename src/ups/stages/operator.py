@@ -109,9 +109,10 @@ def build(context: Context, name: str = "operator") -> Stage:
     loader = build_field_loader(
         data.train,
         context.rows(reserved=False),
-        context.dt,
+        data.system.dt,
         (training.rollout_horizon if training.lambda_rollout else 1) + 1,
         context.batch_size(name),
+        strides=data.settings.strides,
         shift_axes=context.shift_axes,
         **context.loading(name),
     )
@@ -127,20 +128,29 @@ def build(context: Context, name: str = "operator") -> Stage:
         fingerprint=fingerprint,
         payload=describe(context),
         command=partial(context.command, name, True),
-        notes=(*held_means(model), *held_walls(model), *context.position_notes()),
+        notes=(*held_means(model), *held_walls(model), *trained_steps(data.system), *context.position_notes()),
+    )
+
+
+def trained_steps(system: System) -> tuple[str, ...]:
+    """The sentence on the time steps of training samples, if there are several."""
+    steps = ", ".join(f"{step:g}" for step in system.steps)
+    return (
+        (f"trained on steps of {steps} (data.strides), scored on steps of {system.dt:g}",) if system.steps[1:] else ()
     )
 
 
 def describe(context: Context) -> dict[str, Any]:
     """What a checkpoint needs so that its model can be built without the config."""
     settings = {"latent": context.latent.model_dump(mode="json"), "operator": context.operator.model_dump(mode="json")}
-    return {"system": context.system.to_dict(), "rollout_space": context.rollout_space, **settings}
+    return {"system": context.data.system.to_dict(), "rollout_space": context.rollout_space, **settings}
 
 
 def rollout_score(context: Context) -> Callable[[Any], float]:
-    """The nRMSE of a `LatentModel` on the validation split: of the free rollout, or of single steps (`select_by`)."""
+    """The nRMSE of a `LatentModel` on the validation split, in time steps of the data: of the free rollout, or of
+    single steps (`select_by`)."""
     truth, params = context.held_out()
-    dt = torch.full((len(truth),), context.dt, device=context.device)
+    dt = torch.full((len(truth),), context.data.system.dt, device=context.device)
 
     def rollout(model: LatentModel, u: Tensor, steps: int) -> Tensor:
         return model.rollout(u, steps, params, dt, context.rollout_space)
@@ -151,6 +161,6 @@ def rollout_score(context: Context) -> Callable[[Any], float]:
 def load(context: Context) -> LatentModel:
     """The frozen model that stage 1 left, for the stages after it."""
     path, payload = require(context, "operator")
-    model = LatentModel(context.system, context.latent, context.operator)
+    model = LatentModel(context.data.system, context.latent, context.operator)
     load_state(model, payload, path)
     return model.to(context.device).requires_grad_(False).eval()

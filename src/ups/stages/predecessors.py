@@ -11,7 +11,7 @@ from ups.stages.context import Context
 from ups.surrogate.restore import best_weights
 from ups.training import checkpoint
 
-SHARED = ("data", "reserved share", "rollout.space", "training.dt")
+SHARED = ("training.dt", "data", "data.strides", "reserved share", "rollout.space")
 """What must be the same in all stages of a run, beside the models themselves."""
 MODELS = ("latent.", "operator.", "diffusion.")
 """Starts of the settings by which models are built: with others, weights might fit and mean nothing."""
@@ -46,8 +46,9 @@ def mismatch(context: Context, stage: str, payload: dict[str, Any]) -> str | Non
     if payload.get("kind") != stage:
         return f"should hold stage {stage} and holds {payload.get('kind')!r}"
     theirs = payload["fingerprint"]
-    for name, value in context.fingerprint(stage, {}).items():
-        if (name in SHARED or name.startswith(MODELS)) and theirs.get(name, value) != value:
+    ours = context.fingerprint(stage, {})
+    for name in [*SHARED, *(name for name in ours if name.startswith(MODELS))]:
+        if theirs.get(name, value := ours[name]) != value:
             if name == "data":
                 return "was trained on other data"
             return f"was trained with {name} = {theirs[name]!r}, and the config now says {value!r}"

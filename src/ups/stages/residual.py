@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -121,17 +122,17 @@ def with_operator(model: LatentModel, scale: Tensor, batch: Windows) -> Residual
 def new_network(context: Context, model: LatentModel, latents: np.ndarray) -> DiffusionResidual:
     """A network with fresh weights, and the scales of residuals and increments from some cached trajectories."""
     torch.manual_seed(context.seed + 2)
-    network = DiffusionResidual(model, context.diffusion)
+    network, step = DiffusionResidual(model, context.diffusion), context.data.system.dt
     params = context.data.train.params[context.rows(reserved=True)]
     residuals, increments = [], []
     few = evenly(len(latents), 32)
-    for z, c in zip(latents[few], params[few], strict=True):
+    for (z, c), stride in product(zip(latents[few], params[few], strict=True), context.data.settings.strides):
         frames = torch.from_numpy(np.array(z)).to(context.device)
-        n = len(frames) - 1
-        state = LatentState(frames[:-1], cond={"params": c.expand(n, -1).to(context.device)})
-        base = model.step(state, torch.full((n,), context.dt).to(context.device)).z
-        residuals.append((frames[1:] - base).cpu())
-        increments.append((base - frames[:-1]).cpu())
+        n = len(frames) - stride
+        state = LatentState(frames[:-stride], cond={"params": c.expand(n, -1).to(context.device)})
+        base = model.step(state, torch.full((n,), step * stride).to(context.device)).z
+        residuals.append((frames[stride:] - base).cpu())
+        increments.append((base - frames[:-stride]).cpu())
     for buffer, parts in ((network.scale, residuals), (network.change, increments)):
         buffer.copy_(torch.cat(parts).square().mean((0, 1)).sqrt().clamp_min(1e-8))
     return network.to(context.device)
@@ -147,25 +148,27 @@ def reserved_latents(context: Context, model: LatentModel) -> np.ndarray:
 
 
 def pair_loader(context: Context, name: str, latents: np.ndarray) -> WindowBatches:
-    """Batches of (z_t, z_t+1) from the reserved trajectories."""
+    """Batches of (z_t, z_t+dt) from the reserved trajectories, of every trained step dt."""
     return build_latent_pair_loader(
         latents,
         context.data.train.params[context.rows(reserved=True)],
-        context.dt,
+        context.data.system.dt,
         context.batch_size(name),
+        strides=context.data.settings.strides,
         **context.loading(name),
     )
 
 
 def held_out_windows(context: Context) -> list[Windows]:
-    """The same random single steps of the validation split for every epoch, in batches."""
+    """The same random single steps of the validation split, of the data's time step, for every epoch, in batches."""
     split, draws = context.data.validation, np.random.default_rng(context.seed)
+    dt = context.data.system.dt
     trajectory, start = draws.integers(0, split.n, SCORED_PAIRS), draws.integers(0, split.frames - 1, SCORED_PAIRS)
     found = []
     for first in range(0, SCORED_PAIRS, SCORED_BATCH):
         part = slice(first, first + SCORED_BATCH)
         frames = split.windows(trajectory[part], start[part], 2)
-        found.append(Windows(frames, split.params[trajectory[part]], torch.full((len(frames),), context.dt)))
+        found.append(Windows(frames, split.params[trajectory[part]], torch.full((len(frames),), dt)))
     return [windows.to(context.device) for windows in found]
 
 

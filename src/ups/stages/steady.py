@@ -46,7 +46,7 @@ def require_steady(context: Context) -> tuple[np.ndarray, np.ndarray]:
     """Steady rows of the training and the validation split; none in one of them is an error that gives the share."""
     tolerance, found = context.stages.steady_prior.tolerance, []
     for split, part in ((context.data.train, "training"), (context.data.validation, "validation")):
-        found.append(steady_rows(split, context.data.statistics.std, context.dt, tolerance))
+        found.append(steady_rows(split, context.data.statistics.std, context.data.system.dt, tolerance))
         if not len(found[-1]):
             raise UserError(
                 f"stages.steady_prior: {none_steady(split, part, tolerance)}; "
@@ -74,14 +74,14 @@ def steady_loader(context: Context, rows: np.ndarray, name: str) -> WindowBatche
     go, and what a trajectory starts from is the hardest to see through."""
     split = context.data.train
 
-    def windows(trajectory: np.ndarray, start: np.ndarray, length: int) -> Tensor:
+    def windows(trajectory: np.ndarray, start: np.ndarray, length: int, stride: np.ndarray) -> Tensor:
         last = np.full_like(start, split.frames - 1)
         return torch.cat([split.windows(rows[trajectory], frame, 1) for frame in (start, last)], 1)
 
-    starts = max(split.frames // 16, 1)
+    starts, dt = max(split.frames // 16, 1), context.data.system.dt
     axes = context.shift_axes
     batch_size, options = context.batch_size(name), context.loading(name)
-    return WindowBatches(windows, split.params[rows], starts + 1, 2, batch_size, context.dt, shift_axes=axes, **options)
+    return WindowBatches(windows, split.params[rows], starts + 1, 2, batch_size, dt, shift_axes=axes, **options)
 
 
 def steady_score(context: Context, model: LatentModel, rows: np.ndarray) -> Callable[[nn.Module], float]:

@@ -136,7 +136,7 @@ class Surrogate:
             nfe: Sampling steps per forecast step; the run's setting for `diffusion` and 1 for `consistency` unless
                 given.
             space: `field` decodes and encodes between steps, `latent` does not; the run's setting unless given.
-            dt: Physical time step; the data's unless given.
+            dt: Physical time step, one of `system.steps`, which were trained; the data's unless given.
             seed: Fixes the members; the same seed and batch give the same members.
             batch: States and members rolled out at once.
             domain: Where u0 lives; the training grid unless given. Others need its spacing, or on periodic axes that
@@ -155,9 +155,7 @@ class Surrogate:
         space, head = space or self.space, self._head(sampler, members)
         if space not in ("field", "latent"):
             raise UserError(f"space must be `field` or `latent`, found {space!r}")
-        step = self.system.dt if dt is None else dt
-        if not step > 0:
-            raise UserError(f"dt must be positive, found {step}")
+        step = self.system.trained_step(dt)
         seed, given = whole_number(seed, "seed", 0, LARGEST_SEED), self.conditions(params, len(fields))
         generator = torch.Generator(self.device).manual_seed(seed)
         fields, conditions = (x.repeat_interleave(members, 0) for x in (fields, given))

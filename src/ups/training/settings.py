@@ -34,7 +34,8 @@ class TrainingSettings(LossWeights):
     """
 
     dt: float | None = Field(default=None, gt=0)
-    """Physical time step; the data's time axis decides unless given."""
+    """Physical time step, a whole multiple of the time between frames of the data, of which every so many-th is then
+    taken (`data.subsample.dt`); the data's time axis decides unless given."""
     batch_size: int = Field(default=32, ge=1, le=1_000_000)
     """Samples in a micro-batch."""
     steps_per_epoch: int | None = Field(default=None, ge=1)
