@@ -189,13 +189,13 @@ def refused_or_harmless(folder: Path, content: Any, how: Callable[[Path, Any], N
 SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@settings(SLOW, max_examples=300)
+@settings(SLOW, max_examples=100)
 @given(changes=CHANGES)
 def test_any_damage_is_refused_or_does_no_harm(run: ReportRun, folder: Path, changes: list[tuple[int, int]]) -> None:
     refused_or_harmless(folder, damaged(run.metrics, changes), use)
 
 
-@settings(SLOW, max_examples=20)
+@settings(SLOW, max_examples=12)
 @given(changes=CHANGES)
 def test_any_damage_is_refused_or_drawn(run: ReportRun, folder: Path, changes: list[tuple[int, int]]) -> None:
     refused_or_harmless(folder, damaged(run.metrics, changes), draw)
