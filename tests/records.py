@@ -26,7 +26,8 @@ def row(
     """A row whose CRPS and nRMSE are `values` trajectory by trajectory; `nrmse` where its mean is given."""
     mean = None if error else float(np.mean(values)) if nrmse is None else nrmse
     curve = [mean] * STEPS
-    point, bands = dict.fromkeys(POINT, mean), {"low": curve}
+    point, bands = dict.fromkeys(POINT, mean), dict.fromkeys(("low", "mid", "high"), curve)
+    total = dict.fromkeys(("ratio", "share"), dict.fromkeys(("low", "mid", "high"), mean))
     ensemble = {**dict.fromkeys(ENSEMBLE, mean), "spread_skill": 1.0}
     curves = {"nrmse_per_frame": curve, "correlation_per_frame": curve}
     rollout = {**point, "vrmse_windows": {}, "correlation_time": 1.0, "correlation_lost": False, **curves}
@@ -49,7 +50,7 @@ def row(
         "member": rollout,
         "one_step": point,
         "probabilistic": probabilistic,
-        "bands": {"lead_times": [1], "ratio": bands, "share": bands, "overall": {"ratio": {}, "share": {}}},
+        "bands": {"lead_times": [1], "ratio": bands, "share": bands, "overall": total},
         "channels": {"u": {**dict.fromkeys(CHANNEL, mean), "std": 1.0, "spread_skill": 1.0}},
         "true_ensemble": None,
         "per_trajectory": {"crps": list(values), "nrmse": list(values), "energy": list(values)},

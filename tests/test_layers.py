@@ -2,6 +2,7 @@
 but `data` asks `simulate` for a missing file."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,12 @@ def module_name(path: Path) -> str:
 
 def imports(path: Path) -> set[str]:
     """Modules of the package that a file imports at its top or inside functions, but not for type checking alone."""
+    return _imports(_without_type_checking(ast.parse(path.read_text())), path)
+
+
+def _imports(tree: ast.AST, path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(_without_type_checking(ast.parse(path.read_text()))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -145,3 +150,57 @@ def test_imports_inside_functions_count_and_imports_for_types_do_not(tmp_path: P
         "def f():\n    from ups.config import load_config\n    import ups.run.train\n    from ups.core import system\n"
     )
     assert imports(file) == {"ups.config", "ups.run.train", "ups.core.system"}
+
+
+GRAPH = {module_name(path): {name for name in imports(path) if name != module_name(path)} for path in MODULES}
+"""What every module imports, also inside functions."""
+LONGEST = 18
+"""Imports that loading any module may start, one after the other."""
+
+
+def loaded(path: Path) -> set[str]:
+    """Modules of the package that are loaded with a file: what it imports outside of functions."""
+
+    class Remove(ast.NodeTransformer):
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+            return None
+
+    return _imports(Remove().visit(_without_type_checking(ast.parse(path.read_text()))), path)
+
+
+def longest(graph: dict[str, set[str]]) -> list[str]:
+    """The longest chain of modules, each importing the next. Raises AssertionError for a cycle."""
+    found: dict[str, list[str]] = {}
+
+    def below(module: str, above: tuple[str, ...]) -> list[str]:
+        assert module not in above, f"a cycle of imports: {' > '.join((*above[above.index(module) :], module))}"
+        if module not in found:
+            chains = [below(name, (*above, module)) for name in sorted(graph.get(module, ()))]
+            found[module] = [module, *max(chains, key=len, default=[])]
+        return found[module]
+
+    return max((below(module, ()) for module in graph), key=len)
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    longest(GRAPH)
+
+
+def test_a_circle_is_found() -> None:
+    with pytest.raises(AssertionError, match="a cycle of imports: b > c > b"):
+        longest({"a": {"b"}, "b": {"c"}, "c": {"b"}})
+
+
+def test_the_longest_chain_of_imports_has_no_more_than_18() -> None:
+    chain = longest({module_name(path): loaded(path) - {module_name(path)} for path in MODULES})
+    assert len(chain) - 1 <= LONGEST, f"{len(chain) - 1} imports: {' > '.join(chain)}"
+
+
+TOLD = ("ups.ttc", "ups.config", "ups.cli", "ups.run", "ups.report", "ups.tracking", "ups.orchestrate")
+"""Who may mention test-time conditioning."""
+
+
+@pytest.mark.parametrize("path", PACKAGE.rglob("*.py"), ids=module_name)
+def test_test_time_conditioning_is_mentioned_where_it_is_at_home_or_shown(path: Path) -> None:
+    mentioned = re.findall(r"\bttc|test-time conditioning", path.read_text(), re.IGNORECASE)
+    assert not mentioned or module_name(path).startswith(TOLD)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from ups.models.consistency import Jumps, consistency_loss, heun_step, jumps, student_sample
-from ups.models.diffusion_residual import denoised, score
-from ups.models.samplers import evaluations, levels, sample
+from ups.models.samplers import denoised, evaluations, levels, sample, score
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 

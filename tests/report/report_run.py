@@ -1,7 +1,7 @@
 """A small run with a report, whose strings hold markup that must not work."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class ReportRun:
     """A run folder with its report."""
 
     folder: Path
-    metrics: dict[str, Any]
+    metrics: dict[str, Any] = field(repr=False)
 
     @property
     def page(self) -> Path:

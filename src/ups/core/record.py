@@ -80,6 +80,8 @@ def _problem(error: ValidationError, content: Any) -> str:
         said = f"{key} is missing"
     elif first["type"] == "extra_forbidden":
         said = f"{key} is unknown"
+    elif first["type"] == "too_short":
+        said = f"{key} is empty"
     elif first["type"] == "value_error":
         said = first["msg"].removeprefix("Value error, ")
     else:

@@ -101,13 +101,28 @@ class Probabilistic(EnsembleScores[Curve]):
     per_frame: EnsembleScores[Curve]
 
 
+class Bands(Record, Generic[T]):
+    """A number for each band of wavenumbers."""
+
+    low: T
+    mid: T
+    high: T
+
+
+class BandTotals(Record):
+    """Energies and shares over all frames."""
+
+    ratio: Bands[Score]
+    share: Bands[Score]
+
+
 class BandScores(Record):
     """Energy of a member over the truth's, and the share of the truth's, by band of wavenumbers at `lead_times`."""
 
     lead_times: list[int]
-    ratio: dict[str, Curve]
-    share: dict[str, Curve]
-    overall: dict[str, dict[str, Score]]
+    ratio: Bands[Curve]
+    share: Bands[Curve]
+    overall: BandTotals
 
 
 class MomentScores(Record, Generic[T]):

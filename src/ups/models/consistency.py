@@ -13,8 +13,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from ups.models.diffusion_residual import denoised
-from ups.models.samplers import Velocity, levels
+from ups.models.samplers import Velocity, denoised, levels
 
 GRID = 18
 """Steps of the teacher's trajectory along which the student is trained."""

@@ -116,18 +116,3 @@ class DiffusionResidual(nn.Module):
         cond = self.conditioning([tau, (dt / self.dt).log()], state.cond)
         tokens = self.layout.tokens(domain or self.layout.domain)
         return self.transformer(torch.cat([x, state.z, (base - state.z) / self.change], -1), cond, tokens)
-
-
-def denoised(x: Tensor, tau: Tensor, v: Tensor) -> Tensor:
-    """E[r | x_tau] = x - tau v; tau (B,) or a number broadcast over (B, N, D)."""
-    return x - _like(tau, x) * v
-
-
-def score(x: Tensor, tau: Tensor, v: Tensor) -> Tensor:
-    """grad log p(x_tau) = -E[eps | x_tau] / tau = -(x + (1 - tau) v) / tau."""
-    t = _like(tau, x)
-    return -(x + (1 - t) * v) / t
-
-
-def _like(tau: Tensor, x: Tensor) -> Tensor:
-    return tau.view(-1, *[1] * (x.ndim - 1))

@@ -12,8 +12,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ups.models.diffusion_residual import score
-
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """(x (B, ...), tau (B,)) -> v (B, ...)."""
 
@@ -53,3 +51,18 @@ def sample(
             ahead = x + h / 2 * (v + velocity(ahead, grid[k + 1].expand(len(x))))
         x = ahead
     return x
+
+
+def denoised(x: Tensor, tau: Tensor, v: Tensor) -> Tensor:
+    """E[r | x_tau] = x - tau v; tau (B,) or a number broadcast over (B, N, D)."""
+    return x - _like(tau, x) * v
+
+
+def score(x: Tensor, tau: Tensor, v: Tensor) -> Tensor:
+    """grad log p(x_tau) = -E[eps | x_tau] / tau = -(x + (1 - tau) v) / tau."""
+    t = _like(tau, x)
+    return -(x + (1 - t) * v) / t
+
+
+def _like(tau: Tensor, x: Tensor) -> Tensor:
+    return tau.view(-1, *[1] * (x.ndim - 1))

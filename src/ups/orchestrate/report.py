@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ups.orchestrate.estimate import Estimate
 from ups.orchestrate.state import State
 from ups.report.numbers import duration
+
+if TYPE_CHECKING:
+    from ups.orchestrate.estimate import Estimate
 
 MEGABYTE = 2**20
 

@@ -22,9 +22,10 @@ from ups.data.latent_cache import cached_latents
 from ups.data.latent_pairs import WindowBatches, Windows, build_latent_pair_loader
 from ups.data.splits import evenly
 from ups.metrics import fair_crps
-from ups.models.diffusion_residual import DiffusionResidual, denoised
+from ups.models.diffusion_residual import DiffusionResidual
 from ups.models.latent_operator import LatentModel
 from ups.models.residual_head import Given, Objective, ResidualHead
+from ups.models.samplers import denoised
 from ups.stages import operator
 from ups.stages.context import Context
 from ups.training.checkpoint import digest

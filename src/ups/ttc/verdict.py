@@ -68,7 +68,8 @@ def share(row: Strategy) -> str:
 
 
 def _change(row: Strategy, gain: str) -> str:
-    value, low, high = (f"{-100 * getattr(row, name):+.1f}" for name in (gain, f"{gain}_high", f"{gain}_low"))
+    shares = [getattr(row, name) for name in (gain, f"{gain}_high", f"{gain}_low")]
+    value, low, high = ("?" if share is None else f"{-100 * share:+.1f}" for share in shares)
     return f"{value} % [{low}, {high}]"
 
 
@@ -81,7 +82,8 @@ def ttc_table(result: Comparison) -> Table:
         table.add_column(name, justify="right")
     for row in result.rows:
         gain = "-" if row.strategy == BASELINE else share(row)
-        nrmse = "-" if row.nrmse is None else f"{row.nrmse:.3g} [{row.low:.3g}, {row.high:.3g}]"
+        found = (row.nrmse, row.low, row.high)
+        nrmse = "-" if None in found else "{:.3g} [{:.3g}, {:.3g}]".format(*found)
         cells = (row.strategy, f"{row.evaluations:.3g}", f"{row.ms_per_step:.2g}", nrmse, gain)
         table.add_row(*(escape(cell) for cell in cells))
     return table

@@ -40,9 +40,9 @@ def band_table(rows: Sequence[Row]) -> Markup:
         return Markup("")
     bands = scored[0].bands
     heads = ["row", *(f"k {_range(*BANDS[name])}" for name in BANDS)]
-    shares = [[_share(share) for share in bands.share[name]] for name in BANDS]
+    shares = [[_share(share) for share in getattr(bands.share, name)] for name in BANDS]
     body = [["share of the truth's energy", *(" / ".join(values) for values in shares)]]
-    body += [[row.model, *(_values(row.bands.ratio[name]) for name in BANDS)] for row in scored]
+    body += [[row.model, *(_values(getattr(row.bands.ratio, name)) for name in BANDS)] for row in scored]
     note = (
         f"Energy of one member over that of the truth in bands of wavenumbers, {_at(bands.lead_times)}. 1 is "
         "perfect; above it the member is too rough, below too smooth. A band of little energy hardly shows in errors."
