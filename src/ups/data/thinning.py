@@ -1,13 +1,18 @@
 """How many stored frames lie from one that is kept to the next."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ups.core.errors import UserError
 from ups.core.spacing import UNEVEN, mean_step
 from ups.core.tasks import TASKS
-from ups.data.settings import DataSettings, SubsampleSettings
+
+if TYPE_CHECKING:
+    from ups.data.settings import DataSettings, SubsampleSettings
 
 
 def frame_stride(subsample: SubsampleSettings, times: np.ndarray, path: Path) -> int:
