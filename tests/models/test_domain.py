@@ -130,3 +130,13 @@ def test_domains_that_a_model_cannot_serve_are_refused(kind: Boundary, domain: D
     codec = latent_model(system((32,), kind)).codec
     with pytest.raises(UserError, match=sentence):
         codec.encode(torch.zeros(1, 1, *domain.shape), domain)
+
+
+def test_a_model_compiles_into_one_graph_tables_and_all() -> None:
+    walled = replace(system((33,), "dirichlet"), walls=(((1.0,), (None,)),))
+    model = stirred(latent_model(walled, tokens=10, spectral_modes=3, depths=(1, 1, 1)))
+    frames = torch.randn(2, 3, 1, 33)
+    with torch.no_grad():
+        expected = model(frames, PARAMS, DT).fields
+        compiled = torch.compile(model, fullgraph=True, backend="eager")(frames, PARAMS, DT).fields
+    torch.testing.assert_close(compiled, expected)

@@ -84,13 +84,13 @@ def _mask(
     windows = Windows(grid, sides, shifts)
     if windows.padded == grid and all(wraps or s == 0 for wraps, s in zip(periodic, shifts, strict=True)):
         return None
-    region = torch.zeros(grid, dtype=torch.long)
+    region = torch.zeros(grid, dtype=torch.long, device=device)
     for axis, (wraps, shift) in enumerate(zip(periodic, shifts, strict=True)):
-        moved = torch.arange(grid[axis]) < (0 if wraps else shift)
+        moved = torch.arange(grid[axis], device=device) < (0 if wraps else shift)
         region = 2 * region + moved.long().view([-1 if i == axis else 1 for i in range(len(grid))])
     region = windows.split((region + 1).unsqueeze(0).unsqueeze(-1)).squeeze(-1)
     same = region[:, :, None] == region[:, None, :]
-    return (same & (region[:, None, :] > 0) | torch.eye(region.shape[1], dtype=torch.bool)).unsqueeze(1).to(device)
+    return (same & (region[:, None, :] > 0) | torch.eye(region.shape[1], dtype=torch.bool, device=device)).unsqueeze(1)
 
 
 class WindowAttention(nn.Module):

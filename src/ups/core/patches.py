@@ -11,8 +11,6 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -48,7 +46,7 @@ def _elongation(shape: Sequence[int], grid: Sequence[int]) -> float:
 
 @table
 def _starts(s: int, g: int, p: int, device: torch.device) -> Tensor:
-    return (torch.arange(g) * s // g).clamp_max(s - p).to(device)
+    return (torch.arange(g, device=device) * s // g).clamp_max(s - p)
 
 
 @table
@@ -130,35 +128,24 @@ class Layout:
         """Points of a patch per axis."""
         return sides_of(self.domain.shape, self.grid)
 
+    def strides(self, domain: Domain) -> tuple[int, ...]:
+        """How many grids are interleaved along each axis; raises UserError for spacings that do not fit."""
+        return domain.strides(self.domain.spacing)
+
     def patches(self, domain: Domain) -> Patches:
-        """The patches of one of the interleaved grids of a domain; raises UserError for spacings that do not fit."""
-        return _patches(self, domain)
+        """The patches of one of the interleaved grids of a domain; raises UserError for domains that do not fit."""
+        if domain.axes != self.domain.axes:
+            raise UserError(f"a model of {self.domain.axes} axes was given a domain of {domain.axes}")
+        shape = tuple(n // stride for n, stride in zip(domain.shape, self.strides(domain), strict=True))
+        density = zip(shape, self.grid, self.domain.shape, strict=True)
+        if any(p > n for p, n in zip(self.sides, shape, strict=True)):
+            raise UserError(f"a patch of {self.sides} points does not fit into a grid of {shape}: use a larger domain")
+        return Patches(shape, tuple(-(-n * g // s) for n, g, s in density), self.sides)
 
     def tokens(self, domain: Domain) -> Domain:
         """The tokens of one of the interleaved grids of a domain, as a grid of their own."""
-        return _tokens(self, domain)
-
-    def strides(self, domain: Domain) -> tuple[int, ...]:
-        """How many grids are interleaved along each axis."""
-        return domain.strides(self.domain.spacing)
-
-
-@lru_cache(maxsize=256)
-def _patches(layout: Layout, domain: Domain) -> Patches:
-    if domain.axes != layout.domain.axes:
-        raise UserError(f"a model of {layout.domain.axes} axes was given a domain of {domain.axes}")
-    shape = tuple(n // stride for n, stride in zip(domain.shape, layout.strides(domain), strict=True))
-    density = zip(shape, layout.grid, layout.domain.shape, strict=True)
-    grid = tuple(math.ceil(Fraction(n * g, s)) for n, g, s in density)
-    if any(p > n for p, n in zip(layout.sides, shape, strict=True)):
-        raise UserError(f"a patch of {layout.sides} points does not fit into a grid of {shape}: use a larger domain")
-    return Patches(shape, grid, layout.sides)
-
-
-@lru_cache(maxsize=256)
-def _tokens(layout: Layout, domain: Domain) -> Domain:
-    patches = _patches(layout, domain)
-    return replace(domain, shape=patches.shape, spacing=layout.domain.spacing).coarsened(patches.grid)
+        patches = self.patches(domain)
+        return replace(domain, shape=patches.shape, spacing=self.domain.spacing).coarsened(patches.grid)
 
 
 def interleaved(u: Tensor, strides: Sequence[int]) -> Tensor:

@@ -20,15 +20,16 @@ from ups.core.tables import table
 @table
 def _low(n: int, kept: int, device: torch.device) -> Tensor:
     """Where the lowest frequencies, positive and negative, stand in the FFT of n points."""
-    k = torch.arange(kept)
-    return torch.unique(torch.cat([k, (-k) % n])).to(device)
+    last = max(kept, n - kept + 1)  # the Nyquist frequency stands once
+    return torch.cat([torch.arange(kept, device=device), torch.arange(last, n, device=device)])
 
 
 @table
 def _waves(n: int, kept: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """From n points to the real and imaginary parts of the lowest frequencies, (2 K, n), and back, (n, 2 K)."""
-    k = torch.arange(kept, dtype=torch.double)
-    angle = 2 * math.pi / n * torch.outer(k, torch.arange(n, dtype=torch.double))
+    exact = torch.device("cpu") if device.type == "mps" else device  # which knows no double precision
+    k, x = (torch.arange(count, dtype=torch.double, device=exact) for count in (kept, n))
+    angle = 2 * math.pi / n * torch.outer(k, x)
     waves = torch.cat([angle.cos(), -angle.sin()])
     twice = torch.where((k == 0) | (2 * k == n), 1.0, 2.0).repeat(2)
     return waves.float().to(device), (waves.T * twice / n).float().contiguous().to(device)

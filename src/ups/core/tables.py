@@ -12,16 +12,15 @@ T = TypeVar("T")
 
 
 def table(make: Callable[..., T]) -> Callable[..., T]:
-    """Remembers the tensors that `make` returns for hashable arguments; to `torch.compile` they are constants."""
+    """Remembers the tensors that `make` returns for hashable arguments; to `torch.compile` they are of its graph."""
 
     @lru_cache(maxsize=1024)
     def remembered(*key: object) -> T:
         with torch.inference_mode(False), torch.no_grad():  # so that training may use what an evaluation made
             return make(*key)
 
-    @torch.compiler.assume_constant_result
     @wraps(make)
     def look_up(*key: object) -> T:
-        return remembered(*key)
+        return make(*key) if torch.compiler.is_compiling() else remembered(*key)
 
     return look_up

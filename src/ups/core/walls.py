@@ -25,7 +25,7 @@ def held_points(
     sides = [(axis, side) for axis, kind in enumerate(boundary) if kind != "periodic" for side in (0, 1)]
     if not any(value is not None for axis, side in sides for value in walls[axis][side]):
         return None
-    low, high = (torch.full((len(walls[0][0]), *shape), sign * torch.inf, dtype=torch.double) for sign in (1, -1))
+    low, high = (torch.full((len(walls[0][0]), *shape), sign * torch.inf, device=device) for sign in (1, -1))
     free = torch.zeros_like(low, dtype=torch.bool)
     for (axis, side), (channel, _) in product(sides, enumerate(walls[0][0])):
         value = walls[axis][side][channel]
@@ -35,7 +35,7 @@ def held_points(
         else:
             low[place], high[place] = low[place].clamp_max(value), high[place].clamp_min(value)
     held = (low == high) & ~free
-    return held.to(device), low.where(held, 0.0).float().to(device)
+    return held, low.where(held, 0.0)
 
 
 def hold_walls(u: Tensor, walls: Walls, domain: Domain) -> Tensor:
