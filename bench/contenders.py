@@ -23,14 +23,12 @@ from ups.peers.forecaster import PeerForecaster
 from ups.peers.one_step import ResidualForecaster
 from ups.peers.settings import EVALUATIONS, PeerSettings
 from ups.peers.stage import PeerRun
-from ups.run.train import context_of
+from ups.run.train import context_of, train_stage
 from ups.stages import autoencoder, operator
 from ups.stages.autoencoder import SAMPLED
 from ups.stages.context import Context
 from ups.surrogate.surrogate import Surrogate
-from ups.tracking.training_logger import TrainingLogger
 from ups.training import checkpoint
-from ups.training.loop import fit
 from ups.training.settings import StageSettings, TrainingSettings
 from ups.training.stage import Stage
 
@@ -114,18 +112,16 @@ class Contender:
         return self.config.model_dump(mode="json", include={"latent", "operator", "training", "stages", "rollout"})
 
     def build(self, data: Dataset, seconds: float, seed: int, folder: Path) -> Stage:
-        """Its stage, which fills a time; `folder` holds its checkpoints."""
+        """Its stage, which fills a time, in the run folder."""
         if self.peer is not None:
-            return peers.build(
-                PeerRun(self.peer.network, self.peer, self.config.training, data, seconds, folder, seed=seed)
-            )
+            return peers.build(PeerRun(self.peer.network, self.peer, self.config.training, data, seconds, seed=seed))
         context = self.context(data, seed, folder)
         stages = context.stages.model_copy(update={"operator": self.stage(seconds)})
         return operator.build(replace(context, stages=stages))
 
     def context(self, data: Dataset, seed: int, folder: Path) -> Context:
         """A run of UPS."""
-        return replace(context_of(self.config, data), folder=folder.parent, seed=seed)
+        return replace(context_of(self.config, data), folder=folder, seed=seed)
 
 
 def _fno(**size: int) -> Contender:
@@ -167,15 +163,14 @@ def train(contender: Contender, data: Dataset, seconds: float, seed: int, folder
     The time of an autoencoder stage, where there is one, is taken from that of UPS.
     """
     folder = folder / key_of([contender.settings(), data.hash])
-    weights, log = folder / "checkpoints", TrainingLogger(folder / "log.jsonl")
-    weights.mkdir(parents=True, exist_ok=True)
+    weights = folder / "checkpoints"
     first = contender.config.stages.of("autoencoder")
     if contender.peer is None and first.epochs:
-        context = contender.context(data, seed, weights)
-        fit(autoencoder.build(context), first, contender.training, weights, log, seed=seed)
+        built = autoencoder.build(contender.context(data, seed, folder))
+        train_stage(built, first, contender.training, folder, seed=seed)
         seconds -= checkpoint.load(weights / "autoencoder.pt")["train_seconds"]
-    stage = contender.build(data, seconds, seed, weights)
-    model = fit(stage, contender.stage(seconds), contender.training, weights, log, seed=seed)
+    stage = contender.build(data, seconds, seed, folder)
+    model = train_stage(stage, contender.stage(seconds), contender.training, folder, seed=seed)
     if isinstance(model, ResidualForecaster):
         facts = _facts(weights, contender.peer.network if contender.peer else "")
         peer = PeerForecaster(model, facts["seconds"])

@@ -6,17 +6,18 @@ from typing import cast
 import pytest
 import torch
 
-from tests.small import advection
-from tests.training.toy import Memory
+from tests.small import Hiding, advection
 from ups.core.errors import UserError
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.settings import DataSettings
 from ups.metrics import compare, nrmse
 from ups.peers.fno import FNOSettings, kept
-from ups.peers.one_step import ResidualForecaster
+from ups.peers.one_step import ResidualForecaster, roll_out
 from ups.peers.settings import EVALUATIONS, PeerName, PeerSettings
-from ups.peers.stage import PeerRun, build, trained
+from ups.peers.stage import PeerRun, build
 from ups.peers.unet import UNetSettings
+from ups.run.baselines import train_peer
+from ups.tracking.jsonl import read_log
 from ups.training.settings import TrainingSettings
 from ups.training.stage import Progress
 
@@ -28,44 +29,58 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return open_dataset(DataSettings(task="advection1d", root=str(folder)))
 
 
-def peer(data: Dataset, folder: Path, network: PeerName = "unet", seconds: float = 4.0, horizon: int = 1) -> PeerRun:
+def peer(data: Dataset, network: PeerName = "unet", seconds: float = 4.0, horizon: int = 1) -> PeerRun:
     sizes = {"fno": FNOSettings(width=16, modes=16, layers=2), "unet": UNetSettings(width=8)}
     settings = PeerSettings(network=network, batch_size=8, lr=3e-3, warmup_steps=0, rollout_horizon=horizon, **sizes)
-    return PeerRun(network, settings, TrainingSettings(ema_decay=0.9), data, seconds, folder)
+    return PeerRun(network, settings, TrainingSettings(ema_decay=0.9), data, seconds)
+
+
+def epochs(folder: Path) -> int:
+    """Lines of the training log."""
+    return len(read_log(folder / TrainingSettings().log_path).epochs)
 
 
 @pytest.mark.parametrize("network", ["fno", "unet"])
 def test_a_peer_soon_beats_persistence_on_waves(data: Dataset, tmp_path: Path, network: PeerName) -> None:
     if network == "fno":
         pytest.importorskip("neuralop")
-    log = Memory()
-    model = trained(peer(data, tmp_path, network), log)
+    model = train_peer(peer(data, network), tmp_path)
     truth = data.test.trajectories(0, data.test.n)
     ahead = model.rollout(truth, 0, 8, data.test.params, 16, 0)[:, 0]
     std = data.statistics.std
     held = truth[:, :1].expand_as(truth[:, 1:])
     assert nrmse(compare(truth[:, 1:], ahead, std)) < 0.5 * nrmse(compare(truth[:, 1:], held, std))
     assert 1.0 < model.train_seconds < 16.0
-    steps = len(log.entries)
-    again = trained(peer(data, tmp_path, network), log)
-    assert len(log.entries) == steps and again.train_seconds == model.train_seconds
+    assert epochs(tmp_path) == EVALUATIONS
+    again = train_peer(peer(data, network), tmp_path)
+    assert epochs(tmp_path) == EVALUATIONS and again.train_seconds == model.train_seconds
     assert torch.equal(again.rollout(truth, 0, 8, data.test.params, 1, 0)[:, 0], ahead)
 
 
 def test_a_peer_that_was_trained_for_another_time_is_refused(data: Dataset, tmp_path: Path) -> None:
-    trained(peer(data, tmp_path, seconds=0.1), Memory())
+    train_peer(peer(data, seconds=0.1), tmp_path)
     with pytest.raises(UserError, match=r"stages.unet.seconds was 0\.1 and is now 0\.2"):
-        trained(peer(data, tmp_path, seconds=0.2), Memory())
+        train_peer(peer(data, seconds=0.2), tmp_path)
 
 
-def test_the_loss_of_a_rollout_is_the_mean_over_its_steps(data: Dataset, tmp_path: Path) -> None:
-    run = peer(data, tmp_path, horizon=3)
+def test_the_loss_of_a_rollout_is_the_mean_over_its_steps(data: Dataset) -> None:
+    run = peer(data, horizon=3)
     stage = build(run)
     batch, model = next(stage.batches(0)), cast(ResidualForecaster, stage.model)
-    ahead = model.rollout(batch.frames[:, 0], 3, batch.params)
+    ahead = roll_out(lambda u: model(u, batch.params), batch.frames[:, 0], 3)
     error = (ahead - batch.frames[:, 1:]).flatten(2).norm(dim=2) / batch.frames[:, 1:].flatten(2).norm(dim=2)
     torch.testing.assert_close(stage.loss(model, batch, Progress(9, 9.0, 0.99))["loss"], error.mean())
     torch.testing.assert_close(stage.loss(model, batch, Progress(0, 0.0, 0.0))["loss"], error[:, 0].mean())
+
+
+def test_a_peer_in_a_module_that_hides_it_has_the_same_loss_and_score(data: Dataset) -> None:
+    stage = build(peer(data, horizon=3))
+    batch, progress = next(stage.batches(0)), Progress(9, 9.0, 0.99)
+    with torch.no_grad():
+        plain, hidden = (
+            (stage.loss(m, batch, progress)["loss"], stage.score(m)) for m in (stage.model, Hiding(stage.model))
+        )
+    assert plain == hidden
 
 
 def test_modes_are_halved_until_the_grid_has_so_many_points() -> None:
@@ -73,7 +88,6 @@ def test_modes_are_halved_until_the_grid_has_so_many_points() -> None:
 
 
 def test_a_trained_peer_is_loaded_and_not_trained_again(data: Dataset, tmp_path: Path) -> None:
-    run, first, second = peer(data, tmp_path, seconds=1.0), Memory(), Memory()
-    once, again = (trained(run, log).model.state_dict() for log in (first, second))
-    assert len(first.entries) == EVALUATIONS and not second.entries
+    once, again = (train_peer(peer(data, seconds=1.0), tmp_path).model.state_dict() for _ in range(2))
+    assert epochs(tmp_path) == EVALUATIONS
     assert all(torch.equal(value, once[name]) for name, value in again.items())

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -110,7 +111,8 @@ def test_crps_prefers_the_right_spread() -> None:
     losses = []
     for scale in (0.3, 1.0, 3.0):
         sized = ResidualBatch(scale * truth.r, truth.given)
-        losses.append(residual.crps_loss(TrainingSettings(), model, 4, made, sized, START)["L_crps"].item() / scale)
+        found = residual.crps_loss(TrainingSettings(), model, 4, made.scale, made, sized, START)
+        losses.append(found["L_crps"].item() / scale)
     assert losses[1] == min(losses)
 
 
@@ -251,7 +253,7 @@ def test_a_head_of_another_operator_is_refused(trained: Path, tmp_path: Path) ->
 def test_the_held_out_flow_loss_draws_the_same_each_time_and_tells_a_better_network(trained: Path) -> None:
     context = prepare(load_config(trained))
     model, made = operator.load(context), residual.build(context).model
-    score = residual.held_out_flow_loss(context, model)
+    score = residual.held_out_flow_loss(context, model, cast(DiffusionResidual, made).scale)
     with torch.no_grad():
         untrained, state = score(made), torch.get_rng_state()
         checkpoint.load_state(made, checkpoint.load(context.checkpoints / "diffusion_residual.pt"), Path("here"))

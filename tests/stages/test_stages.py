@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.small import config
+from tests.small import Hiding, config
 from tests.training.toy import Memory
 from ups.config import load_config
 from ups.core.errors import UserError
@@ -216,3 +216,36 @@ def test_stage_2_trains_samples_and_is_scored_with_the_other_objectives_too(
             result.model.rollout(wave, 2, members=2, sampler="diffusion")
     forecast = result.model.rollout(wave, 2, members=1 if alike else 2, sampler="diffusion")
     assert forecast.evaluations == 2 and (alike or not torch.equal(*forecast.values[0]))
+
+
+JOINT = ("lambda_inv_enc", "lambda_inv_dec", "lambda_spectral", "lambda_rollout")
+EVERY_LOSS = [*(f"training.{name}=1" for name in JOINT), "training.inverse_loss_warmup_epochs=0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        *((name, []) for name in STAGES),
+        ("operator", EVERY_LOSS),
+        (
+            "operator",
+            [*EVERY_LOSS, "training.rollout_reencode=true", "rollout.space=latent", "stages.autoencoder.epochs=0"],
+        ),
+        ("operator", [*EVERY_LOSS, "training.train_codec=false", "training.spectral_space=latent"]),
+        ("operator", ["training.select_by=one_step"]),
+        ("crps_ensemble", ["training.lambda_spectral=1"]),
+        ("diff_residual", ["diffusion.objective=regression", "stages.consistency_distill.epochs=0"]),
+    ],
+)
+def test_loss_and_score_ask_nothing_of_a_model_but_its_call(path: Path, name: str, changes: list[str]) -> None:
+    stage = build_stage(prepare(load_config(path, changes)), name)
+    batch, progress = next(stage.batches(0)), Progress(0, 1.0, 0.9)
+
+    def numbers(model: nn.Module) -> list[dict[str, float]]:
+        torch.manual_seed(0)
+        losses = [stage.loss(model, piece, progress) for piece, _ in stage.chunks(batch, progress)]
+        return [{key: float(value.detach()) for key, value in loss.items()} for loss in losses]
+
+    assert numbers(Hiding(stage.model)) == numbers(stage.model)
+    with torch.no_grad():
+        assert stage.score(Hiding(stage.model)) == stage.score(stage.model)

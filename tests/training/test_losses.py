@@ -122,7 +122,7 @@ def test_every_loss_has_a_gradient_to_what_is_trained(weight: str, train_codec: 
         }
     )
     batch = Windowed(torch.randn(2, 3, 1, 32), torch.rand(2, 1), torch.full((2,), 0.1))
-    operator_loss(training, model.system, model, batch, Progress(0, 0.0, 0.5))["loss"].backward()  # type: ignore[arg-type]
+    operator_loss(training, model.codec, model, batch, Progress(0, 0.0, 0.5))["loss"].backward()  # type: ignore[arg-type]
     part = model.codec if weight == "lambda_reconstruction" else model.operator
     assert sum(float(p.grad.abs().sum()) for p in part.parameters() if p.grad is not None) > 0
 

@@ -77,12 +77,14 @@ class Unrolled:
         latents: The operator's latents of frames 1 to K, (B, K, N, D).
         fields: The same decoded, (B, K, C, *S).
         reconstruction: decode(encode(u)) of the first frame, (B, C, *S).
+        reencoded: encode(decode(z)) of the first of the operator's latents, (B, N, D), if asked for.
     """
 
     encoded: Tensor
     latents: Tensor
     fields: Tensor
     reconstruction: Tensor
+    reencoded: Tensor | None = None
 
 
 class LatentModel(nn.Module):
@@ -140,16 +142,32 @@ class LatentModel(nn.Module):
         """One latent step: `state.z` (B, N, D), dt (B,) -> the state `dt` later; `domain` as in `Codec`."""
         return self.operator(state, dt, domain)
 
-    def forward(self, frames: Tensor, params: Tensor, dt: Tensor, reencode: bool = False) -> Unrolled:
-        """Unrolls the operator from the first frame through its own predictions, for training: means that the system
-        conserves are left to drift, so that the latents learn to keep them too.
+    def forward(
+        self,
+        frames: Tensor,
+        params: Tensor,
+        dt: Tensor,
+        reencode: bool = False,
+        inverse: bool = False,
+        steps: int | None = None,
+        space: str = "field",
+    ) -> Unrolled | Tensor:
+        """All that training asks of the model, in one call, so that whatever wraps a module serves all of it.
+
+        Unrolls the operator from the first frame through its own predictions: means that the system conserves are left
+        to drift, so that the latents learn to keep them too. With `steps`, the frames of a free `rollout` instead.
 
         Args:
-            frames: True fields on the training grid, (B, K + 1, C, *S).
+            frames: True fields on the training grid, (B, K + 1, C, *S); of a free rollout the first, (B, 1, C, *S).
             params: (B, P).
             dt: (B,).
             reencode: Decode and encode between steps, as a rollout in field space does.
+            inverse: Also encode what the first of the operator's latents decodes to.
+            steps: Steps of a free rollout.
+            space: Where that runs.
         """
+        if steps is not None:
+            return self.rollout(frames[:, 0], steps, params, dt, space)
         b, k = frames.shape[0], frames.shape[1] - 1
         encoded = self.codec.encode(frames.flatten(0, 1)).unflatten(0, (b, k + 1))
         state, latents, fields = LatentState(encoded[:, 0], cond={"params": params}), [], []
@@ -161,9 +179,12 @@ class LatentModel(nn.Module):
                 state = replace(state, z=self.codec.encode(fields[-1]))
         stacked = torch.stack(latents, 1)
         if reencode:
-            return Unrolled(encoded, stacked, torch.stack(fields, 1), self.codec.decode(encoded[:, 0]))
-        decoded = self.codec.decode(torch.cat([encoded[:, :1], stacked], 1).flatten(0, 1)).unflatten(0, (b, k + 1))
-        return Unrolled(encoded, stacked, decoded[:, 1:], decoded[:, 0])
+            first, ahead = self.codec.decode(encoded[:, 0]), torch.stack(fields, 1)
+        else:
+            latent = torch.cat([encoded[:, :1], stacked], 1).flatten(0, 1)
+            decoded = self.codec.decode(latent).unflatten(0, (b, k + 1))
+            first, ahead = decoded[:, 0], decoded[:, 1:]
+        return Unrolled(encoded, stacked, ahead, first, self.codec.encode(ahead[:, 0]) if inverse else None)
 
     def rollout(
         self,

@@ -8,7 +8,7 @@ the standardised PDE parameters as constant channels and x the coordinates, 0 to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -69,11 +69,12 @@ class ResidualForecaster(nn.Module):
         Args:
             held: Channels that keep their spatial mean after every step, (C,) bool; none unless given.
         """
-        frames = [u0]
-        for _ in range(steps):
-            u = self(frames[-1], params)
-            frames.append(u if held is None else conform(u, u0, held, self.system.walls, self.system.domain)[0])
-        return torch.stack(frames[1:], 1)
+
+        def advance(u: Tensor) -> Tensor:
+            u = self(u, params)
+            return u if held is None else conform(u, u0, held, self.system.walls, self.system.domain)[0]
+
+        return roll_out(advance, u0, steps)
 
     def standardised(self, u: Tensor) -> Tensor:
         """Fields (..., C, *S) over each channel's deviation, so that channels of any unit weigh alike in a norm."""
@@ -88,6 +89,14 @@ class ResidualForecaster(nn.Module):
 def _position(shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Coordinates of a grid, 0 to 1 along each axis, (axes, *S)."""
     return torch.stack(torch.meshgrid(*(torch.arange(s) / s for s in shape), indexing="ij")).to(device)
+
+
+def roll_out(advance: Callable[[Tensor], Tensor], u0: Tensor, steps: int) -> Tensor:
+    """Rolls a one-step function (B, C, *S) -> (B, C, *S) out from u0: frames 1 to `steps`, (B, steps, C, *S)."""
+    frames = [u0]
+    for _ in range(steps):
+        frames.append(advance(frames[-1]))
+    return torch.stack(frames[1:], 1)
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,18 +12,16 @@ from torch import Tensor, nn
 from ups.data.dataset import Dataset
 from ups.data.latent_pairs import Windows, build_field_loader
 from ups.peers.fno import fno
-from ups.peers.forecaster import CPU, PeerForecaster
-from ups.peers.one_step import ResidualForecaster, change_std
+from ups.peers.forecaster import CPU
+from ups.peers.one_step import ResidualForecaster, change_std, roll_out
 from ups.peers.settings import PeerSettings
 from ups.peers.unet import UNet
-from ups.training import checkpoint
 from ups.training.curriculum import horizon
 from ups.training.fingerprint import fingerprint_of
 from ups.training.forecast_score import forecast_score
-from ups.training.loop import fit
 from ups.training.losses import relative_l2
 from ups.training.settings import StageSettings, TrainingSettings
-from ups.training.stage import Log, Progress, Stage
+from ups.training.stage import Progress, Stage
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,6 @@ class PeerRun:
         shared: `training` of the run.
         data: The data set of the run.
         seconds: Time to train for.
-        folder: Where its checkpoints go.
         validation_trajectories: Trajectories of the validation split that choose its best epoch.
         seed: Fixes all randomness.
         device: Where it is trained.
@@ -48,7 +44,6 @@ class PeerRun:
     shared: TrainingSettings
     data: Dataset
     seconds: float
-    folder: Path
     validation_trajectories: int = 32
     seed: int = 0
     device: torch.device = CPU
@@ -57,24 +52,6 @@ class PeerRun:
     def training(self) -> TrainingSettings:
         """The shared settings as they hold for the peer."""
         return self.settings.training(self.shared)
-
-
-def trained(run: PeerRun, log: Log, batch: int = 64) -> PeerForecaster:
-    """Trains a peer, or goes on, or loads it where it is finished.
-
-    Args:
-        run: What is trained, and for how long.
-        log: Where epochs are recorded.
-        batch: States that the result rolls out at once.
-
-    Raises:
-        UserError: If its checkpoints were made with other settings, data or time, or a package is missing.
-    """
-    settings = run.settings.stage(run.seconds)
-    model = fit(build(run), settings, run.training, run.folder, log, seed=run.seed, device=run.device)
-    assert isinstance(model, ResidualForecaster)
-    seconds = checkpoint.load(run.folder / f"{run.name}.pt")["train_seconds"]
-    return PeerForecaster(model.requires_grad_(False), seconds, batch, run.device)
 
 
 def build(run: PeerRun) -> Stage:
@@ -89,20 +66,21 @@ def build(run: PeerRun) -> Stage:
         shift_axes=run.data.shift_axes(training.shift_augmentation),
         **training.loading(settings, run.seed, train.in_memory, run.device.type == "cuda"),
     )
+    forecaster = new_forecaster(run)
     truth, params = (x.to(run.device) for x in run.data.validation.spread(run.validation_trajectories))
 
-    def loss(model: ResidualForecaster, batch: Windows, progress: Progress) -> dict[str, Tensor]:
+    def loss(model: nn.Module, batch: Windows, progress: Progress) -> dict[str, Tensor]:
         steps = horizon(training, progress.fraction)
-        ahead = model.rollout(batch.frames[:, 0], steps, batch.params)
-        predicted, target = (model.standardised(u) for u in (ahead, batch.frames[:, 1 : steps + 1]))
+        ahead = roll_out(lambda u: model(u, batch.params), batch.frames[:, 0], steps)
+        predicted, target = (forecaster.standardised(u) for u in (ahead, batch.frames[:, 1 : steps + 1]))
         return {"loss": relative_l2(predicted.flatten(0, 1), target.flatten(0, 1))}
 
-    def rollout(model: ResidualForecaster, u0: Tensor, steps: int) -> Tensor:
-        return model.rollout(u0, steps, params)
+    def rollout(model: nn.Module, u0: Tensor, steps: int) -> Tensor:
+        return roll_out(lambda u: model(u, params), u0, steps)
 
     return Stage(
         run.name,
-        new_forecaster(run),
+        forecaster,
         loader,
         loader.steps_per_epoch,
         loss,

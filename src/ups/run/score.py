@@ -33,13 +33,12 @@ from ups.evaluation.progress import ScoringBar
 from ups.evaluation.row import Row
 from ups.evaluation.scores import read_scores, write_scores
 from ups.evaluation.steady import steady_score_rows
-from ups.peers.settings import PeerSettings
-from ups.peers.stage import PeerRun, trained
 from ups.report.figures import draw_pictures
 from ups.report.html.report import write_report
 from ups.report.plot_scores import training_curves
 from ups.report.scores import RunScores
 from ups.report.terminal import show
+from ups.run.baselines import train_baselines
 from ups.stages.steady import none_steady, steady_rows
 from ups.surrogate.surrogate import Surrogate
 from ups.tracking.jsonl import read_log
@@ -162,7 +161,8 @@ class ScoredRun:
         batch = min(settings.batch, self.part.n, settings.trajectories or self.part.n)
         stages = forecasters(self.surrogate, settings.nfe, batch)
         physics = physics_forecasters(self.data.system, self.data.settings)
-        peers = self.peers(stages["operator"].train_seconds)
+        given = (self.folder, stages["operator"].train_seconds, self.surrogate.device)
+        peers = train_baselines(self.config, self.data, *given)
         rows: dict[str, Forecaster] = {FLOOR: stages.pop(FLOOR), **physics, **peers, **self.dressed(stages)}
         if with_ttc:
             rows[TTC] = TTCForecaster(self.surrogate, self.config.ttc, self.reward, settings.batch)
@@ -191,28 +191,6 @@ class ScoredRun:
         ensemble = dressed(stages["operator"], truth, params, self.config.evaluation.context - 1)
         at = list(stages).index("operator") + 1
         return dict([*list(stages.items())[:at], (DRESSED, ensemble), *list(stages.items())[at:]])
-
-    def peers(self, seconds: float) -> dict[str, Forecaster]:
-        """The models of `evaluation.baselines`, each trained for `seconds` unless that was done before."""
-        config = self.config
-        return {
-            name: trained(
-                PeerRun(
-                    name,
-                    PeerSettings(network=name),
-                    config.training,
-                    self.data,
-                    seconds,
-                    self.folder / "checkpoints",
-                    config.evaluation.validation_trajectories,
-                    config.run.seed,
-                    self.surrogate.device,
-                ),
-                TrainingLogger(self.log),
-                config.evaluation.batch,
-            )
-            for name in config.evaluation.baselines
-        }
 
     def settled(self) -> tuple[list[Row], list[str]]:
         """Rows of the steady prior, where the run has one; where no trajectory settles, a sentence instead."""

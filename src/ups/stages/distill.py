@@ -107,7 +107,7 @@ def build(context: Context, name: str = "consistency_distill") -> Stage:
         loader,
         loader.steps_per_epoch,
         student_loss,
-        one_step_crps(context, model, "consistency"),
+        one_step_crps(context, model, teacher.scale, "consistency"),
         chunks=chunks,
         fingerprint=context.fingerprint(name, {"operator": digest(model), "teacher": digest(teacher)}),
         payload=head_payload(context, model, "consistency"),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ups.core.system import System
 from ups.data.latent_pairs import Windows, build_field_loader
+from ups.models.autoencoder import Autoencoder
 from ups.models.latent_operator import LatentModel, Unrolled
 from ups.stages.autoencoder import calibration_fields, held_means, held_walls, new_model
 from ups.stages.context import Context
@@ -32,19 +33,21 @@ LATENT_MEASURES = {"squared": latent_consistency, "relative": latent_distance}
 
 
 def operator_loss(
-    training: TrainingSettings, system: System, model: LatentModel, batch: Windows, progress: Progress
+    training: TrainingSettings, codec: Autoencoder, model: nn.Module, batch: Windows, progress: Progress
 ) -> dict[str, Tensor]:
-    """All losses of a batch: "loss", the total, and its components."""
+    """All losses of a batch: "loss", the total, and its components. Of `codec` only what training leaves alone is read:
+    its grid and the deviations of the fields."""
     joint = training.train_codec
     frames = batch.frames[:, : horizon(training, progress.fraction) + 1]
-    frames = with_input_noise(frames, training.input_noise, model.codec.u_std)
+    frames = with_input_noise(frames, training.input_noise, codec.u_std)
     reencode = training.rollout_reencode and frames.shape[1] > 2
-    out: Unrolled = model(frames, batch.params, batch.dt, reencode=reencode)
-    scaled = model.codec.in_deviations
+    inverse = progress.step % training.inverse_loss_frequency == 0
+    back = inverse and bool(training.lambda_inv_dec)
+    out: Unrolled = model(frames, batch.params, batch.dt, reencode=reencode, inverse=back)
+    scaled = codec.in_deviations
     predicted, target = (scaled(out.fields), scaled(frames[:, 1:])) if joint else (out.latents, out.encoded[:, 1:])
     unrolled = predicted.shape[1] > 1
-    inverse = progress.step % training.inverse_loss_frequency == 0
-    spectral = spectral_pair(training.spectral_space, model, frames, out)
+    spectral = spectral_pair(training.spectral_space, codec, frames, out)
     bundle = compute_operator_loss_bundle(
         pred_next=predicted[:, 0],
         target_next=target[:, 0],
@@ -53,14 +56,14 @@ def operator_loss(
         measure=relative_l2 if joint else nn.functional.mse_loss,
         input_fields=scaled(frames[:, 1]) if inverse else None,
         encoded_latent=out.latents[:, 0] if inverse else None,
-        pred_latent=out.latents[:, 0] if inverse else None,
-        decoder=lambda z: scaled(model.codec.decode(z)),
-        encoder=lambda v: model.codec.encode(v * model.codec.u_std.view(-1, *[1] * len(system.shape))),
+        pred_latent=out.latents[:, 0] if back else None,
+        decoder=lambda z: scaled(out.fields[:, 0]),  # both were computed with the rest
+        encoder=lambda v: out.reencoded,  # pyright: ignore[reportArgumentType]
         pred_rollout=predicted[:, 1:] if unrolled else None,
         target_rollout=target[:, 1:] if unrolled else None,
         spectral_pred=spectral[0],
         spectral_target=spectral[1],
-        spectral_axes=len(system.shape),
+        spectral_axes=len(codec.system.shape),
     )
     if not joint:
         return {"loss": bundle.total, **bundle.components}
@@ -86,11 +89,11 @@ def target_latents(training: TrainingSettings, out: Unrolled) -> Tensor:
     return out.encoded[:, 1:].detach() if training.fixed_latent_target else out.encoded[:, 1:]
 
 
-def spectral_pair(space: str, model: LatentModel, frames: Tensor, out: Unrolled) -> tuple[Tensor, Tensor]:
+def spectral_pair(space: str, codec: Autoencoder, frames: Tensor, out: Unrolled) -> tuple[Tensor, Tensor]:
     """One-step prediction and truth with their spatial axes last: (B, D, *G) latents or (B, C, *S) fields in sigma."""
     if space == "field":
-        return model.codec.in_deviations(out.fields[:, 0]), model.codec.in_deviations(frames[:, 1])
-    on_grid = [z.unflatten(1, model.codec.grid).movedim(-1, 1) for z in (out.latents[:, 0], out.encoded[:, 1])]
+        return codec.in_deviations(out.fields[:, 0]), codec.in_deviations(frames[:, 1])
+    on_grid = [z.unflatten(1, codec.grid).movedim(-1, 1) for z in (out.latents[:, 0], out.encoded[:, 1])]
     return on_grid[0], on_grid[1]
 
 
@@ -116,7 +119,7 @@ def build(context: Context, name: str = "operator") -> Stage:
         shift_axes=context.shift_axes,
         **context.loading(name),
     )
-    loss = partial(operator_loss, training, data.system)
+    loss = partial(operator_loss, training, model.codec)
     fingerprint = context.fingerprint(name, predecessors)
     return Stage(
         name,
@@ -152,8 +155,9 @@ def rollout_score(context: Context) -> Callable[[Any], float]:
     truth, params = context.held_out()
     dt = torch.full((len(truth),), context.data.system.dt, device=context.device)
 
-    def rollout(model: LatentModel, u: Tensor, steps: int) -> Tensor:
-        return model.rollout(u, steps, params, dt, context.rollout_space)
+    def rollout(model: nn.Module, u: Tensor, steps: int) -> Tensor:
+        with torch.compiler.set_stance("force_eager"):  # a compiler would make one graph of all steps
+            return model(u.unsqueeze(1), params, dt, steps=steps, space=context.rollout_space)
 
     return forecast_score(truth, rollout, context.training.select_by, context.data.statistics.std)
 

@@ -79,6 +79,7 @@ def crps_loss(
     training: TrainingSettings,
     model: LatentModel,
     members: int,
+    scale: Tensor,
     network: DiffusionResidual,
     batch: ResidualBatch,
     progress: Progress,
@@ -91,8 +92,8 @@ def crps_loss(
         return model.codec.in_deviations(model.codec.decode(z))
 
     draws = ResidualHead(network, "crps").draw(many, torch.randn_like(many.base))
-    fields = decode(many.base + network.scale * draws).unflatten(0, (-1, members))
-    truth = decode(batch.given.base + network.scale * batch.r)
+    fields = decode(many.base + scale * draws).unflatten(0, (-1, members))
+    truth = decode(batch.given.base + scale * batch.r)
     size = (truth - decode(batch.given.base)).abs().mean().clamp_min(1e-8)
     latent = fair_crps(batch.r, draws.unflatten(0, (-1, members))).mean()
     field = fair_crps(truth, fields).mean() / size
@@ -103,10 +104,10 @@ def crps_loss(
     return losses
 
 
-def losses_of(context: Context, model: LatentModel, objective: Objective) -> Any:
+def losses_of(context: Context, model: LatentModel, scale: Tensor, objective: Objective) -> Any:
     """The loss of an objective, (network, batch, progress) -> losses."""
     if objective == "crps":
-        return partial(crps_loss, context.training, model, context.diffusion.members)
+        return partial(crps_loss, context.training, model, context.diffusion.members, scale)
     return partial(flow_loss if objective == "flow" else regression_loss, context.training)
 
 
@@ -173,7 +174,7 @@ def held_out_windows(context: Context) -> list[Windows]:
     return [windows.to(context.device) for windows in found]
 
 
-def one_step_crps(context: Context, model: LatentModel, objective: Objective) -> Callable[[Any], float]:
+def one_step_crps(context: Context, model: LatentModel, scale: Tensor, objective: Objective) -> Callable[[Any], float]:
     """The fair CRPS, in sigma, of one-step forecasts of decoded fields on the validation split, by the objective's
     sampler."""
     held_out, members = held_out_windows(context), 1 if objective == "regression" else SCORED_MEMBERS
@@ -185,7 +186,9 @@ def one_step_crps(context: Context, model: LatentModel, objective: Objective) ->
             state = LatentState(model.codec.encode(windows.frames[:, 0]), cond={"params": windows.params})
             given = Given.of(model, state, windows.dt).repeat(members)
             before = windows.frames[:, 0].repeat_interleave(members, 0)
-            ahead = model.codec.decode_like(head.step(given, generator=generator), before).unflatten(0, (-1, members))
+            noise = torch.randn(given.base.shape, generator=generator, device=context.device)
+            latents = given.base + scale * head.draw(given, noise, generator=generator)
+            ahead = model.codec.decode_like(latents, before).unflatten(0, (-1, members))
             pair = (model.codec.in_deviations(u) for u in (windows.frames[:, 1], ahead))
             total += float(fair_crps(*pair).mean()) * windows.size
         return total / SCORED_PAIRS
@@ -193,7 +196,7 @@ def one_step_crps(context: Context, model: LatentModel, objective: Objective) ->
     return score
 
 
-def held_out_flow_loss(context: Context, model: LatentModel) -> Callable[[Any], float]:
+def held_out_flow_loss(context: Context, model: LatentModel, scale: Tensor) -> Callable[[Any], float]:
     """The flow loss on the validation split, at the same noise and evenly spread levels in every epoch.
 
     Between epochs of a good model the CRPS of a few members differs by less than its own sampling error, and chooses
@@ -205,7 +208,7 @@ def held_out_flow_loss(context: Context, model: LatentModel) -> Callable[[Any], 
         generator, total = torch.Generator(context.device).manual_seed(context.seed), 0.0
         for windows in held_out:
             latents = [model.codec.encode(windows.frames[:, i]) for i in (0, 1)]
-            batch = with_operator(model, network.scale, Windows(torch.stack(latents, 1), windows.params, windows.dt))
+            batch = with_operator(model, scale, Windows(torch.stack(latents, 1), windows.params, windows.dt))
             for level in range(SCORED_LEVELS):
                 eps = torch.randn(batch.r.shape, generator=generator, device=context.device)
                 tau = torch.full((windows.size,), (level + 0.5) / SCORED_LEVELS, device=context.device)
@@ -240,18 +243,23 @@ def build(context: Context, name: str = "diff_residual") -> Stage:
     model = operator.load(context)
     latents = reserved_latents(context, model)
     network = new_network(context, model, latents)
+    scale = network.scale
     loader = pair_loader(context, name, latents)
 
     def chunks(batch: Windows, progress: Progress) -> Iterable[tuple[ResidualBatch, float]]:
-        return [(with_operator(model, network.scale, batch), 1.0)]
+        return [(with_operator(model, scale, batch), 1.0)]
 
     return Stage(
         name,
         network,
         loader,
         loader.steps_per_epoch,
-        losses_of(context, model, objective),
-        held_out_flow_loss(context, model) if objective == "flow" else one_step_crps(context, model, objective),
+        losses_of(context, model, scale, objective),
+        (
+            held_out_flow_loss(context, model, scale)
+            if objective == "flow"
+            else one_step_crps(context, model, scale, objective)
+        ),
         chunks=chunks,
         fingerprint=context.fingerprint(name, {"operator": digest(model)}),
         payload=head_payload(context, model, objective),
