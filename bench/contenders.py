@@ -103,13 +103,14 @@ class Contender:
         return self.config.stages.of("operator").model_copy(update={"epochs": EVALUATIONS, "seconds": seconds})
 
     def settings(self) -> dict[str, Any]:
-        """Everything that is set of it, as plain values."""
+        """Everything that is set of it, as plain values; of the stages, those that are trained."""
         if self.peer is not None:
             return {
                 "peer": self.peer.model_dump(mode="json"),
                 "training": self.training.model_dump(mode="json", include=OF_PEERS),
             }
-        return self.config.model_dump(mode="json", include={"latent", "operator", "training", "stages", "rollout"})
+        found = self.config.model_dump(mode="json", include={"latent", "operator", "training", "stages", "rollout"})
+        return found | {"stages": {name: values for name, values in found["stages"].items() if values["epochs"]}}
 
     def build(self, data: Dataset, seconds: float, seed: int, folder: Path) -> Stage:
         """Its stage, which fills a time, in the run folder."""

@@ -21,6 +21,9 @@ class Hiding(nn.Module):
     def forward(self, *given: Any, **options: Any) -> Any:
         return self.module(*given, **options)
 
+PLAIN: dict[str, Any] = {"optimizer": {"name": "adamw", "lr": 1e-3}, "scheduler": {"warmup_steps": 0}}
+"""A stage that learns from its first step on, however few it has."""
+
 
 def advection(folder: Path, trajectories: int = 16, frames: int = 9, points: int = 32) -> Path:
     """Travelling waves in PDEBench's layout, `1D_Advection_Sols_beta0.4.hdf5`."""
@@ -42,17 +45,19 @@ def config(folder: Path, **sections: dict[str, Any]) -> Path:
     settings: dict[str, dict[str, Any]] = {
         "data": {"task": "advection1d", "root": str(folder / "data")},
         "latent": {"dim": 8, "tokens": 8, "width": 8},
-        "operator": {"pdet": {"hidden_dim": 16, "depths": [1], "num_heads": 2, "group_size": 8}},
+        "operator": {"pdet": {"hidden_dim": 16, "depths": [1], "num_heads": 2, "group_size": 8, "spectral_modes": 0}},
         "training": {
             "batch_size": 8,
             "steps_per_epoch": 6,
             "ema_decay": 0.9,
+            "lambda_latent": 0.1,
+            "latent_measure": "squared",
             "lambda_rollout": 1.0,
             "rollout_horizon": 2,
         },
         "stages": {
-            "autoencoder": {"epochs": 1},
-            "operator": {"epochs": 3, "optimizer": {"name": "muon", "lr": 3e-3}},
+            "autoencoder": {"epochs": 1, **PLAIN},
+            "operator": {"epochs": 3, **PLAIN, "optimizer": {"name": "muon", "lr": 3e-3}},
         },
         "evaluation": {"bootstrap": 100, "pictures": False},
         "run": {"dir": str(folder / "run"), "threads": 1, "device": "cpu"},

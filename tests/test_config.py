@@ -212,3 +212,39 @@ def test_the_reference_explains_every_key() -> None:
     empty = [row for row in rows if not row.split(" | ")[-1].strip(" |")]
     assert not empty, "\n".join(empty)
     assert "### `operator.pdet`" in reference() and "Good values" in reference()
+
+
+def test_the_defaults_are_the_settings_that_measured_best(write: Any) -> None:
+    """Fourier mixing, Muon at its rate, relative latent consistency: what the benchmarks use."""
+    found = load_config(write(MINIMAL))
+    pdet, training, operator = found.operator.pdet, found.training, found.stages.of("operator")
+    assert (found.latent.dim, found.latent.tokens, found.latent.width) == (64, 32, 32)
+    assert (pdet.hidden_dim, pdet.depths, pdet.group_size, pdet.spectral_modes) == (64, (4,), 0, 17)
+    assert (training.ema_decay, training.lambda_reconstruction, training.lambda_latent) == (0.998, 0.25, 1.0)
+    assert training.latent_measure == "relative"
+    assert (operator.optimizer.name, operator.optimizer.lr, operator.scheduler.warmup_steps) == ("muon", 8e-3, 50)
+    assert operator.scheduler.name == "cosineannealinglr"
+    bench = load_config(Path(__file__).parents[1] / "bench" / "ups.yaml")
+    differing = changed_keys(found, bench)
+    assert {key for key in differing if not key.startswith(("data", "run"))} == {
+        "training.lambda_rollout",
+        "stages.autoencoder.steps_per_epoch",
+        "stages.operator.epochs",
+    }
+
+
+def test_what_a_stage_does_not_say_is_what_is_usual_for_it(write: Any) -> None:
+    asked = ["stages.operator.epochs=2", "stages.operator.optimizer.weight_decay=0.1"]
+    optimizer = load_config(write(MINIMAL), asked).stages.of("operator").optimizer
+    assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("muon", 8e-3, 0.1)
+    other = load_config(write(MINIMAL), ["stages.operator.optimizer.name=adamw"]).stages.of("operator")
+    assert (other.optimizer.lr, other.scheduler.warmup_steps) == (1e-3, 50)  # not the rate of Muon
+    student = load_config(write(MINIMAL), ["stages.consistency_distill.distill_num_taus=2"]).stages.consistency_distill
+    assert (student.optimizer.name, student.optimizer.lr) == ("adamw", 7e-4)
+
+
+def test_the_seeds_template_keeps_its_own_values() -> None:
+    found = load_config(TEMPLATE)
+    assert (found.latent.dim, found.latent.tokens, found.training.ema_decay) == (32, 48, 0.999)
+    assert (found.operator.pdet.depths, found.operator.pdet.group_size) == ((1, 1, 1), 16)
+    assert (found.stages.of("operator").optimizer.name, found.stages.of("operator").optimizer.lr) == ("adamw", 1e-3)

@@ -91,3 +91,13 @@ def test_spectral_mixing_multiplies_the_coefficients_of_the_fft(grid: tuple[int,
         matrix = torch.complex(*layer.weight[place].detach().chunk(2, -1))
         expected[(slice(None), *k)] = spectrum[(slice(None), *k)] @ matrix
     torch.testing.assert_close(layer(x, domain), torch.fft.irfftn(expected, s=grid, dim=[1 + a for a in axes]))
+
+
+@pytest.mark.parametrize("grid", [(4,), (4, 3), (1, 2, 5)])
+def test_more_frequencies_than_tokens_have_are_those_that_they_have(grid: tuple[int, ...]) -> None:
+    domain, x = Domain.unit(grid), torch.randn(2, *grid, 3)
+    torch.manual_seed(0)
+    many = SpectralMixing(3, domain, modes=17)
+    torch.manual_seed(0)
+    all_of_them = SpectralMixing(3, domain, modes=max(grid) // 2 + 1)
+    assert torch.equal(many(x, domain), all_of_them(x, domain))

@@ -10,7 +10,7 @@ import torch
 
 import ups
 from tests.models.systems import latent_model, system
-from tests.small import config
+from tests.small import PLAIN, config
 from ups.config import load_config
 from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
@@ -59,7 +59,7 @@ def test_the_untrained_prior_leaves_a_latent_as_it_is() -> None:
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a prior on trajectories that settle, with its evaluation."""
     folder = tmp_path_factory.mktemp("settled")
-    longer = {"epochs": 60, "validate_every": 20, "optimizer": {"name": "muon", "lr": 2e-2}}
+    longer = {**PLAIN, "epochs": 60, "validate_every": 20, "optimizer": {"name": "muon", "lr": 2e-2}}
     path = config(
         folder,
         data=settling(folder, rate=6.0),

@@ -222,7 +222,7 @@ def test_a_loss_that_explodes_is_one_sentence_and_keeps_the_last_good_state(tmp_
     with pytest.raises(UserError, match=r"stopped being finite in epoch .*lower stages.operator.optimizer.lr"):
         fit(
             stage(),
-            settings(50, optimizer=OptimizerSettings(name="sgd", lr=1e20)),
+            settings(50, optimizer=OptimizerSettings(name="sgd", lr=100.0)),
             TrainingSettings(grad_clip=None),
             tmp_path,
             Memory(),

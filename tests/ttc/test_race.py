@@ -16,7 +16,7 @@ from rich.console import Console
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from tests.small import config
+from tests.small import PLAIN, config
 from ups.config import load_config
 from ups.core.errors import UserError
 from ups.data.dataset import open_dataset
@@ -77,8 +77,9 @@ class Cut:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    stages: dict[str, Any] = {name: {"epochs": 2} for name in ("autoencoder", "operator")}
-    stages["crps_ensemble"] = {"epochs": 10, "optimizer": {"name": "muon", "lr": 3e-2}}  # members that differ
+    stages: dict[str, Any] = {name: {**PLAIN, "epochs": 2} for name in ("autoencoder", "operator")}
+    rate = {"name": "muon", "lr": 3e-2}  # members that differ
+    stages["crps_ensemble"] = {**PLAIN, "epochs": 10, "optimizer": rate}
     path = config(tmp_path_factory.mktemp("ttc"), stages=stages, diffusion=SMALL)
     train(load_config(path))
     return path

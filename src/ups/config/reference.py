@@ -13,21 +13,24 @@ from ups.config.schema import sections, type_name
 from ups.config.source import Key, dotted
 
 
-def section_reference(settings: type[BaseModel], key: Key = ()) -> Iterator[str]:
-    """A heading, the class's docstring and a table of keys for `settings` and each section below it."""
+def section_reference(settings: type[BaseModel], key: Key = (), usual: BaseModel | None = None) -> Iterator[str]:
+    """A heading, the class's docstring and a table of keys for `settings` and each section below it, with the values
+    that they have by default in `usual`."""
     if key:
         yield f"{'#' * min(len(key) + 1, 4)} `{dotted(key)}`"
     yield inspect.getdoc(settings) or ""
-    rows = [_row(name, field) for name, field in settings.model_fields.items()]
+    values = {name: _default(name, field, usual) for name, field in settings.model_fields.items()}
+    rows = [_row(name, field, values[name]) for name, field in settings.model_fields.items()]
     yield "\n".join(["| key | type | default | meaning |", "| --- | --- | --- | --- |", *rows])
     for name, field in settings.model_fields.items():
         for section in sections(field.annotation):
-            yield from section_reference(section, (*key, name))
+            inner = values[name] if isinstance(values[name], section) else None
+            yield from section_reference(section, (*key, name), inner)
 
 
-def _row(name: str, field: FieldInfo) -> str:
+def _row(name: str, field: FieldInfo, value: Any) -> str:
     meaning = " ".join((field.description or "").split())
-    cells = [f"`{name}`", type_name(field.annotation) + _bounds(field), _default(field), meaning]
+    cells = [f"`{name}`", type_name(field.annotation) + _bounds(field), _spelled(value), meaning]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -39,13 +42,17 @@ def _bounds(field: FieldInfo) -> str:
     return f" ({', '.join(bounds)})" if bounds else ""
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
+def _default(name: str, field: FieldInfo, usual: BaseModel | None) -> Any:
+    """The value of a field that is not given; `PydanticUndefined` where it must be."""
+    if usual is not None:
+        return getattr(usual, name)
+    return PydanticUndefined if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
+
+
+def _spelled(value: Any) -> str:
+    if value is PydanticUndefined:
         return "required"
-    default = field.get_default(call_default_factory=True, validated_data={})
-    if isinstance(default, BaseModel):
-        return "see below"
-    return "" if default is PydanticUndefined else f"`{json.dumps(_plain(default), ensure_ascii=False)}`"
+    return "see below" if isinstance(value, BaseModel) else f"`{json.dumps(_plain(value), ensure_ascii=False)}`"
 
 
 def _plain(value: Any) -> Any:

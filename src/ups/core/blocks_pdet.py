@@ -33,23 +33,24 @@ class PDETransformerConfig(Settings):
     """The backbone of the operator.
 
     Good values: `hidden_dim` 64 to 128, `depths` [4] up to 128 tokens on an axis and [2, 4, 2] beyond,
-    `spectral_modes` half the tokens of an axis for smooth periodic flows, `group_size` 16 to 64.
+    `spectral_modes` half the tokens of an axis and one; attention (`group_size` 16 to 64) costs as much again and did
+    not pay on periodic flows.
     """
 
-    input_dim: int = Field(default=32, ge=1, le=WIDEST)
+    input_dim: int = Field(default=64, ge=1, le=WIDEST)
     """Width of a token; equals `latent.dim`."""
     hidden_dim: int = Field(default=64, ge=1, le=WIDEST)
     """Width inside the blocks."""
-    depths: tuple[int, ...] = (1, 1, 1)
+    depths: tuple[int, ...] = (4,)
     """Blocks per level, down to the coarsest and up again; an odd count. `[4]` stays at full token resolution."""
-    group_size: int = Field(default=16, ge=0)
+    group_size: int = Field(default=0, ge=0)
     """Tokens in an attention window; 0 leaves attention out."""
     num_heads: int = Field(default=8, ge=1, le=WIDEST)
     """Attention heads; divides `hidden_dim`."""
     mlp_ratio: float = Field(default=2.0, gt=0, le=1000)
     """Width of the MLPs relative to `hidden_dim`."""
-    spectral_modes: int = Field(default=0, ge=0)
-    """Frequencies per axis of the spectral mixing beside attention; 0 leaves it out."""
+    spectral_modes: int = Field(default=17, ge=0)
+    """Frequencies per axis of the spectral mixing, at most those that the tokens have; 0 leaves it out."""
     conv_taps: int = Field(default=3, ge=1, le=1001)
     """Points per axis of the depthwise convolution; odd."""
 

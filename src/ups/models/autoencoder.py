@@ -38,9 +38,9 @@ class LatentSettings(Settings):
     the field's size where latents are to be small, at several times the error.
     """
 
-    dim: int = Field(default=32, ge=1, le=WIDEST)
+    dim: int = Field(default=64, ge=1, le=WIDEST)
     """Width D of a token; equals `operator.pdet.input_dim`."""
-    tokens: int = Field(default=48, ge=1, le=2**20)
+    tokens: int = Field(default=32, ge=1, le=2**20)
     """Number N of tokens; need not divide the grid."""
     width: int = Field(default=32, ge=1, le=WIDEST)
     """Channels of the convolutions around the patches."""

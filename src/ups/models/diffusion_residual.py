@@ -34,14 +34,14 @@ class DiffusionSettings(Settings):
     """Width inside the blocks."""
     depths: tuple[int, ...] = (2,)
     """Blocks per level, as in `operator.pdet.depths`."""
-    group_size: int = Field(default=16, ge=0)
+    group_size: int = Field(default=0, ge=0)
     """Tokens in an attention window; 0 leaves attention out."""
     num_heads: int = Field(default=4, ge=1, le=WIDEST)
     """Attention heads."""
     mlp_ratio: float = Field(default=2.0, gt=0, le=1000)
     """Width of the MLPs relative to `hidden_dim`."""
-    spectral_modes: int = Field(default=0, ge=0)
-    """Frequencies per axis of the spectral mixing; 0 leaves it out."""
+    spectral_modes: int = Field(default=17, ge=0)
+    """Frequencies per axis of the spectral mixing, at most those that the tokens have; 0 leaves it out."""
     objective: Literal["flow", "regression", "crps"] = "flow"
     """`flow` learns the distribution by flow matching; `regression` its mean, with tau a mere input; `crps` trains an
     ensemble of one-evaluation members directly on the fair CRPS."""

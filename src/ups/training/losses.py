@@ -22,9 +22,9 @@ from ups.core.settings import Settings
 class LossWeights(Settings):
     """Weights of the operator's losses; a loss with weight 0 is not computed.
 
-    Good values: with `train_codec` on, `lambda_reconstruction` 0.25 and `lambda_latent` 0.1 to 1 (the larger, the
-    closer a rollout in latent space comes to one that re-encodes), with `latent_measure` relative for deterministic
-    systems; `lambda_rollout` 1 with a horizon of 2 to 4.
+    Good values: the defaults for deterministic systems; where the future is random, `lambda_latent` 0.1 with
+    `latent_measure` squared (the larger the weight, the closer a rollout in latent space comes to one that re-encodes);
+    `lambda_rollout` 1 with a horizon of 2 to 4.
     """
 
     lambda_forward: float = Field(default=1.0, ge=0)
@@ -43,9 +43,9 @@ class LossWeights(Settings):
     (`regression`)."""
     lambda_reconstruction: float = Field(default=0.25, ge=0)
     """Reconstruction of the input while the codec is trained with the operator; no curriculum."""
-    lambda_latent: float = Field(default=0.1, ge=0)
+    lambda_latent: float = Field(default=1.0, ge=0)
     """Latent consistency, operator(encode(u_t)) against encode(u_t+1), while the codec is trained."""
-    latent_measure: Literal["squared", "relative"] = "squared"
+    latent_measure: Literal["squared", "relative"] = "relative"
     """Latent consistency as mean squared error over the latents' variance, or as relative error of each sample."""
     inverse_loss_warmup_epochs: int = Field(default=15, ge=0)
     """Epochs without inverse losses; they then grow over as many epochs."""
