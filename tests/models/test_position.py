@@ -54,7 +54,8 @@ def test_homogeneous_data_have_the_model_that_is_told_nothing():
         (FORCED, "auto", (1,)),
         (FORCED, False, ()),  # as YAML reads off
         (FREE, True, (0, 1)),
-        (system((16, 8), "neumann"), "auto", (0, 1)),
+        (system((16, 8), "neumann"), "auto", ()),
+        (system((16, 8), "neumann"), "on", (0, 1)),
     ],
 )
 def test_which_axes_are_told(of, told, axes):

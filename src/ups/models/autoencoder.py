@@ -60,8 +60,8 @@ class LatentSettings(Settings):
     whose sides are all periodic or let nothing through, as a conservation law in flux form demands of mass or momentum;
     off, such means drift like any other error."""
     position: Told = "auto"
-    """Whether the networks on latents are told where their tokens are: `auto` along the axes along which the training
-    data are not homogeneous, `on` along all, `off` along none."""
+    """Whether the networks on latents are told where their tokens are: `auto` along the periodic axes along which the
+    training data are not homogeneous, `on` along all, `off` along none."""
 
     @field_validator("kernel")
     @classmethod
@@ -72,9 +72,8 @@ class LatentSettings(Settings):
 
     def told_axes(self, system: System) -> tuple[int, ...]:
         """The axes along which tokens are told where they are."""
-        walled = (axis for axis, kind in enumerate(system.boundary) if kind != "periodic")
-        axes = {"on": range(len(system.shape)), "off": (), "auto": (*system.fixed_axes, *walled)}
-        return tuple(sorted(axes[self.position]))
+        axes = {"on": range(len(system.shape)), "off": (), "auto": system.fixed_axes}
+        return tuple(axes[self.position])
 
 
 def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
