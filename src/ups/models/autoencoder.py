@@ -13,9 +13,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from torch import Tensor, nn
 
 from ups.core.blocks_pdet import WIDEST
@@ -29,6 +30,14 @@ from ups.core.patches import Layout, deinterleaved, interleaved, token_grid
 from ups.core.settings import Settings
 from ups.core.system import System
 from ups.core.walls import hold_walls
+
+
+def _word(value: Any) -> Any:
+    """`on` and `off`, which YAML may read as true and false."""
+    return ("off", "on")[value] if isinstance(value, bool) else value
+
+
+Told = Annotated[Literal["auto", "on", "off"], BeforeValidator(_word)]
 
 
 class LatentSettings(Settings):
@@ -50,6 +59,9 @@ class LatentSettings(Settings):
     """Forecasts keep the spatial mean of every channel whose mean each training trajectory keeps (64 are looked at) and
     whose sides are all periodic or let nothing through, as a conservation law in flux form demands of mass or momentum;
     off, such means drift like any other error."""
+    position: Told = "auto"
+    """Whether the networks on latents are told where their tokens are: `auto` along the periodic axes along which the
+    training data are not homogeneous, `on` along all, `off` along none."""
 
     @field_validator("kernel")
     @classmethod
@@ -57,6 +69,11 @@ class LatentSettings(Settings):
         if kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, found {kernel}")
         return kernel
+
+    def told_axes(self, system: System) -> tuple[int, ...]:
+        """The axes along which tokens are told where they are."""
+        axes = {"on": range(len(system.shape)), "off": (), "auto": system.fixed_axes}
+        return tuple(axes[self.position])
 
 
 def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:

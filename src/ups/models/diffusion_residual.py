@@ -91,8 +91,9 @@ class DiffusionResidual(nn.Module):
         self.settings, self.layout, latent_dim = settings, model.codec.layout, model.codec.latent.dim
         cfg = settings.backbone(latent_dim)
         self.conditioning = model.new_conditioning(2, cfg.hidden_dim)
-        tokens = self.layout.tokens(self.layout.domain)
-        self.transformer = PDETransformer(cfg, tokens, cfg.hidden_dim, 3 * latent_dim, latent_dim)
+        self.position = model.operator.cfg.position
+        tokens, width = self.layout.tokens(self.layout.domain), 3 * latent_dim + self.position.width
+        self.transformer = PDETransformer(cfg, tokens, cfg.hidden_dim, width, latent_dim)
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("change", torch.ones(latent_dim))
         self.register_buffer("dt", torch.tensor(model.system.dt))
@@ -114,5 +115,6 @@ class DiffusionResidual(nn.Module):
             (B, N, D).
         """
         cond = self.conditioning([tau, (dt / self.dt).log()], state.cond)
-        tokens = self.layout.tokens(domain or self.layout.domain)
-        return self.transformer(torch.cat([x, state.z, (base - state.z) / self.change], -1), cond, tokens)
+        domain = domain or self.layout.domain
+        z = torch.cat([x, state.z, (base - state.z) / self.change], -1)
+        return self.transformer(self.position.beside(z, domain), cond, self.layout.tokens(domain))

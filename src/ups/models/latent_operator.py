@@ -21,6 +21,7 @@ from ups.core.domain import Domain
 from ups.core.embedding import Conditioning
 from ups.core.latent_state import LatentState
 from ups.core.patches import Layout
+from ups.core.position import Position
 from ups.core.settings import Settings
 from ups.core.system import Statistics, System
 from ups.models.autoencoder import Autoencoder, LatentSettings
@@ -39,7 +40,8 @@ class OperatorSettings(Settings):
 
 @dataclass(frozen=True)
 class LatentOperatorConfig:
-    """What fixes the shape of a `LatentOperator`; `layout` says how domains are cut into tokens."""
+    """What fixes the shape of a `LatentOperator`; `layout` says how domains are cut into tokens, `told_axes`
+    along which axes they are told where they are."""
 
     latent_dim: int
     pdet: PDETransformerConfig
@@ -47,6 +49,12 @@ class LatentOperatorConfig:
     dt: float
     params: int = 0
     time_embed_dim: int = 32
+    told_axes: tuple[int, ...] = ()
+
+    @property
+    def position(self) -> Position:
+        """What tokens are told of where they are."""
+        return Position(self.layout, self.told_axes)
 
 
 class LatentOperator(nn.Module):
@@ -56,15 +64,16 @@ class LatentOperator(nn.Module):
         super().__init__()
         self.cfg = cfg
         self.conditioning = Conditioning(1, cfg.params, cfg.time_embed_dim, cfg.pdet.hidden_dim)
-        tokens = cfg.layout.tokens(cfg.layout.domain)
-        self.transformer = PDETransformer(cfg.pdet, tokens, cfg.pdet.hidden_dim, cfg.latent_dim, cfg.latent_dim)
+        tokens, width = cfg.layout.tokens(cfg.layout.domain), cfg.latent_dim + cfg.position.width
+        self.transformer = PDETransformer(cfg.pdet, tokens, cfg.pdet.hidden_dim, width, cfg.latent_dim)
 
     def forward(self, state: LatentState, dt: Tensor, domain: Domain | None = None) -> LatentState:
         """`state.z` (B, N, D) on `domain`, the training grid unless given, and the physical step `dt` (B,) -> the state
         `dt` later."""
         relative = dt / self.cfg.dt
-        tokens = self.cfg.layout.tokens(domain or self.cfg.layout.domain)
-        increment = self.transformer(state.z, self.conditioning([relative.log()], state.cond), tokens)
+        domain = domain or self.cfg.layout.domain
+        z, tokens = self.cfg.position.beside(state.z, domain), self.cfg.layout.tokens(domain)
+        increment = self.transformer(z, self.conditioning([relative.log()], state.cond), tokens)
         return state.advance(state.z + relative.sqrt().view(-1, 1, 1) * increment, dt)
 
 
@@ -114,6 +123,7 @@ class LatentModel(nn.Module):
                 dt=system.dt,
                 params=len(system.param_names),
                 time_embed_dim=latent.dim,
+                told_axes=latent.told_axes(system),
             )
         )
         if statistics is not None:

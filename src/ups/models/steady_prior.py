@@ -29,15 +29,17 @@ class SteadyPrior(nn.Module):
         self.num_steps, self.layout = num_steps, model.codec.layout
         pdet, latent_dim = model.operator.cfg.pdet, model.codec.latent.dim
         self.conditioning = model.new_conditioning(1, pdet.hidden_dim)
-        tokens = self.layout.tokens(self.layout.domain)
-        self.drift = PDETransformer(pdet, tokens, pdet.hidden_dim, 2 * latent_dim, latent_dim)
+        self.position = model.operator.cfg.position
+        tokens, width = self.layout.tokens(self.layout.domain), 2 * latent_dim + self.position.width
+        self.drift = PDETransformer(pdet, tokens, pdet.hidden_dim, width, latent_dim)
 
     def forward(self, state: LatentState, domain: Domain | None = None) -> LatentState:
         """`state.z` (B, N, D) on `domain`, the training grid unless given -> the state with its steady latent."""
-        z, tokens = state.z, self.layout.tokens(domain or self.layout.domain)
+        z, domain = state.z, domain or self.layout.domain
         for k in range(self.num_steps):
             tau = z.new_full((len(z),), k / max(self.num_steps - 1, 1))
-            z = z + self.drift(torch.cat([z, state.z], -1), self.conditioning([tau], state.cond), tokens)
+            given = self.position.beside(torch.cat([z, state.z], -1), domain)
+            z = z + self.drift(given, self.conditioning([tau], state.cond), self.layout.tokens(domain))
         return LatentState(z, state.t, state.cond)
 
 

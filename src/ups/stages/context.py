@@ -77,10 +77,13 @@ class Context:
 
     def position_notes(self) -> tuple[str, ...]:
         """What the data tell of position along each axis, and what follows from it."""
-        axes, notes = self.data.system.axes, list[str]()
+        system, notes = self.data.system, list[str]()
         for found in self.data.inhomogeneities:
-            if self.training.shift_augmentation == "auto":
-                notes.append(f"{found.sentence(axes)}: samples are not shifted along it")
+            axis = system.axes[found.axis]
+            told = found.axis in self.latent.told_axes(system)
+            still = [] if 3 + found.axis in self.shift_axes else [f"samples are not shifted along {axis}"]
+            follows = [f"the model is told the position along {axis}", *still] if told else still
+            notes += [f"{found.sentence(system.axes)}: {', and '.join(follows)}"] if follows else []
         return tuple(notes)
 
     def held_out(self) -> tuple[Tensor, Tensor]:
