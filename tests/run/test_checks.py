@@ -163,3 +163,7 @@ def test_a_sound_config_has_no_contradictions_whether_data_are_there_or_planned(
     planned.write_text(f"data: {{root: {tmp_path}, generate: {{pde: burgers1d}}}}\nstages: {{operator: {{epochs: 1}}}}")
     assert contradictions(load_config(planned)) == []
     assert checks.read_header(load_config(planned).data).train == 800
+
+
+def test_a_device_that_was_never_tried_is_refused(small: Path) -> None:
+    assert "run.device: expected auto, cpu, cuda or cuda:N, found mps" in told(small, "run.device=mps")

@@ -19,7 +19,7 @@ from ups.core.errors import UserError
 from ups.data.dataset import open_dataset
 from ups.evaluation.progress import ScoringBar
 from ups.run import train as pipeline
-from ups.run.score import config_of, evaluate_run
+from ups.run.score import config_hash, config_of, evaluate_run
 from ups.run.train import train
 
 SMALL = {"hidden_dim": 16, "depths": [1], "num_heads": 2, "group_size": 8, "reserve": 0.25}
@@ -219,3 +219,26 @@ def test_the_budget_must_cover_the_longest_rollout(trained: Path, monkeypatch: p
     late = ["evaluation.context=4", "evaluation.also_context=[1]", "ttc.max_evaluations=6"]
     with pytest.raises(UserError, match="must be at least the 8 steps of the rollout, found 6"):
         evaluate_run(trained, "validation", mode="both", overrides=late)
+
+
+def test_the_hash_of_a_config_is_that_of_what_scores_depend_on(tmp_path: Path) -> None:
+    """Data that moved and other ways to read them change nothing; other data, models and trainings do."""
+    path = config(tmp_path)
+    usual = config_hash(load_config(path))
+    for same in (
+        ["data.root=/elsewhere"],
+        ["data.in_memory_mb=1", "training.num_workers=3", "training.pin_memory=true", "training.prefetch_factor=5"],
+        ["training.log_path=other.jsonl", "training.checkpoint_seconds=5", "run.threads=2", "run.device=cuda"],
+    ):
+        assert config_hash(load_config(path, same)) == usual, same
+    for other in (
+        "data.limit=9",
+        "latent.tokens=4",
+        "training.batch_size=4",
+        "stages.operator.epochs=9",
+        "data.test=0.2",
+    ):
+        assert config_hash(load_config(path, [other])) != usual, other
+    boundary = ["data.boundary=[periodic]", "data.task=null"]
+    here, there, else_ = (load_config(path, [*boundary, f"data.files=[{f}]"]) for f in ("a/u.h5", "b/c/u.h5", "a/v.h5"))
+    assert config_hash(here) == config_hash(there) != config_hash(else_)

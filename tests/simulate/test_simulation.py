@@ -13,7 +13,7 @@ from ups.simulate.solver import Grid, compiled, solve
 
 def simulate(n: int = 4, **values: object) -> np.ndarray:
     """The first trajectories, (n, T, C, *S) float64."""
-    return GenerateSettings.create(**values).simulation().run(range(n))
+    return GenerateSettings.model_validate(values).simulation().run(range(n))
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def generated(settings: GenerateSettings, folder: Path, **subsample: int) -> tup
 
 @pytest.mark.parametrize("task", each(EQUATIONS))
 def test_the_truth_has_nearly_no_residual_and_a_perturbed_frame_has_its_error(task: str, tmp_path: Path) -> None:
-    settings = GenerateSettings.create(pde=task, trajectories=5, frames=4, **FINE.get(task, {}))
+    settings = GenerateSettings.model_validate({"pde": task, "trajectories": 5, "frames": 4, **FINE.get(task, {})})
     system, before, after, params = generated(settings, tmp_path)
     reward = rewards_of(system)["residual"][1]
     size = before.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (before.ndim - 1))
@@ -98,7 +98,7 @@ def test_the_truth_has_nearly_no_residual_and_a_perturbed_frame_has_its_error(ta
 def test_the_residual_knows_how_far_the_frames_and_points_of_thinned_data_lie_apart(
     task: str, every: dict[str, int], further: dict[str, float], tmp_path: Path
 ) -> None:
-    settings = GenerateSettings.create(pde=task, trajectories=5, frames=7, **further)
+    settings = GenerateSettings.model_validate({"pde": task, "trajectories": 5, "frames": 7, **further})
     system, before, after, params = generated(settings, tmp_path, **every)
     assert system.dt == pytest.approx(further.get("dt", TASKS[task].dt * every.get("time", 1)))
     truth, stays = (rewards_of(system)["residual"][1](before, u, params) for u in (after, before))
@@ -106,7 +106,7 @@ def test_the_residual_knows_how_far_the_frames_and_points_of_thinned_data_lie_ap
 
 
 def test_of_a_state_that_is_observed_in_part_only_the_bounds_hold(tmp_path: Path) -> None:
-    settings = GenerateSettings.create(pde="ks1d", trajectories=5, frames=4, observe_every=8)
+    settings = GenerateSettings(pde="ks1d", trajectories=5, frames=4, observe_every=8)
     system, before, after, params = generated(settings, tmp_path)
     seen = rewards_of(system)["residual"][1](before, after, params)
     assert float(seen.max()) < -0.05, "the equation does not hold for the points that are seen"
@@ -186,7 +186,7 @@ LAWS = {"mean": conserved_mean, "energy": falling_energy, "maximum": maximum_pri
 
 @pytest.mark.parametrize("task", each(TASKS))
 def test_laws_hold_for_the_solutions_of_just_the_tasks_that_claim_them(task: str, tmp_path: Path) -> None:
-    settings = GenerateSettings.create(pde=task, trajectories=4, frames=6, **COARSE.get(task, {}))
+    settings = GenerateSettings.model_validate({"pde": task, "trajectories": 4, "frames": 6, **COARSE.get(task, {})})
     u = torch.from_numpy(open_pdebench(generate(settings, tmp_path / "x.hdf5"), task).read(slice(None)))
     for name, law in LAWS.items():
         worst = float(law(u[:, :-1].flatten(0, 1), u[:, 1:].flatten(0, 1), NO_PARAMS).min())

@@ -15,6 +15,8 @@ def device_of(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise UserError(f"run.device: expected auto, cpu, cuda or cuda:N, found {name}")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"run.device: {name} is not available here ({str(error).splitlines()[0]})") from error

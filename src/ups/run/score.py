@@ -7,6 +7,7 @@ RUN/validation/...                                               of the validati
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ from ups.surrogate.surrogate import Surrogate
 from ups.tracking.jsonl import read_log
 from ups.tracking.sinks import Tracker, open_sinks
 from ups.tracking.training_logger import TrainingLogger
+from ups.training.fingerprint import flatten
 from ups.ttc.candidates import head_of, samplers_of
 from ups.ttc.comparison import Comparison
 from ups.ttc.forecaster import TTC, TTCForecaster, reward_of
@@ -290,6 +292,11 @@ def tracker_of(config: Config) -> Tracker:
 
 
 def config_hash(config: Config) -> str:
-    """A hash of the settings that training and scores depend on: all but the run's folder and hardware, and those of
-    test-time conditioning, which stand beside its own scores."""
-    return hashlib.sha256(config.model_dump_json(exclude={"run", "tracking", "ttc"}).encode()).hexdigest()[:16]
+    """A hash of the settings that training and scores depend on: all but the run's folder and hardware, where the data
+    lie and how they are read, and those of test-time conditioning, which stand beside its own scores."""
+    values = config.model_dump(mode="json", exclude={"run", "tracking", "ttc", "data"})
+    data = config.data.model_dump(mode="json", exclude={"root", "download", "in_memory_mb"})
+    if data["files"]:
+        data["files"] = {part: [Path(name).name for name in names] for part, names in data["files"].items()}
+    settings = dict(flatten({**values, "data": data}, ""))
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

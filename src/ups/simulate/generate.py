@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ups.core.errors import UserError
 from ups.core.settings import Settings
@@ -59,17 +59,6 @@ class GenerateSettings(Settings):
     """Points per axis on which the PDE is solved, a multiple of the resolution; chosen to fit the PDE if left out."""
     substeps: int | None = Field(default=None, ge=1)
     """Solver steps per frame; chosen to fit the PDE if left out."""
-
-    @classmethod
-    def create(cls, **values: Any) -> Self:
-        """The settings, with a `UserError` of one sentence in place of pydantic's `ValidationError`."""
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            message = first["msg"].removeprefix("Value error, ")
-            raise UserError(f"{place}: {message}" if place else message) from error
 
     @field_validator("pde")
     @classmethod
