@@ -186,7 +186,7 @@ def refused_or_harmless(folder: Path, content: Any, how: Callable[[Path, Any], N
         assert str(folder) in str(error) and str(error).endswith("evaluate again")
 
 
-SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @settings(SLOW, max_examples=100)
