@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -151,20 +152,49 @@ def _contradiction(scores: Scores) -> str | None:
     """What does not fit together, or None."""
     protocol, names = scores.protocol, [row.model for row in scores.rows]
     steps = protocol.frames - protocol.context
-    if len(protocol.std) != len(protocol.channels):
-        return f"protocol.std has {len(protocol.std)} of {len(protocol.channels)} channels"
     if len(protocol.times) != protocol.frames or steps < 1:
         return f"protocol.times has {len(protocol.times)} of {protocol.frames} frames, {protocol.context} of them given"
     if len(set(names)) < len(names) or [entry.model for entry in scores.ledger] != names:
         return "rows and ledger do not name the same models, each once"
-    for row in scores.rows:
-        n = row.steady.trajectories if row.steady else protocol.trajectories
-        curves = dict(row.per_trajectory)
-        for name, curve in curves.items():
-            if len(curve) != n:
-                return f"rows.{row.model}.per_trajectory.{name} has {len(curve)} of {n} trajectories"
-        if row.error is None and None in (*(score for curve in curves.values() for score in curve), row.crps):
-            return f"rows.{row.model} has no error and no score"
-        if row.marching and {len(row.rollout.nrmse_per_frame), len(row.rollout.correlation_per_frame)} != {steps}:
-            return f"rows.{row.model}.rollout has not the {steps} frames of the protocol"
+    found = [
+        _in_row(row, row.steady.trajectories if row.steady else protocol.trajectories, steps) for row in scores.rows
+    ]
+    marching = [row.model for row in scores.rows if row.marching]
+    return next((problem for problem in (*found, _in_spectra(scores.spectra, protocol, marching)) if problem), None)
+
+
+def _in_row(row: Row, trajectories: int, steps: int) -> str | None:
+    """Scores and curves that are not as many as they should be."""
+    lists = {f"per_trajectory.{name}": (values, trajectories) for name, values in row.per_trajectory}
+    if row.marching:
+        curves = {"nrmse_per_frame": row.rollout.nrmse_per_frame, "correlation": row.rollout.correlation_per_frame}
+        lists |= {f"rollout.{name}": (values, steps) for name, values in curves.items()}
+        per_frame = row.probabilistic.per_frame
+        lists |= {f"probabilistic.per_frame.{name}": (values, steps) for name, values in per_frame}
+    for name, (values, expected) in lists.items():
+        if len(values) != expected:
+            return f"rows.{row.model}.{name} has {len(values)} of {expected} numbers"
+    per_trajectory = [score for _, values in row.per_trajectory for score in values]
+    if row.error is None and None in (*per_trajectory, row.crps, row.rollout.nrmse):
+        return f"rows.{row.model} has no error and no score"
+    return None
+
+
+def _in_spectra(spectra: Spectra, protocol: ScoringProtocol, models: Sequence[str]) -> str | None:
+    """Spectra that are not of the lead times, channels and models of the rows."""
+    steps, powers = protocol.frames - protocol.context, spectra.model_dump(exclude={"lead_times"})
+    if any(not 1 <= step <= steps for step in spectra.lead_times):
+        return f"spectra.lead_times are not steps from 1 to {steps}"
+    if spectra.lead_times:
+        missing = [model for model in models if model not in powers]
+        if missing:
+            return f"spectra.{missing[0]} is missing"
+    wavenumbers = {len(power) for found in spectra.truth for power in found}
+    for name, found in powers.items():
+        sizes = {len(power) for channels in found for power in channels}
+        whole = len(found) == len(spectra.lead_times) and {len(channels) for channels in found} <= {
+            len(protocol.channels)
+        }
+        if not whole or sizes != wavenumbers or len(sizes) > 1 or sizes & {0, 1, 2}:
+            return f"spectra.{name} is not of the lead times, channels and wavenumbers of the others"
     return None
