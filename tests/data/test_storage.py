@@ -149,3 +149,15 @@ def test_a_file_without_permission_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(np, "load", denied)
     with pytest.raises(UserError, match=r"data\.npy: permission to read"):
         stored_array(path)
+
+
+def test_bfloat16_is_read_and_sparse_tensors_and_complex_numbers_say_what_to_store(tmp_path):
+    values = torch.linspace(0, 1, 8)
+    torch.save({"u": values.to(torch.bfloat16)}, tmp_path / "bf16.pt")
+    np.testing.assert_array_equal(stored_array(tmp_path / "bf16.pt", "u").all(), values.bfloat16().float())
+    torch.save(values.to_sparse(), tmp_path / "sparse.pt")
+    with pytest.raises(UserError, match=r"sparse.pt: the array is a sparse tensor; store .to_dense\(\) of it"):
+        stored_array(tmp_path / "sparse.pt")
+    np.save(tmp_path / "complex.npy", np.ones(3) + 1j)
+    with pytest.raises(UserError, match="expected real numbers; store real and imaginary part as two channels"):
+        stored_array(tmp_path / "complex.npy")

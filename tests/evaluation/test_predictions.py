@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
+from tests.conftest import dataset
 from tests.records import protocol
 from ups.core.errors import UserError
 from ups.evaluation.predictions import PredictionWriter, read_predictions
@@ -50,3 +52,20 @@ def test_an_interrupted_evaluation_keeps_the_old_file_and_leaves_no_partial_one(
 def test_a_missing_file_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="run the evaluation first"):
         read_predictions(tmp_path / "predictions.h5")
+
+
+def test_the_file_says_what_it_holds(tmp_path):
+    path, record = tmp_path / "predictions.h5", PROTOCOL.model_dump()
+    record |= {"axes": ["z"], "params": ["k"], "data_hash": "0123", "channels": ["rho"], "dt": 0.5}
+    with PredictionWriter(path, 2, record) as store:
+        store.axes([np.arange(8.0).tolist()], np.arange(4.0))
+        store.truth(0, np.zeros((2, 4, 1, 8)), np.zeros((2, 1)))
+        store.forecast("crps", "rollout", 0, np.zeros((2, 3, 3, 1, 8)))
+    with h5py.File(path) as file:
+        lists = {name: np.asarray(file.attrs[name]).tolist() for name in ("channels", "axes", "param_names")}
+        assert lists == {"channels": ["rho"], "axes": ["z"], "param_names": ["k"]}
+        assert [file.attrs[name] for name in ("data_hash", "seed", "dt", "run")] == ["0123", 7, 0.5, str(tmp_path)]
+        labels = {name: [dim.label for dim in dataset(file, name).dims] for name in ("truth", "rows/00/rollout")}
+        assert labels["truth"] == ["trajectory", "time", "channel", "z"]
+        assert labels["rows/00/rollout"] == ["trajectory", "member", "time", "channel", "z"]
+        assert dataset(file, "coords/0").attrs["name"] == "z"

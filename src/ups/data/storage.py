@@ -77,7 +77,8 @@ def stored_array(path: Path, key: str = "") -> StoredArray:
         opened = _opened(path, key)
         kind = np.dtype(opened.dtype).kind
     if kind not in "fiub":
-        raise UserError(f"{path}: {key or 'array'} holds {opened.dtype}, expected real numbers")
+        cure = "; store real and imaginary part as two channels" if kind == "c" else ""
+        raise UserError(f"{path}: {key or 'array'} holds {opened.dtype}, expected real numbers{cure}")
     return StoredArray(path, key, tuple(opened.shape), str(opened.dtype))
 
 
@@ -157,10 +158,21 @@ def _torch_entries(path: Path) -> dict[str, np.ndarray]:
     saved = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     entries = saved if isinstance(saved, dict) else {"": saved}
     return {
-        str(key): np.asarray(value.detach().numpy() if isinstance(value, torch.Tensor) else value)
+        str(key): _dense(path, str(key), value) if isinstance(value, torch.Tensor) else np.asarray(value)
         for key, value in entries.items()
         if isinstance(value, torch.Tensor | int | float)
     }
+
+
+def _dense(path: Path, key: str, value: Any) -> np.ndarray:
+    """A saved tensor as an array; bfloat16, which numpy does not know, as float32."""
+    import torch
+
+    kind = "sparse" if value.layout != torch.strided or value.is_nested else "quantised" if value.is_quantized else ""
+    if kind:
+        cure = ".to_dense()" if kind == "sparse" else ".dequantize()"
+        raise UserError(f"{path}: {key or 'the array'} is a {kind} tensor; store {cure} of it")
+    return (value.float() if value.dtype == torch.bfloat16 else value).detach().numpy()
 
 
 @contextmanager

@@ -4,6 +4,9 @@ Layout, all float32 in physical units, one trajectory per chunk:
 
     truth (n, T, C, *S)   params (n, P)   times (T,)   coords/<axis> (S_i,)   attribute `protocol` (JSON)
     rows/<nn>  attribute `model`   rollout (n, M, T - context, C, *S)   one_step (n, M, T - 1, C, *S)
+
+Attributes of the file name `run`, `channels`, `axes`, `param_names`, `data_hash`, `seed` and `dt`, and every array
+names its axes; the name of a model says which sampler it draws from and with how many evaluations.
 """
 
 import json
@@ -21,6 +24,15 @@ from ups.core.files import replacing
 from ups.core.record import parse_json, record_of
 from ups.evaluation.scores import AGAIN, ScoringProtocol
 
+MEMBERS = ("trajectory", "member", "time", "channel")
+LABELS = {
+    "truth": ("trajectory", "time", "channel"),
+    "params": ("trajectory", "parameter"),
+    "rollout": MEMBERS,
+    "one_step": MEMBERS,
+}
+"""Names of the axes of each array before those of space."""
+
 
 class PredictionWriter:
     """Context manager that fills the file batch by batch under a temporary name and renames it when all is written."""
@@ -32,12 +44,19 @@ class PredictionWriter:
         self._file = h5py.File(self._stack.enter_context(replacing(path, "predictions")), "w")
         self._stack.callback(self._file.close)
         self._file.attrs["protocol"] = json.dumps(protocol)
+        self._axes = [str(name) for name in protocol.get("axes", "xyz")]
+        names = {"channels": "channels", "axes": "axes", "param_names": "params"}
+        for name, key in names.items():
+            self._file.attrs[name] = np.array(protocol.get(key, []), h5py.string_dtype())
+        known = {key: protocol[key] for key in ("data_hash", "seed", "dt") if protocol.get(key) is not None}
+        self._file.attrs.update({"run": str(path.parent), **known})
         self._models: list[str] = []
 
     def axes(self, coords: Sequence[Sequence[float]], times: np.ndarray) -> None:
         """Write the coordinates of every axis and the times `(T,)` of the frames."""
         for axis, values in enumerate(coords):
             self._file[f"coords/{axis}"] = np.asarray(values, dtype=np.float64)
+            self._file[f"coords/{axis}"].attrs["name"] = self._axes[axis]
         self._file["times"] = np.asarray(times, dtype=np.float64)
 
     def truth(self, first: int, values: np.ndarray, params: np.ndarray) -> None:
@@ -57,7 +76,10 @@ class PredictionWriter:
         if name not in self._file:
             shape = (self.trajectories, *values.shape[1:])
             chunks = (1, *shape[1:]) if all(shape) else None
-            self._file.create_dataset(name, shape, dtype=np.float32, chunks=chunks)
+            created = self._file.create_dataset(name, shape, dtype=np.float32, chunks=chunks)
+            labels = LABELS[name.rsplit("/", 1)[-1]] + tuple(self._axes)
+            for dim, label in zip(created.dims, labels, strict=False):
+                dim.label = label
         if len(values):
             dataset = self._file[name]
             assert isinstance(dataset, h5py.Dataset)
