@@ -31,8 +31,8 @@ def test_every_channel_of_every_row_has_a_line_in_its_own_unit_within_80_columns
     rows = [row("operator (latent space)", [0.1, 0.2], channels=CHANNELS), row("crps", [0.1, 0.2], channels=CHANNELS)]
     lines = printed(channel_table({"one": rows}))
     assert max(map(len, lines)) <= 80
-    assert sum("[p]" in line and "5e4" in line for line in lines) == 2
-    assert sum("<v>" in line and "0.5" in line for line in lines) == 2
+    assert sum("[p]" in line and "50000" in line for line in lines) == 2
+    assert sum("<v>" in line and "0.500" in line for line in lines) == 2
     assert "run" not in lines[0]
     both = printed(channel_table({"one": rows[:1], "two": rows[:1]}))
     assert sum("one" in line for line in both) == sum("two" in line for line in both) == 2

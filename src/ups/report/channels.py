@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ups.evaluation.row import ChannelScores, Row
+from ups.report.ledger import NAME, short_name
 from ups.report.numbers import short
 
 COLUMNS = {
@@ -17,13 +18,12 @@ COLUMNS = {
     "VRMSE": "vrmse",
     "RMSE": "rmse",
     "MAE": "mae",
-    "max": "max",
     "CRPS": "crps",
     "SSR": "spread_skill",
 }
 """Heads of the columns and the scores in them."""
 NOTE = (
-    "Free rollout, decoded: RMSE, MAE, max and CRPS in the units of each channel, the others without unit; SSR: spread "
+    "Free rollout, decoded: RMSE, MAE and CRPS in the units of each channel, the others without unit; SSR: spread "
     "over skill."
 )
 
@@ -40,7 +40,7 @@ def channel_table(runs: Mapping[str, Sequence[Row]]) -> Table:
     table.caption = NOTE
     names = ["model", "channel", *(["run"] if len(runs) > 1 else [])]
     for name in names:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", min_width=NAME if name == "model" else None)
     for name in COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
     everything = [(run, row) for run, rows in runs.items() for row in rows]
@@ -49,7 +49,7 @@ def channel_table(runs: Mapping[str, Sequence[Row]]) -> Table:
         alike = [(run, row) for run, row in everything if row.model == model]
         lines = [(channel, run, row) for channel in channels for run, row in alike if channel in row.channels]
         for i, (channel, run, row) in enumerate(lines):
-            where = (escape(text) for text in ("" if i else model, channel, run)[: len(names)])
+            where = (escape(text) for text in ("" if i else short_name(model), channel, run)[: len(names)])
             cells = (short(value) for value in channel_cells(row, row.channels[channel]))
             table.add_row(*where, *cells, end_section=i == len(lines) - 1)
     return table

@@ -39,7 +39,7 @@ def ledger_table(scores: Scores) -> Table:
 
 def _cells(entry: LedgerEntry) -> list[str]:
     return [
-        _name(entry.model),
+        short_name(entry.model),
         short(entry.nrmse),
         short(entry.nrmse_one_step),
         short(entry.crps),
@@ -56,7 +56,7 @@ def _ratio(value: float | None) -> str:
     return f"{value:.2f}" if value is not None and value < 9.995 else short(value, 4)
 
 
-def _name(model: str) -> str:
+def short_name(model: str) -> str:
     """`operator (latent space)` as `operator latent`; a long name is cut."""
     name = model.replace(" (", " ").replace(" space)", "")
     return name if len(name) <= NAME else f"{name[: NAME - 2]}.."
@@ -124,7 +124,7 @@ def _members(entries: Sequence[LedgerEntry]) -> str:
 
 def _cut(entries: Sequence[LedgerEntry]) -> str:
     """The names that are cut in the table."""
-    listed = "; ".join(f"{name} {entry.model}" for entry in entries if (name := _name(entry.model)).endswith(".."))
+    listed = "; ".join(f"{name} {entry.model}" for entry in entries if (name := short_name(entry.model)).endswith(".."))
     return f"In full: {listed}." if listed else ""
 
 
