@@ -21,6 +21,7 @@ class Hiding(nn.Module):
     def forward(self, *given: Any, **options: Any) -> Any:
         return self.module(*given, **options)
 
+
 PLAIN: dict[str, Any] = {"optimizer": {"name": "adamw", "lr": 1e-3}, "scheduler": {"warmup_steps": 0}}
 """A stage that learns from its first step on, however few it has."""
 

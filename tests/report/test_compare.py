@@ -95,7 +95,9 @@ def test_a_row_that_one_run_lacks_or_could_not_score_is_shown_without_a_gain(run
     metrics["rows"][1]["error"] = "the rollout of operator is not finite"
     extra = {**metrics["rows"][0], "model": "extra"}
     ledger = [*metrics["ledger"], {**metrics["ledger"][0], "model": "extra"}]
-    (other / "metrics.json").write_text(json.dumps({**metrics, "rows": [*metrics["rows"], extra], "ledger": ledger}))
+    spectra = {**metrics["spectra"], "extra": metrics["spectra"]["truth"]}
+    more = {"rows": [*metrics["rows"], extra], "ledger": ledger, "spectra": spectra}
+    (other / "metrics.json").write_text(json.dumps({**metrics, **more}))
     text = printed(compare([runs[0], other], tmp_path / "compare.png")[0])
     assert "no score" in text and "extra" in text
 

@@ -49,7 +49,7 @@ def test_a_truncated_checkpoint_is_one_sentence(tmp_path: Path, share: float) ->
 
 def test_a_foreign_file_is_named_as_such(tmp_path: Path) -> None:
     torch.save({"model": torch.zeros(2)}, tmp_path / "foreign.pt")
-    with pytest.raises(UserError, match="expected format 3, found None"):
+    with pytest.raises(UserError, match=f"expected format {checkpoint.FORMAT}, found None"):
         checkpoint.load(tmp_path / "foreign.pt")
 
 

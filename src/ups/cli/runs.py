@@ -7,7 +7,7 @@ import typer
 
 from ups.cli.options import Config, Overrides
 from ups.core.errors import UserError
-from ups.core.stages import STAGES
+from ups.core.stages import STAGES, require_stage
 
 STAGE_NAMES = f"[{'|'.join(('all', *STAGES))}]"
 """What `--stage` takes, for the help."""
@@ -74,6 +74,7 @@ def train(
     """
     from ups.run.checks import checked_config
 
+    require_stage(stage)
     settings, whole = checked_config(config, overrides or ()), stage == "all"
     if fresh and whole:
         set_aside(settings.run.dir)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ups.core.errors import UserError
+
 
 @dataclass(frozen=True)
 class StageSpec:
@@ -101,6 +103,12 @@ _ENTRIES = (
 )
 STAGES: dict[str, StageSpec] = {spec.name: spec for spec in _ENTRIES}
 """The stages by name, in the order in which they are trained."""
+
+
+def require_stage(name: str) -> None:
+    """Raises UserError unless `name` is a stage, or `all`."""
+    if name not in ("all", *STAGES):
+        raise UserError(f"no stage {name!r}: expected all, {', '.join(STAGES)}")
 
 
 def needed_by(stage: str) -> tuple[str, ...]:

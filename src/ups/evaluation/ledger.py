@@ -51,7 +51,7 @@ class LedgerEntry(Record):
     gain: Gain | None
     """Of the CRPS."""
     gain_nrmse: Gain | None
-    gain_energy: Gain | None = None
+    gain_energy: Gain | None
     """Of the energy score; of an ensemble, whose verdict names it beside the CRPS."""
     verdict: Verdict
 

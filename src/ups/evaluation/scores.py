@@ -152,6 +152,8 @@ def _contradiction(scores: Scores) -> str | None:
     """What does not fit together, or None."""
     protocol, names = scores.protocol, [row.model for row in scores.rows]
     steps = protocol.frames - protocol.context
+    if len(protocol.std) != len(protocol.channels):
+        return f"protocol.std has {len(protocol.std)} of {len(protocol.channels)} channels"
     if len(protocol.times) != protocol.frames or steps < 1:
         return f"protocol.times has {len(protocol.times)} of {protocol.frames} frames, {protocol.context} of them given"
     if len(set(names)) < len(names) or [entry.model for entry in scores.ledger] != names:

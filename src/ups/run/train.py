@@ -20,7 +20,7 @@ from ups.config.command import training_command
 from ups.core.device import device_of
 from ups.core.errors import UserError
 from ups.core.files import claimed, write_text
-from ups.core.stages import STAGES, built_on_by
+from ups.core.stages import STAGES, built_on_by, require_stage
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.sidecar import SIDECAR
 from ups.report.scores import RunScores
@@ -163,8 +163,7 @@ def train(config: Config, stage: str = "all", fresh: bool = False, tracker: Trac
             `checkpoints.1` or the next that is free.
         tracker: Hears of every epoch, and is closed; what the config names unless given.
     """
-    if stage not in ("all", *STAGES):
-        raise UserError(f"no stage {stage!r}: expected all, {', '.join(STAGES)}")
+    require_stage(stage)
     require_sound(config)
     with claim(config.run.dir):
         context = prepare(config)
