@@ -23,6 +23,7 @@ def test_padding_continues_a_field_as_its_boundary_says() -> None:
 def test_a_convolution_of_fields_sees_the_wall_go_on_whatever_the_unit() -> None:
     conv, rod = BoundaryConv(1, 1, 3, 1, fields=True), Domain.unit((5,), ("dirichlet",))
     torch.nn.init.ones_(conv.conv.weight)
+    assert conv.conv.bias is not None
     torch.testing.assert_close(conv(torch.full((1, 1, 5), 300.0), rod)[0, 0], torch.full((5,), 900.0) + conv.conv.bias)
 
 

@@ -139,6 +139,7 @@ def test_a_square_array_is_not_transposed(tmp_path):
     np.save(tmp_path / "b.npy", values[:, None])
     with pytest.raises(UserError, match=r"states of shape \(B, 1, 8\) expected, found \(3, 1, 8, 8\)"):
         load_input(tmp_path / "b.npy", line, 2, square)
+    assert square.files is not None
     own = square.model_copy(update={"files": square.files.model_copy(update={"train": ("w.npy",)})})
     np.testing.assert_array_equal(load_input(tmp_path / "a.npy", line, 2, own).values, found.values)
 

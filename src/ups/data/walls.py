@@ -45,11 +45,11 @@ class RunningWalls:
 
         An open side holds nothing. Empty if no side holds anything.
         """
-        std, eps = np.asarray(std), float(np.finfo(np.float32).eps)
+        deviation, eps = np.asarray(std), float(np.finfo(np.float32).eps)
         with np.errstate(invalid="ignore"):  # an axis without sides has nothing between infinities
             middle = (self.low + self.high) / 2
-            constant = self.high - self.low <= CONSTANT * std + 4 * eps * np.abs(middle)
-        values = np.where(np.abs(middle) <= eps * std, 0.0, middle).astype(np.float32)
+            constant = self.high - self.low <= CONSTANT * deviation + 4 * eps * np.abs(middle)
+        values = np.where(np.abs(middle) <= eps * deviation, 0.0, middle).astype(np.float32)
 
         def value(axis: int, side: int, channel: int) -> float | None:
             free = sides(of_channels[channel][axis])[side] in ("periodic", "open")

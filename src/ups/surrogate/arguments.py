@@ -18,7 +18,7 @@ from torch.masked import MaskedTensor
 from ups.core.errors import ForecastWarning, UserError
 from ups.core.system import System
 
-Params = Tensor | np.ndarray | Sequence[float] | Mapping[str, Any]
+Params = Tensor | np.ndarray | Sequence[float] | Sequence[Sequence[float]] | Mapping[str, Any]
 LARGEST_SEED = 2**63 - 1
 MOST_EVALUATIONS = 1000
 """More sampling steps than this change nothing but the time."""
