@@ -28,9 +28,19 @@ def test_a_perfect_mean_that_is_dressed_is_calibrated_and_gains_what_gaussian_er
     operator = Process(False)
     forecaster = dressed(operator, split.trajectories(0, 200), split.params[:200], 0)
     truth, params = split.trajectories(200, 400), split.params[200:400]
+    assert forecaster is not None
     members = forecaster.rollout(truth, 0, truth.shape[1] - 1, params, 16, seed=3)
     errors = metrics.compare_members(truth[:, 1:], members, (1.0,), 0)
     single = operator.rollout(truth, 0, truth.shape[1] - 1, params, 1, 3)
     alone = metrics.compare_members(truth[:, 1:], single, (1.0,), 0)
     assert float(metrics.spread_skill(errors).mean()) == pytest.approx(1, abs=0.05)
     assert float(metrics.crps(errors) / metrics.crps(alone)) == pytest.approx(2**-0.5, abs=0.02)
+
+
+def test_forecasts_that_diverge_on_validation_leave_no_dressed_operator_rather_than_an_error() -> None:
+    class Diverging(Process):
+        def rollout(self, *given, **more):
+            return torch.full_like(super().rollout(*given, **more), torch.inf)
+
+    split = ToySplit(6)
+    assert dressed(Diverging(False), split.trajectories(0, 6), split.params[:6], 0) is None

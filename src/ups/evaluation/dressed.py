@@ -59,13 +59,12 @@ class DressedForecaster:
         return single + torch.tensordot(draws, self.errors[:, lead], dims=1)
 
 
-def dressed(base: Forecaster, truth: Tensor, params: Tensor, start: int) -> DressedForecaster:
+def dressed(base: Forecaster, truth: Tensor, params: Tensor, start: int) -> DressedForecaster | None:
     """`base` with the errors of its free rollouts from frame `start` of validation trajectories `truth (n, T, C, *S)`
-    with parameters `params (n, P)`; those that are not finite are left out. Raises ValueError with fewer than two."""
+    with parameters `params (n, P)`; those that are not finite are left out. None if fewer than two are left,
+    which have no covariance."""
     with torch.inference_mode():
         forecast = base.rollout(truth, start, truth.shape[1] - start - 1, params, 1, 0).cpu()
     errors = forecast[:, 0] - truth[:, start + 1 :]
     finite = errors[errors.flatten(1).isfinite().all(1)]
-    if len(finite) < 2:
-        raise ValueError(f"a covariance needs two finite forecasts on validation, found {len(finite)}")
-    return DressedForecaster(base, finite - finite.mean(0))
+    return DressedForecaster(base, finite - finite.mean(0)) if len(finite) > 1 else None

@@ -185,14 +185,13 @@ class ScoredRun:
 
     def dressed(self, stages: dict[str, Forecaster]) -> dict[str, Forecaster]:
         """The rows of the stages, with the dressed operator after the operator where members are drawn."""
-        if self.config.evaluation.members < 2 or not samplers_of(self.surrogate):
-            return stages
-        truth, params = self.data.validation.spread(self.config.evaluation.validation_trajectories)
-        if len(truth) < 2:
-            return stages
-        ensemble = dressed(stages["operator"], truth, params, self.config.evaluation.context - 1)
-        at = list(stages).index("operator") + 1
-        return dict([*list(stages.items())[:at], (DRESSED, ensemble), *list(stages.items())[at:]])
+        settings, rows = self.config.evaluation, dict(stages)
+        if settings.members > 1 and samplers_of(self.surrogate):
+            held_out = self.data.validation.spread(settings.validation_trajectories)
+            if ensemble := dressed(stages["operator"], *held_out, settings.context - 1):
+                after = {name: rows.pop(name) for name in list(rows)[list(rows).index("operator") + 1 :]}
+                rows |= {DRESSED: ensemble, **after}
+        return rows
 
     def settled(self) -> tuple[list[Row], list[str]]:
         """Rows of the steady prior, where the run has one; where no trajectory settles, a sentence instead."""
