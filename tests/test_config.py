@@ -228,6 +228,7 @@ def test_the_defaults_are_the_settings_that_measured_best(write: Any) -> None:
     differing = changed_keys(found, bench)
     assert {key for key in differing if not key.startswith(("data", "run"))} == {
         "training.lambda_rollout",
+        "training.shift_augmentation",
         "stages.autoencoder.steps_per_epoch",
         "stages.operator.epochs",
     }
