@@ -16,8 +16,7 @@ from bench.problems import MAIN
 from bench.results import MODEL, chosen, results, whole
 from bench.scale import Place
 from ups.core.pictures import figure
-from ups.report.plot_scores import line_style
-from ups.report.plots import legend_below
+from ups.report.plots import legend_below, line_style
 
 BLOWN_UP = 10.0
 """Error beyond which a run of the solver is not drawn."""

@@ -92,9 +92,9 @@ def use(folder: Path, content: Any) -> None:
 
 def draw(folder: Path, content: Any) -> None:
     """All that shows them in pictures."""
-    scores = read(folder, content)
+    read(folder, content)
     compare([folder, folder], folder / "compare.png")
-    draw_pictures(scores, folder)
+    draw_pictures(folder)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from ups.core.errors import UserError
 from ups.core.system import Boundary
+from ups.data.axes import Axes
 from ups.data.storage import stored_array
-from ups.data.trajectories import Axes, StoredTrajectories, blocks, require_finite
+from ups.data.trajectories import StoredTrajectories, blocks, require_finite
 
 SHARED_FOLDER = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

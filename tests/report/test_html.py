@@ -294,7 +294,7 @@ def test_two_axes_keep_colours_and_three_keep_their_middle():
 
 
 def test_text_is_escaped_and_markup_is_not():
-    assert tag("p", "a < b", title='"quoted"') == '<p title="&quot;quoted&quot;">a &lt; b</p>'
+    assert tag("p", "a < b", title='"quoted"') == '<p title="&#34;quoted&#34;">a &lt; b</p>'
     assert join(tag("b", "x"), " & y") == "<b>x</b> &amp; y"
 
 

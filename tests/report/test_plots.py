@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from ups.report.plot_scores import line_style, training_curves
-from ups.report.plots import snapshots, space_time
+from ups.report.plots import line_style, snapshots, space_time
 
 
 @pytest.mark.parametrize(("members", "channels"), [(1, ("u",)), (4, ("velocity", "density"))])
@@ -33,13 +32,6 @@ def test_snapshots_show_2d_fields_and_the_middle_of_3d_fields(tmp_path, shape):
     path, coords = tmp_path / "fields.png", tuple(np.arange(float(n)) for n in shape)
     snapshots(path, truth, truth[None], coords, np.arange(3.0), "vorticity", "model")
     assert imread(path).shape[0] > 600
-
-
-def test_training_curves_read_the_log_of_all_stages(tmp_path):
-    keys = {"score": None, "lr": 1e-3, "grad_norm": 1.0, "epoch_time_sec": 1.0}
-    lines = [{"stage": s, "epoch": e, "loss": 1 / (e + 1), "global_step": e, **keys} for s in "ab" for e in range(5)]
-    training_curves(tmp_path / "training.png", lines)
-    assert np.ptp(imread(tmp_path / "training.png")) > 0
 
 
 def test_28_curves_look_different():

@@ -19,7 +19,8 @@ from ups.core.errors import UserError
 from ups.data.dataset import open_dataset
 from ups.evaluation.progress import ScoringBar
 from ups.run import train as pipeline
-from ups.run.score import config_hash, config_of, evaluate_run
+from ups.run.folder import config_hash, config_of
+from ups.run.score import evaluate_run
 from ups.run.train import train
 
 SMALL = {"hidden_dim": 16, "depths": [1], "num_heads": 2, "group_size": 8, "reserve": 0.25}
@@ -133,9 +134,9 @@ def test_damaged_scores_are_not_added_to(trained: Path, text: str) -> None:
 def test_pictures_of_earlier_scores_are_not_taken_for_new_ones(tmp_path: Path) -> None:
     run = train(load_config(config(tmp_path)))
     drawn = evaluate_run(run, overrides=["evaluation.pictures=true"]).model_dump()["pictures"]
-    assert {"report/ledger.png", "report/training.png"} < set(drawn) and all((run / name).exists() for name in drawn)
-    assert evaluate_run(run).model_dump()["pictures"] == ["report/training.png"]
-    assert (run / "report/ledger.png").exists()
+    assert "report/fields_operator.png" in drawn and all((run / name).exists() for name in drawn)
+    assert evaluate_run(run).model_dump()["pictures"] == []
+    assert (run / "report/fields_operator.png").exists()
 
 
 def command_in(report: Path) -> list[list[str]]:

@@ -32,7 +32,7 @@ def test_a_run_leaves_what_is_promised(finished: Path) -> None:
     files = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
     weights = {f"checkpoints/{stage}{kind}.pt" for stage in ("autoencoder", "operator") for kind in ("", "_ema")}
     assert {"config.yaml", "metrics.json", "predictions.h5", "reports/training_log.jsonl", *weights} <= files
-    assert {"report/error.png", "report/spectra.png", "report/fields_operator.png", "report/training.png"} <= files
+    assert {"report.html", "report/fields_operator.png"} <= files
 
 
 def test_metrics_hold_protocol_and_rows(finished: Path) -> None:

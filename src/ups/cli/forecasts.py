@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ups.cli.options import Overrides, Param, Run, assignments, number
+from ups.cli.options import Overrides, Param, Run
+from ups.cli.start import Start, start_from
 from ups.core.errors import ForecastWarning, UserError
 
 if TYPE_CHECKING:
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
     from ups.surrogate.forecast import Forecast
     from ups.surrogate.surrogate import Surrogate
-
-    Known = dict[str, tuple[np.ndarray, str]]
-
-MEAN = "training mean, as none was given"
-"""Where parameters are from that nobody gave."""
 
 
 class SamplerName(StrEnum):
@@ -128,7 +124,7 @@ def predict(
     if ttc and dt is not None:
         raise UserError("--ttc steps by the time between the data's frames: give no --dt")
     _refuse(ttc, sampled=members > 1 or sampler != SamplerName.AUTO or nfe is not None, changed=bool(overrides))
-    target, start = _target(output, input, "forecast"), _start(run, input, frame, param, device)
+    target, start = _target(output, input, "forecast"), start_from(run, input, frame, param, device)
     where: dict[str, Any] = {"params": start.params, "space": space.value if space else None, "seed": seed}
     with _warnings_said():
         if ttc:
@@ -155,7 +151,7 @@ def _conditioned(
     """A forecast with test-time conditioning by the config of the run with `overrides`."""
     from ups.data.dataset import open_dataset
     from ups.data.sidecar import SIDECAR
-    from ups.run.score import config_of
+    from ups.run.folder import config_of
     from ups.ttc.forecast import conditioned
     from ups.ttc.forecaster import reward_of
 
@@ -187,7 +183,7 @@ def steady(
     import ups
     from ups.surrogate.forecast import Origin
 
-    target, start = _target(output, input, "steady"), _start(run, input, frame, param, device)
+    target, start = _target(output, input, "steady"), start_from(run, input, frame, param, device)
     model, states = start.model, start.states
     with _warnings_said():
         values, given = model.steady(states, params=start.params), model.conditions(start.params, len(states)).cpu()
@@ -212,7 +208,7 @@ def _target(output: Path | None, input: Path, what: str) -> Path:
     return target
 
 
-def _write(forecast: "Forecast", start: "Start", target: Path) -> None:
+def _write(forecast: "Forecast", start: Start, target: Path) -> None:
     """Numbers or a picture, as the name says, with where states and parameters are from."""
     from ups.surrogate.forecast import PICTURES
 
@@ -222,66 +218,6 @@ def _write(forecast: "Forecast", start: "Start", target: Path) -> None:
         told.plot(target)
     else:
         told.save(target)
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a forecast from a file starts from."""
-
-    model: "Surrogate"
-    states: "np.ndarray"
-    """`(B, C, *S)`"""
-    params: "dict[str, np.ndarray]"
-    """PDE parameters, name to `()` or `(B,)`."""
-    states_from: str
-    """The file and how it was read."""
-    params_from: str
-    """The parameters, each with where it is from."""
-
-
-def _start(run: Path, path: Path, frame: int | None, param: list[str] | None, device: str | None) -> Start:
-    """The model of a run on its device and the initial states of an input, read as the run's own data were; says what
-    was read and with which PDE parameters. Raises UserError."""
-    import numpy as np
-
-    import ups
-    from ups.core.device import device_of
-    from ups.run.score import config_of
-    from ups.surrogate.inputs import open_states
-
-    config = config_of(run) if (run / "config.yaml").exists() else None
-    model = ups.load(run, device_of(device or (config.run.device if config else "auto")))
-    found = open_states(path, model.system, frame, config.data if config else None)
-    given = {name: number(value, f"--param {name}") for name, value in assignments(param, "--param").items()}
-    stored = {name: (values, str(path)) for name, values in found.params.items()}
-    params = _params(model, stored | {name: (np.asarray(value), "command line") for name, value in given.items()})
-    said = ", ".join(f"{name} = {_span(values)} ({where})" for name, (values, where) in params.items())
-    typer.echo(f"states: {path}: {found.read_as}")
-    if params:
-        typer.echo(f"parameters: {said}")
-    values = {name: value for name, (value, _) in params.items()}
-    return Start(model, found.values, values, f"{path}: {found.read_as}", said)
-
-
-def _params(model: "Surrogate", known: "Known") -> "Known":
-    """PDE parameters in the order of the run's; the training mean where none is known.
-    Raises UserError for one that the run does not have, or if only some are known."""
-    names = model.system.param_names
-    if unknown := [name for name in known if name not in names]:
-        has = f"the parameters {', '.join(names)}" if names else "no parameters"
-        raise UserError(f"--param: the run has {has}, found {', '.join(unknown)}")
-    if not known:
-        mean = model.param_mean.cpu().numpy()
-        return {name: (value, MEAN) for name, value in zip(names, mean, strict=True)}
-    if missing := [name for name in names if name not in known]:
-        raise UserError(f"parameter {missing[0]} is missing beside {', '.join(known)}: give --param {missing[0]}=VALUE")
-    return {name: known[name] for name in names}
-
-
-def _span(values: "np.ndarray") -> str:
-    """One value, or the smallest and the largest."""
-    low, high = float(values.min()), float(values.max())
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 @contextmanager

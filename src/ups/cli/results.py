@@ -65,8 +65,9 @@ def evaluate(
 
     from ups.core.files import claimed
     from ups.report.channels import channel_table
+    from ups.run.folder import config_of
     from ups.run.rescore import rescore_run
-    from ups.run.score import config_of, evaluate_run
+    from ups.run.score import evaluate_run
 
     settings = config_of(run, overrides or ())
     with claimed(run, "evaluate a copy of it"):

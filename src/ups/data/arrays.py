@@ -8,11 +8,12 @@ import numpy as np
 from ups.core.errors import UserError
 from ups.core.spacing import as_marks
 from ups.core.system import Boundary
+from ups.data.axes import Axes
 from ups.data.boundary import BoundarySettings, along
 from ups.data.settings import MappingSettings, SubsampleSettings
 from ups.data.storage import StoredArray, stored_array
 from ups.data.thinning import frame_stride
-from ups.data.trajectories import Axes, StoredTrajectories
+from ups.data.trajectories import StoredTrajectories
 
 
 def open_mapped(

@@ -18,11 +18,12 @@ from ups.core.domain import Boundary, read_boundary
 from ups.core.errors import UserError
 from ups.core.spacing import as_marks
 from ups.core.tasks import TASKS, Task, find_task
+from ups.data.axes import Axes
 from ups.data.boundary import BoundarySettings, along
 from ups.data.settings import SubsampleSettings
 from ups.data.storage import StoredArray, array_names, hdf5_attributes, stored_array
 from ups.data.thinning import frame_stride
-from ups.data.trajectories import Axes, StoredTrajectories
+from ups.data.trajectories import StoredTrajectories
 
 VALUES, TIMES = "tensor", "t-coordinate"
 SPACE = ("x", "y", "z")

@@ -35,7 +35,7 @@ class EvaluationSettings(Settings):
     store: int | None = Field(default=16, ge=0)
     """Trajectories whose forecasts are kept in `predictions.h5`; null keeps all that are scored."""
     pictures: bool = True
-    """Draws `report/*.png`."""
+    """Draws the first forecast of every row, `report/fields_*.png`."""
     nfe: tuple[Annotated[int, Field(ge=1, le=10_000)], ...] = ()
     """Sampling steps K of the diffusion residual, one row of the ledger each; empty: `diffusion.steps` alone."""
     lead_times: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 20)

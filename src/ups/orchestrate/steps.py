@@ -33,7 +33,7 @@ from ups.orchestrate.records import set_aside_records, set_aside_scores
 from ups.orchestrate.report import estimate_table, measured
 from ups.orchestrate.state import Outcome, State, digest, write_json
 from ups.orchestrate.trained import training_record, weights
-from ups.run.score import tracker_of
+from ups.run.folder import tracker_of
 from ups.run.train import claim, context_of, train_stages
 from ups.stages.set_aside import free_folder, set_aside_checkpoints
 from ups.tracking.sinks import Tracker

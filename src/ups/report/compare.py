@@ -21,13 +21,14 @@ from ups.evaluation.row import Row
 from ups.evaluation.scores import ScoringProtocol, read_scores
 from ups.report.hardware import hardware
 from ups.report.numbers import duration
-from ups.report.plot_scores import LARGEST_NRMSE, line_style
-from ups.report.plots import LEAD, legend_below
+from ups.report.plots import LEAD, legend_below, line_style
 from ups.report.scores import RunScores
 
 SAME = ("data_hash", "split", "split_hash", "stride", "channels", "shape", "frames", "dt", "trajectories", "context")
 SAME += ("members", "one_step_members", "correlation_threshold", "unit")
 """Fields of the protocol that must agree; seeds, settings of the models and hardware may differ."""
+LARGEST_NRMSE = 100.0
+"""End of the error axis, so that one forecast that blows up does not flatten the others."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Pictures of fields: space-time panels in 1D, snapshots in 2D and 3D, truth beside forecast, error and spread."""
+"""Pictures of fields (space-time panels in 1D, snapshots in 2D and 3D), and the style of curves."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 LEAD = "lead time (time units of the data)"
 """Name of the axis of lead times; data sets state no unit."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5D5D5D")
+"""Okabe and Ito's palette without yellow, which is too pale for lines."""
+DASHES = ("-", "--", "-.", ":")
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour and dashes of the curve number `index`: 28 different ones; dashes show curves that lie on each other."""
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)]}
 
 
 def space_time(

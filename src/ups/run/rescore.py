@@ -11,7 +11,8 @@ from ups.evaluation.rescore import FREE, rescore
 from ups.evaluation.scores import ScoringProtocol, read_scores
 from ups.report.figures import draw_pictures
 from ups.report.scores import RunScores
-from ups.run.score import config_hash, config_of, publish, target_of
+from ups.run.folder import config_hash, config_of, target_of
+from ups.run.score import publish
 
 
 def rescore_run(
@@ -37,7 +38,7 @@ def rescore_run(
     _require_same_settings(config, before.protocol, target / "metrics.json")
     scores = rescore(target, before, config.evaluation, config_hash(config))
     if config.evaluation.pictures:
-        scores = scores.model_copy(update={"pictures": draw_pictures(scores, target)})
+        scores = scores.model_copy(update={"pictures": draw_pictures(target)})
     return publish(scores, folder, split, config)
 
 

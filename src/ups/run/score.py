@@ -1,13 +1,7 @@
-"""Scores a run folder: the ledger, test-time conditioning, pictures and the report.
-
-RUN/predictions.h5  metrics.json  report.html  report/*.png      of the test split
-RUN/validation/...                                               of the validation split
-"""
+"""Scores a run folder: the ledger, test-time conditioning, pictures and the report."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from ups.config import Config, dump_config, load_config
+from ups.config import Config, dump_config
 from ups.config.command import command_of
 from ups.core.device import device_of
 from ups.core.errors import ForecastWarning, UserError
@@ -36,24 +30,19 @@ from ups.evaluation.scores import read_scores, write_scores
 from ups.evaluation.steady import steady_score_rows
 from ups.report.figures import draw_pictures
 from ups.report.html.report import write_report
-from ups.report.plot_scores import training_curves
 from ups.report.scores import RunScores
 from ups.report.terminal import show
 from ups.run.baselines import train_baselines
+from ups.run.folder import config_hash, config_of, target_of, tracker_of
 from ups.stages.steady import none_steady, steady_rows
 from ups.surrogate.surrogate import Surrogate
-from ups.tracking.jsonl import read_log
-from ups.tracking.sinks import Tracker, open_sinks
-from ups.tracking.training_logger import TrainingLogger
-from ups.training.fingerprint import flatten
+from ups.tracking.sinks import Tracker
 from ups.ttc.candidates import head_of, samplers_of
 from ups.ttc.comparison import Comparison
 from ups.ttc.forecaster import TTC, TTCForecaster, reward_of
 from ups.ttc.race import evaluate_ttc
 from ups.ttc.rewards import Reward
 
-TRAINING = "report/training.png"
-"""The picture of the training curves."""
 Mode = Literal["baseline", "ttc", "both"]
 """What is scored: every row without test-time conditioning, the comparison with it, or both."""
 
@@ -176,7 +165,7 @@ class ScoredRun:
         missing = without_true_ensemble(self.data.system, self.data.settings)
         own = self.config.ttc.model_dump(mode="json")
         further_facts = {
-            "pictures": draw_pictures(found, self.target) if settings.pictures else [],
+            "pictures": draw_pictures(self.target) if settings.pictures else [],
             "errors": [*found.errors, *unsettled, *([missing] if missing else [])],
             "rows": [row.model_copy(update={"settings": own}) if row.model == TTC else row for row in found.rows],
             "break_even": break_even_of(found, "operator"),
@@ -244,15 +233,11 @@ class ScoredRun:
 
 
 def publish(scores: RunScores, folder: Path, split: str, config: Config, tracker: Tracker | None = None) -> RunScores:
-    """Writes scores, training curves and report of a run folder, tells the tracker, and prints the ledger.
+    """Writes scores and report of a run folder, tells the tracker, and prints the ledger; returns the scores.
 
-    Without a tracker, those that the config names are told. Returns the scores with the name of the picture of the
-    training curves.
+    Without a tracker, those that the config names are told.
     """
     target, log = target_of(folder, split), folder / config.training.log_path
-    if epochs := read_log(log).epochs:
-        training_curves(target / TRAINING, epochs)
-        scores = scores.model_copy(update={"pictures": list(dict.fromkeys([*scores.pictures, TRAINING]))})
     write_scores(target / "metrics.json", scores)
     trained = config_of(folder) if (folder / "config.yaml").exists() else config
     command = command_of(trained, config, folder, split, scores.ttc is not None)
@@ -267,35 +252,6 @@ def publish(scores: RunScores, folder: Path, split: str, config: Config, tracker
     return scores
 
 
-def target_of(folder: Path, split: str) -> Path:
-    """Where the scores of a split go."""
-    return folder if split == "test" else folder / split
-
-
 def part_of(data: Dataset, split: str) -> Split:
     """The split called `test` or `validation`."""
     return data.test if split == "test" else data.validation
-
-
-def config_of(folder: Path, overrides: Sequence[str] = ()) -> Config:
-    """The config that a run was made with."""
-    if not (folder / "config.yaml").exists():
-        raise UserError(f"{folder} is not a run folder: it has no config.yaml")
-    return load_config(folder / "config.yaml", overrides)
-
-
-def tracker_of(config: Config) -> Tracker:
-    """All that listens to a run besides its log."""
-    step = TrainingLogger(config.run.dir / config.training.log_path).global_step
-    return Tracker(open_sinks(config.tracking, config.run.dir, config.model_dump(mode="json"), step))
-
-
-def config_hash(config: Config) -> str:
-    """A hash of the settings that training and scores depend on: all but the run's folder and hardware, where the data
-    lie and how they are read, and those of test-time conditioning, which stand beside its own scores."""
-    values = config.model_dump(mode="json", exclude={"run", "tracking", "ttc", "data"})
-    data = config.data.model_dump(mode="json", exclude={"root", "download", "in_memory_mb"})
-    if data["files"]:
-        data["files"] = {part: [Path(name).name for name in names] for part, names in data["files"].items()}
-    settings = dict(flatten({**values, "data": data}, ""))
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

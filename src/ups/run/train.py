@@ -1,31 +1,26 @@
-"""The ordered stages over a run folder: data, training, evaluation.
-
-RUN/config.yaml  data.json  checkpoints/*.pt  reports/training_log.jsonl  latents/
-RUN/predictions.h5  metrics.json  report.html  report/*.png
-"""
+"""The ordered stages over a run folder: data, training, evaluation."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from ups.config import Config, dump_config
+from ups.config import Config
 from ups.config.command import training_command
 from ups.core.device import device_of
 from ups.core.errors import UserError
-from ups.core.files import claimed, write_text
 from ups.core.stages import STAGES, built_on_by, require_stage
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.sidecar import SIDECAR
 from ups.report.scores import RunScores
 from ups.run.checks import require_sound
-from ups.run.score import evaluate_run, tracker_of
+from ups.run.folder import claim, tracker_of, write_config
+from ups.run.score import evaluate_run
 from ups.run.stage import train_stage
 from ups.stages import steady
 from ups.stages.build import build_stage
@@ -56,11 +51,6 @@ class RunResult:
         return Surrogate.load(self.folder)
 
 
-def claim(folder: Path) -> AbstractContextManager[Path]:
-    """Makes the run folder and keeps other processes out of it."""
-    return claimed(folder, "choose another with --set run.dir=FOLDER")
-
-
 def context_of(config: Config, data: Dataset) -> Context:
     """What the stages need of a config."""
     return Context(
@@ -88,11 +78,6 @@ def prepare(config: Config) -> Context:
     if stride != asked.time:
         print(f"training.dt = {asked.dt:g}: one frame in {stride} of the data is taken", file=sys.stderr)
     return context
-
-
-def write_config(config: Config) -> None:
-    """Writes the resolved config into the run folder."""
-    write_text(config.run.dir / "config.yaml", dump_config(config), "config")
 
 
 def chosen_stages(context: Context, stage: str) -> list[str]:

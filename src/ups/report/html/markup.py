@@ -1,10 +1,6 @@
 """HTML as nested function calls; text is escaped unless it is markup already."""
 
-from html import escape
-
-
-class Markup(str):
-    """Text that is HTML and must not be escaped again."""
+from markupsafe import Markup, escape
 
 
 def tag(name: str, *inner: str, **attributes: str | float | None) -> Markup:
@@ -14,13 +10,13 @@ def tag(name: str, *inner: str, **attributes: str | float | None) -> Markup:
     become `-` (`class_`, `aria_label`); an attribute that is None is left out.
     """
     given = {key.strip("_").replace("_", "-"): value for key, value in attributes.items() if value is not None}
-    listed = "".join(f' {key}="{escape(str(value))}"' for key, value in given.items())
+    listed = "".join(f' {key}="{escape(value)}"' for key, value in given.items())
     return Markup(f"<{name}{listed}>{join(*inner)}</{name}>")
 
 
 def join(*parts: str) -> Markup:
     """Text and markup one after the other."""
-    return Markup("".join(part if isinstance(part, Markup) else escape(part) for part in parts))
+    return Markup("").join(parts)
 
 
 def table(heads: list[str], rows: list[list[str]], numeric: set[int], class_: str = "") -> Markup:

@@ -103,8 +103,8 @@ def _sections(
         "calibration": ("Calibration", calibration),
         "spectra": ("Spectra", join(_slot("spectrum-curves"), "" if ensembles else bands) if leads else None),
         "ttc": ("Test-time conditioning", _conditioning(scores.ttc) if scores.ttc else None),
-        "training": ("Training", Markup(checked + _slot("training-curves")) if entries else None),
-        "costs": ("Costs", Markup(_slot("cost-picture") + cost_table(scores))),
+        "training": ("Training", join(checked, _slot("training-curves")) if entries else None),
+        "costs": ("Costs", join(_slot("cost-picture"), cost_table(scores))),
         "data": ("Data", data_section(scores.protocol)),
         "reproduce": ("How to reproduce", reproduce(scores.protocol, config_text, command)),
     }
