@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.conftest import travelling_waves
 from ups.cli import app
 from ups.data.dataset import open_dataset
 from ups.data.settings import DataSettings
@@ -33,3 +35,17 @@ def test_a_part_of_the_state_is_generated_and_found_again(tmp_path: Path) -> Non
     generate = {"pde": "advection1d", "trajectories": 3, "resolution": 32, "frames": 3, "observe_every": 4}
     data = DataSettings.model_validate({"root": str(tmp_path), "generate": generate})
     assert open_dataset(data, allow_generate=False).system.shape == (8,)
+
+
+def test_a_start_from_rest_is_told_of_and_a_zero_tail_is_refused(tmp_path: Path) -> None:
+    u = travelling_waves(3, 6, 16)
+    waves = {"p": u + 2, "u": u.copy()}
+    config = tmp_path / "a.yaml"
+    mapping = "{values: [p, u], axes: n t x, length: 1.0, dt: 0.1}"
+    config.write_text(f"data: {{files: {tmp_path / 'a.npz'}, mapping: {mapping}, boundary: periodic}}")
+    for frames, code, said in ((slice(1), 0, "note: "), (slice(4, 6), 2, "warning: ")):
+        waves["u"][:] = u
+        waves["u"][:, frames] = 0
+        np.savez(tmp_path / "a.npz", allow_pickle=False, **waves)
+        result = ups("data", "check", tmp_path / "a.npz", "-c", config)
+        assert result.exit_code == code and result.stdout.startswith(said)

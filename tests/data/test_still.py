@@ -10,10 +10,8 @@ def found(folder, **channels: np.ndarray) -> list[str]:
     """What `check_files` says of waves in periodic channels `(n, T, X)`."""
     np.savez(folder / "a.npz", allow_pickle=False, **{name: u.astype(np.float32) for name, u in channels.items()})
     mapping = MappingSettings(values=tuple(channels), axes="n t x", length=(1.0,), dt=0.1)
-    start = f"warning: {folder}/a.npz: "
     said = [str(finding) for finding in check_files([folder / "a.npz"], mapping, ("periodic",))]
-    assert all(text.startswith(start) for text in said)
-    return [text.removeprefix(start) for text in said]
+    return [text.removeprefix("warning: ").replace(f"{folder}/a.npz: ", "") for text in said]
 
 
 @pytest.fixture
@@ -33,13 +31,31 @@ def test_a_field_that_is_zero_is_named_with_its_trajectory_and_frames(tmp_path, 
 
 def test_what_all_trajectories_share_is_one_line(tmp_path, u):
     v = u + 2
-    u[:, 0] = 0
-    assert found(tmp_path, u=u, v=v) == ["u: zero in frame 0, in all 6 trajectories"]
+    u[:, 3] = 0
+    assert found(tmp_path, u=u, v=v) == ["u: zero in frame 3, in all 6 trajectories"]
     assert found(tmp_path, u=u, v=0 * u, w=0 * u + 300) == [
         "v is zero everywhere",
         "w is 300 everywhere",
-        "u: zero in frame 0, in all 6 trajectories",
+        "u: zero in frame 3, in all 6 trajectories",
     ]
+
+
+def test_a_start_from_rest_is_a_note_and_a_zero_or_frozen_tail_is_none(tmp_path, u):
+    v = u + 2
+    u[:, [0, 4, 8]] = 0
+    assert found(tmp_path, u=u, v=v) == ["note: u: zero in frames 0, 4, 8, in all 6 trajectories, a start from rest"]
+    assert found(tmp_path, u=u[:1], v=v[:1]) == ["note: trajectory 0 u: zero in frames 0, 4, 8, a start from rest"]
+    assert found(tmp_path, u=u) == ["zero in frames 0, 4, 8, in all 6 trajectories"]  # nothing to forecast from
+    w = u.copy()
+    w[:, 7:] = w[:, 6:7]
+    assert found(tmp_path, w=w, v=v) == [
+        "w: zero in frames 0, 4, in all 6 trajectories",
+        "w: frames 7 to 8 repeat frame 6, in all 6 trajectories",
+    ]
+    u[:, 7:] = 0
+    assert found(tmp_path, u=u, v=v) == ["u: zero in frames 0, 4, 7 to 8, in all 6 trajectories"]
+    u[0, 0] = 1
+    assert not any(text.startswith("note") for text in found(tmp_path, u=u, v=v))
 
 
 def test_a_simulation_that_has_stopped_is_found_from_its_first_repeated_frame_on(tmp_path, u):

@@ -92,7 +92,7 @@ def info(
 def check(files: Files, config: Mapped = None) -> None:
     """Look for what spoils training: NaN, duplicates, uneven times, fields that are zero or stand still.
 
-    Prints one line per finding; exit code 2 if there is any.
+    Prints one line per finding; exit code 2 if there is any but notes, which tell of what does no harm.
 
     \b
     [bold]Examples[/bold]
@@ -100,11 +100,11 @@ def check(files: Files, config: Mapped = None) -> None:
     """
     from ups.data.inspect import check_files
 
-    findings = check_files(files, **_mapping(config))
-    for finding in findings:
+    found = check_files(files, **_mapping(config))
+    for finding in found:
         typer.echo(str(finding))
-    if findings:
-        raise UserError(f"{len(findings)} finding{'s' if len(findings) > 1 else ''} in {len(files)} file(s)")
+    if findings := sum(finding.level != "note" for finding in found):
+        raise UserError(f"{findings} finding{'s' if findings > 1 else ''} in {len(files)} file(s)")
     typer.echo(f"no findings in {len(files)} file(s)")
 
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,17 +15,16 @@ from ups.data.boundary import BoundarySettings
 from ups.data.hashes import content_hash
 from ups.data.pdebench import TIMES, open_pdebench, task_of
 from ups.data.settings import MappingSettings
-from ups.data.still import Behaviour, Course, remarks
+from ups.data.still import Behaviour, Course, Level, remarks
 from ups.data.storage import HDF5_SUFFIXES, array_names, files_closed, stored_array
 from ups.data.trajectories import Trajectories, blocks
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or looks wrong, in a file."""
+    """One thing that is wrong, looks wrong or is worth a note in a file."""
 
-    level: Literal["error", "warning"]
-    """`error`: training on the file is refused or misleading; `warning`: it may be meant."""
+    level: Level
     file: str
     message: str
     trajectory: int | None = None
@@ -151,7 +150,7 @@ def _check_values(source: Trajectories, seen: dict[str, tuple[str, int]]) -> lis
         found, course = _check_trajectory(source, row, seen)
         findings += found
         courses += [course] if course else []
-    still = (Finding("warning", str(source.path), text, row) for row, text in remarks(courses, source.channels))
+    still = (Finding(level, str(source.path), text, row) for level, row, text in remarks(courses, source.channels))
     return [*still, *findings]
 
 

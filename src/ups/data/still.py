@@ -1,13 +1,18 @@
 """What stands still in a file: channels, trajectories, frames and tails that are zero or repeat themselves.
 
 A field that is zero has no relative error, and a simulation that has stopped teaches a model to stop. Nothing is said
-of a static field, constant in time in every trajectory, nor of a solution that comes to rest by and by.
+of a static field, constant in time in every trajectory, nor of a solution that comes to rest by and by. Trajectories
+that all start from rest, as waves do whose velocity is zero at first, are worth no more than a note.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+
+Level = Literal["error", "warning", "note"]
+"""`error`: training on the data is refused or misleading; `warning`: it may be meant; `note`: nothing is wrong."""
 
 ZERO = 1e-6
 """Largest value of a field that counts as zero, relative to the largest of its channel."""
@@ -69,16 +74,16 @@ class Behaviour:
     """Number of frames T."""
 
 
-def remarks(trajectories: Sequence[Behaviour], channels: Sequence[str]) -> Iterator[tuple[int | None, str]]:
-    """Yield (trajectory, or None for the whole file; what stands still) for what is worth a look."""
+def remarks(trajectories: Sequence[Behaviour], channels: Sequence[str]) -> Iterator[tuple[Level, int | None, str]]:
+    """Yield (level; trajectory, or None for the whole file; what stands still) for what is worth a look."""
     if not trajectories:
         return
     low, high = np.min([t.low for t in trajectories], axis=0), np.max([t.high for t in trajectories], axis=0)
     size, static = np.maximum(np.abs(low), np.abs(high)), np.all([t.static for t in trajectories], axis=0)
     for c in np.flatnonzero(low == high).tolist():
-        yield None, f"{channels[c]} is {'zero' if low[c] == 0 else f'{low[c]:g}'} everywhere"
+        yield "warning", None, f"{channels[c]} is {'zero' if low[c] == 0 else f'{low[c]:g}'} everywhere"
     if static.all() and (low < high).any():
-        yield None, "nothing changes in time, in any trajectory"
+        yield "warning", None, "nothing changes in time, in any trajectory"
     moving = np.flatnonzero(~static).tolist()
     told: dict[str, dict[int, list[int]]] = {}
     for trajectory in trajectories:
@@ -87,10 +92,16 @@ def remarks(trajectories: Sequence[Behaviour], channels: Sequence[str]) -> Itera
                 told.setdefault(text, {}).setdefault(trajectory.row, []).append(c)
     for text, rows in told.items():
         shared = list(rows.values())
-        if len(trajectories) > 1 and len(rows) == len(trajectories) and shared.count(shared[0]) == len(shared):
-            yield None, f"{_named(shared[0], moving, channels)}{text}, in all {len(rows)} trajectories"
+        common = len(rows) == len(trajectories) and shared.count(shared[0]) == len(shared)
+        rest = common and len(shared[0]) < len(moving)
+        rest = rest and all(_starts_at_rest(t, c) for t in trajectories for c in shared[0])
+        level: Level = "note" if rest else "warning"
+        after = ", a start from rest" if rest else ""
+        if common and len(rows) > 1:
+            yield level, None, f"{_named(shared[0], moving, channels)}{text}, in all {len(rows)} trajectories{after}"
         else:
-            yield from ((row, f"{_named(which, moving, channels)}{text}") for row, which in rows.items())
+            for row, which in rows.items():
+                yield level, row, f"{_named(which, moving, channels)}{text}{after}"
 
 
 def _said(trajectory: Behaviour, c: int, tiny: float) -> Iterator[str]:
@@ -104,6 +115,12 @@ def _said(trajectory: Behaviour, c: int, tiny: float) -> Iterator[str]:
             yield f"zero in {_spelled(zero)}"
         if len(tail := trajectory.tail[c]):
             yield f"{_spelled(tail)} repeat{'s' if len(tail) == 1 else ''} frame {tail[0] - 1}"
+
+
+def _starts_at_rest(trajectory: Behaviour, c: int) -> bool:
+    """Whether a channel is zero at first, then for no two frames on end, and moves to the end."""
+    zero = trajectory.zero[c]
+    return bool(len(zero) and zero[0] == 0 and (np.diff(zero) > 1).all() and not len(trajectory.tail[c]))
 
 
 def _stop(change: np.ndarray) -> int:

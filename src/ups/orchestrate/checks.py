@@ -49,7 +49,7 @@ def check_data(plan: Plan, data: Dataset) -> Outcome:
     if errors:
         more = f" (and {len(errors) - 1} more, see `ups data check`)" if len(errors) > 1 else ""
         raise UserError(f"{errors[0]}{more}; mend the data, or go on with --skip-validation".removeprefix("error: "))
-    warnings = [str(finding).removeprefix("warning: ") for finding in findings]
+    warnings = [str(finding).removeprefix("warning: ") for finding in findings if finding.level == "warning"]
     described: dict[str, Any] = {
         key: data.describe()[key] for key in ("task", "data_hash", "splits", "frames", "shape")
     }
