@@ -125,7 +125,10 @@ def crmse(errors: FieldErrors) -> Tensor:
 
 
 def brmse(errors: FieldErrors) -> Tensor:
-    """RMSE over the boundary points, averaged as `nrmse` is; in sigma."""
+    """RMSE over the first and last points of every axis, averaged as `nrmse` is; in sigma.
+
+    Periodic axes count too, as in PDEBench, whose 2D and 3D sums hold edges and corners once for each axis, here once.
+    """
     return errors.boundary.sqrt().mean()
 
 
