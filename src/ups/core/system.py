@@ -43,7 +43,8 @@ class System:
     walls: Walls = ()
     """Value that the training split holds by axis, side and channel, None where it changes; empty if it holds none."""
     fixed_axes: tuple[int, ...] = ()
-    """Periodic axes along which a shifted solution is none, because a forcing, say, stands at a fixed place."""
+    """Axes along which a shifted solution is none, because a forcing, say, stands at a fixed place; of a system that is
+    no known task also those with ends, where nothing can tell."""
     steps: tuple[float, ...] = ()
     """Time steps that are trained, in units of time: `dt` and its multiples of `data.strides`."""
 

@@ -163,7 +163,8 @@ def _assemble(
     held = known.walls if known else walls.held(std, conditions)
     task = TASKS.get(system.task)
     position = known.inhomogeneities if known else () if task else inhomogeneities_of(train, system, statistics)
-    fixed = task.fixed_axes if task else tuple(found.axis for found in position)
+    ends = (axis for axis, kind in enumerate(system.boundary) if kind != "periodic")
+    fixed = task.fixed_axes if task else tuple(sorted({*ends, *(found.axis for found in position)}))
     # the names of axes and the trained steps are no values, and what follows from the values is no news
     apart = {"axes", "param_range", "walls", "fixed_axes", "steps"}
     named = apart | (set() if system.channel_boundary else {"channel_boundary"})

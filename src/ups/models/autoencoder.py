@@ -61,7 +61,8 @@ class LatentSettings(Settings):
     off, such means drift like any other error."""
     position: Told = "auto"
     """Whether the networks on latents are told where their tokens are: `auto` along the periodic axes along which the
-    training data are not homogeneous, `on` along all, `off` along none."""
+    training data are not homogeneous and, unless the task is a known one, along axes with ends, `on` along all, `off`
+    along none."""
 
     @field_validator("kernel")
     @classmethod
