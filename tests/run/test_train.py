@@ -163,9 +163,26 @@ def test_all_stages_are_followed_by_an_evaluation_unless_it_is_switched_off(tmp_
 
 def test_a_checkpoint_of_another_config_is_refused_and_the_folder_kept(finished: Path) -> None:
     before = (finished / "config.yaml").read_bytes()
-    with pytest.raises(UserError, match=r"stages.operator.epochs was 3 and is now 4"):
-        train(load_config(finished / "config.yaml", ["stages.operator.epochs=4"]))
+    with pytest.raises(UserError, match=r"training.grad_clip was 1.0 and is now 2.0"):
+        train(load_config(finished / "config.yaml", ["training.grad_clip=2"]))
     assert (finished / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("epochs", [2, 4])
+@pytest.mark.parametrize("stage", ["all", "operator"])
+def test_a_finished_stage_that_is_asked_for_other_epochs_says_what_is_possible(
+    finished: Path, epochs: int, stage: str
+) -> None:
+    before = {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()}
+    config, setting = str(finished / "config.yaml"), f"stages.operator.epochs={epochs}"
+    done = CliRunner().invoke(app, ["train", "--config", config, "--stage", stage, "--set", setting])
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "error: stage operator finished after 3 of 3 epochs, and its schedules end with the last, so it cannot become "
+        f"one of {epochs}: keep it with --set stages.operator.epochs=3, or train from scratch with `ups train --config "
+        f"{finished.parent / 'small.yaml'} --stage operator --fresh --set {setting}` (ups orchestrate: --force-train)\n"
+    )
+    assert {p: p.read_bytes() for p in finished.rglob("*") if p.is_file()} == before
 
 
 def test_a_folder_that_is_worked_in_is_not_evaluated(finished: Path) -> None:

@@ -128,9 +128,28 @@ def test_a_model_of_another_operator_names_the_command_that_replaces_it(whole: P
 
 
 def test_a_stage_of_other_settings_is_trained_again_by_the_command_of_its_error(plain: Path, tmp_path: Path) -> None:
-    errors, named = followed(plain, "operator", copied(plain, tmp_path), "stages.operator.epochs=2")
-    assert "stages.operator.epochs was 1 and is now 2; choose another run.dir" in errors[0]
+    errors, named = followed(plain, "operator", copied(plain, tmp_path), "stages.operator.optimizer.lr=0.1")
+    assert "stages.operator.optimizer.lr was 0.008 and is now 0.1; choose another run.dir" in errors[0]
     assert steps(named) == ["operator*"]
+
+
+def test_a_finished_stage_of_other_epochs_is_trained_again_by_the_command_of_its_error(
+    plain: Path, tmp_path: Path
+) -> None:
+    errors, named = followed(plain, "operator", copied(plain, tmp_path), "stages.operator.epochs=2")
+    assert "finished after 1 of 1 epochs" in errors[0] and steps(named) == ["operator*"]
+    assert checkpoint.load(tmp_path / "run/checkpoints/operator_resume.pt")["tally"]["epoch"] == 2
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_an_unfinished_stage_of_other_epochs_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    path = small(tmp_path, *ALL[:2], epochs=2)
+    stopped(path, monkeypatch)
+    with pytest.raises(UserError, match=rf"operator has done 1 of 2 epochs.* one of {epochs}: keep it with --set .*=2"):
+        train(load_config(path, [f"stages.operator.epochs={epochs}"]))
+    train(load_config(path))
 
 
 def test_missing_predecessors_are_named_in_their_order(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,26 +67,6 @@ def load_state(model: torch.nn.Module, payload: Mapping[str, Any], path: Path) -
     except (RuntimeError, KeyError) as error:
         detail = str(error).strip().splitlines()[-1].strip()
         raise UserError(f"the checkpoint {path} does not fit the model of this config: {detail}") from error
-
-
-def check_fingerprint(
-    payload: Mapping[str, Any], fingerprint: Mapping[str, Any], path: Path, command: Callable[[], str]
-) -> None:
-    """Raises where a checkpoint was made with other settings or data, naming the first that differs.
-
-    Args:
-        payload: A loaded checkpoint with a `fingerprint`, dotted names to plain values.
-        fingerprint: The fingerprint of this run.
-        path: Named in the error.
-        command: What trains from scratch, named in the error.
-    """
-    theirs = payload.get("fingerprint", {})
-    for key in sorted({*theirs, *fingerprint}):
-        if theirs.get(key) != fingerprint.get(key):
-            raise UserError(
-                f"{path} belongs to another config: {key} was {theirs.get(key)!r} and is now {fingerprint.get(key)!r}; "
-                f"choose another run.dir, or start afresh with `{command()}` (ups orchestrate: --force-train)"
-            )
 
 
 def digest(model: torch.nn.Module) -> str:

@@ -32,12 +32,32 @@ class StageFiles:
         return self.folder / f"{self.stage.stem}_resume.pt"
 
     def read_resume(self) -> dict[str, Any] | None:
-        """The resume state, or None; raises UserError if it was made with other settings or data."""
+        """The resume state, or None; raises UserError if it was made with other settings, data or epochs."""
         if not self.resume.exists():
             return None
         saved = checkpoint.load(self.resume)
-        checkpoint.check_fingerprint(saved, self.stage.fingerprint, self.resume, self.stage.command)
+        theirs, ours = saved["fingerprint"], self.stage.fingerprint
+        changed = [key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key)]
+        epochs = f"stages.{self.stage.name}.epochs"
+        if changed == [epochs]:
+            done = Tally(**saved["tally"])
+            state = "finished after" if done.done else "has done"
+            raise UserError(
+                f"stage {self.stage.name} {state} {done.epoch} of {theirs[epochs]} epochs, and its schedules end with "
+                f"the last, so it cannot become one of {ours[epochs]}: keep it with --set {epochs}={theirs[epochs]}, "
+                f"or {self.afresh}"
+            )
+        for key in changed:
+            raise UserError(
+                f"{self.resume} belongs to another config: {key} was {theirs.get(key)!r} and is now {ours.get(key)!r}; "
+                f"choose another run.dir, or {self.afresh}"
+            )
         return saved
+
+    @property
+    def afresh(self) -> str:
+        """What starts the stage over, for errors."""
+        return f"train from scratch with `{self.stage.command()}` (ups orchestrate: --force-train)"
 
     def save_resume(self, tally: Tally, state: dict[str, Any]) -> None:
         """Everything that is needed to go on."""
