@@ -84,15 +84,15 @@ class Unrolled:
     Attributes:
         encoded: Latents of all given frames, (B, K + 1, N, D).
         latents: The operator's latents of frames 1 to K, (B, K, N, D).
-        fields: The same decoded, (B, K, C, *S).
-        reconstruction: decode(encode(u)) of the first frame, (B, C, *S).
+        fields: The first F of them decoded, (B, F, C, *S).
+        reconstruction: decode(encode(u)) of the first frame, (B, C, *S), if asked for.
         reencoded: encode(decode(z)) of the first of the operator's latents, (B, N, D), if asked for.
     """
 
     encoded: Tensor
     latents: Tensor
     fields: Tensor
-    reconstruction: Tensor
+    reconstruction: Tensor | None
     reencoded: Tensor | None = None
 
 
@@ -159,6 +159,7 @@ class LatentModel(nn.Module):
         dt: Tensor,
         reencode: bool = False,
         inverse: bool = False,
+        ahead: int | None = None,
         steps: int | None = None,
         space: str = "field",
     ) -> Unrolled | Tensor:
@@ -173,6 +174,7 @@ class LatentModel(nn.Module):
             dt: (B,).
             reencode: Decode and encode between steps, as a rollout in field space does.
             inverse: Also encode what the first of the operator's latents decodes to.
+            ahead: Decode only so many of the operator's latents and no reconstruction; all, and that, unless given.
             steps: Steps of a free rollout.
             space: Where that runs.
         """
@@ -181,20 +183,25 @@ class LatentModel(nn.Module):
         b, k = frames.shape[0], frames.shape[1] - 1
         encoded = self.codec.encode(frames.flatten(0, 1)).unflatten(0, (b, k + 1))
         state, latents, fields = LatentState(encoded[:, 0], cond={"params": params}), [], []
-        for _ in range(k):
+        for i in range(k):
             state = self.step(state, dt)
             latents.append(state.z)
-            if reencode:
+            if reencode and i < max(k if ahead is None else ahead, k - 1):
                 fields.append(self.codec.decode(state.z))
                 state = replace(state, z=self.codec.encode(fields[-1]))
-        stacked = torch.stack(latents, 1)
-        if reencode:
-            first, ahead = self.codec.decode(encoded[:, 0]), torch.stack(fields, 1)
-        else:
+        stacked, first = torch.stack(latents, 1), None
+        if fields:
+            decoded = torch.stack(fields, 1)
+            first = self.codec.decode(encoded[:, 0]) if ahead is None else None
+        elif ahead is None:
             latent = torch.cat([encoded[:, :1], stacked], 1).flatten(0, 1)
             decoded = self.codec.decode(latent).unflatten(0, (b, k + 1))
-            first, ahead = decoded[:, 0], decoded[:, 1:]
-        return Unrolled(encoded, stacked, ahead, first, self.codec.encode(ahead[:, 0]) if inverse else None)
+            first, decoded = decoded[:, 0], decoded[:, 1:]
+        elif ahead:
+            decoded = self.codec.decode(stacked[:, :ahead].flatten(0, 1)).unflatten(0, (b, ahead))
+        else:
+            decoded = frames[:, :0]
+        return Unrolled(encoded, stacked, decoded, first, self.codec.encode(decoded[:, 0]) if inverse else None)
 
     def rollout(
         self,

@@ -41,31 +41,34 @@ def operator_loss(
     frames = batch.frames[:, : horizon(training, progress.fraction) + 1]
     frames = with_input_noise(frames, training.input_noise, codec.u_std)
     reencode = training.rollout_reencode and frames.shape[1] > 2
-    inverse = progress.step % training.inverse_loss_frequency == 0
-    back = inverse and bool(training.lambda_inv_dec)
-    out: Unrolled = model(frames, batch.params, batch.dt, reencode=reencode, inverse=back)
+    due = progress.step % training.inverse_loss_frequency == 0
+    there, back = (due and weight > 0 for weight in training.inverse_weights(progress.epoch))
+    spectral = training.lambda_spectral > 0
+    seen = there or back or (spectral and training.spectral_space == "field")  # a loss compares the first step's field
+    ahead = None if joint else int(seen)
+    out: Unrolled = model(frames, batch.params, batch.dt, reencode=reencode, inverse=back, ahead=ahead)
     scaled = codec.in_deviations
     predicted, target = (scaled(out.fields), scaled(frames[:, 1:])) if joint else (out.latents, out.encoded[:, 1:])
     unrolled = predicted.shape[1] > 1
-    spectral = spectral_pair(training.spectral_space, codec, frames, out)
+    energies = spectral_pair(training.spectral_space, codec, frames, out) if spectral else (None, None)
     bundle = compute_operator_loss_bundle(
         pred_next=predicted[:, 0],
         target_next=target[:, 0],
         weights=training,
         current_epoch=progress.epoch,
         measure=relative_l2 if joint else nn.functional.mse_loss,
-        input_fields=scaled(frames[:, 1]) if inverse else None,
-        encoded_latent=out.latents[:, 0] if inverse else None,
+        input_fields=scaled(frames[:, 1]) if there else None,
+        encoded_latent=out.latents[:, 0] if there else None,
         pred_latent=out.latents[:, 0] if back else None,
         decoder=lambda z: scaled(out.fields[:, 0]),  # both were computed with the rest
         encoder=lambda v: out.reencoded,  # pyright: ignore[reportArgumentType]
         pred_rollout=predicted[:, 1:] if unrolled else None,
         target_rollout=target[:, 1:] if unrolled else None,
-        spectral_pred=spectral[0],
-        spectral_target=spectral[1],
+        spectral_pred=energies[0],
+        spectral_target=energies[1],
         spectral_axes=len(codec.system.shape),
     )
-    if not joint:
+    if out.reconstruction is None:
         return {"loss": bundle.total, **bundle.components}
     extra = {
         "L_rec": relative_l2(scaled(out.reconstruction), scaled(frames[:, 0])),

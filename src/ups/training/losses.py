@@ -54,6 +54,12 @@ class LossWeights(Settings):
     inverse_loss_frequency: int = Field(default=1, ge=1)
     """Inverse losses are computed on every so many steps."""
 
+    def inverse_weights(self, epoch: float) -> list[float]:
+        """Weights of `L_inv_enc` and `L_inv_dec` at `epoch`."""
+        warmup, most = self.inverse_loss_warmup_epochs, self.inverse_loss_max_weight
+        bases = (self.lambda_inv_enc, self.lambda_inv_dec)
+        return [compute_inverse_loss_curriculum_weight(epoch, base, warmup, most) for base in bases]
+
 
 def compute_inverse_loss_curriculum_weight(
     epoch: float, base_weight: float, warmup_epochs: int = 15, max_weight: float = 0.05
@@ -155,13 +161,7 @@ def compute_operator_loss_bundle(
         spectral_pred, spectral_target: Tensors whose last `spectral_axes` axes are spatial (`L_spec`).
     """
     terms: list[tuple[str, float, Tensor]] = [("L_forward", weights.lambda_forward, measure(pred_next, target_next))]
-
-    def curriculum(base: float) -> float:
-        return compute_inverse_loss_curriculum_weight(
-            current_epoch, base, weights.inverse_loss_warmup_epochs, weights.inverse_loss_max_weight
-        )
-
-    inv_enc, inv_dec = curriculum(weights.lambda_inv_enc), curriculum(weights.lambda_inv_dec)
+    inv_enc, inv_dec = weights.inverse_weights(current_epoch)
     if inv_enc and decoder and input_fields is not None and encoded_latent is not None:
         terms.append(("L_inv_enc", inv_enc, F.mse_loss(decoder(encoded_latent), input_fields)))
     if inv_dec and decoder and encoder and pred_latent is not None:
