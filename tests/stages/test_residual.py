@@ -256,7 +256,9 @@ def test_the_held_out_flow_loss_draws_the_same_each_time_and_tells_a_better_netw
     score = residual.held_out_flow_loss(context, model, cast(DiffusionResidual, made).scale)
     with torch.no_grad():
         untrained, state = score(made), torch.get_rng_state()
-        checkpoint.load_state(made, checkpoint.load(context.checkpoints / "diffusion_residual.pt"), Path("here"))
+        checkpoint.load_state(
+            made, checkpoint.load(context.checkpoints / "diffusion_residual.pt")["state"], Path("here")
+        )
         learnt = score(made)
         assert learnt == score(made) and torch.equal(state, torch.get_rng_state())
     assert learnt < untrained

@@ -76,4 +76,4 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: p
 
 def test_weights_of_another_shape_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not fit the model of this config"):
-        checkpoint.load_state(torch.nn.Linear(2, 2), {"state": torch.nn.Linear(3, 2).state_dict()}, tmp_path / "a.pt")
+        checkpoint.load_state(torch.nn.Linear(2, 2), torch.nn.Linear(3, 2).state_dict(), tmp_path / "a.pt")

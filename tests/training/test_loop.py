@@ -242,7 +242,7 @@ def test_a_checkpoint_of_another_config_is_refused_by_name(tmp_path: Path) -> No
 def test_a_compiled_model_has_clean_keys_and_prefixes_of_older_files_are_stripped(tmp_path: Path) -> None:
     made = stage()
     state = {f"_orig_mod.{k}": v for k, v in made.model.state_dict().items()}
-    checkpoint.load_state(made.model, {"state": state}, tmp_path / "old.pt")
+    checkpoint.load_state(made.model, state, tmp_path / "old.pt")
     made.model.compile()
     assert not any("_orig_mod" in k for k in made.model.state_dict())
 

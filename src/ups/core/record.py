@@ -78,7 +78,7 @@ def _problem(error: ValidationError, content: Any) -> str:
     key = _key(first["loc"], content)
     if first["type"] == "missing":
         said = f"{key} is missing"
-    elif first["type"] == "extra_forbidden":
+    elif first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         said = f"{key} is unknown"
     elif first["type"] == "too_short":
         said = f"{key} is empty"

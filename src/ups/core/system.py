@@ -8,9 +8,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, SupportsFloat
 
-from ups.core.domain import Boundary, Domain, sides
+from pydantic import ConfigDict
+
+from ups.core.domain import Boundary, Domain, read_boundary, sides
 from ups.core.errors import UserError
 from ups.core.spacing import UNEVEN
 from ups.core.walls import Walls
@@ -19,6 +22,8 @@ from ups.core.walls import Walls
 @dataclass(frozen=True)
 class System:
     """What a model has to know of its data: channels, grid, boundary, parameters and time step."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     channels: tuple[str, ...]
     """C names of the physical quantities."""
@@ -109,6 +114,41 @@ class System:
         if not needed <= set(record) <= known:
             raise UserError(f"a system record has the entries {sorted(known)}, found {sorted(record)}")
         return cls(**{name: _frozen(value) for name, value in record.items()})
+
+
+def consistent(system: System) -> System:
+    """The same system; raises ValueError where its entries do not fit together, as they may not in a damaged file."""
+    axes, channels = len(system.shape), len(system.channels)
+    by_axis = (system.coords, system.boundary, system.axes, *system.channel_boundary)
+    grid = [len(axis) for axis in system.coords]
+    held = [side for axis in system.walls for side in axis]
+    problems = {
+        f"shape must have 1 to 3 axes, found {axes}": not 1 <= axes <= 3,
+        "channels is empty": not channels,
+        f"coords are of the grid {grid}, and shape says {list(system.shape)}": grid != list(system.shape) or 0 in grid,
+        "coords, boundary and axes must have an entry for each axis": any(len(each) != axes for each in by_axis),
+        "coords must be finite and rise": not all(
+            math.isfinite(low) and math.isfinite(high) and low < high
+            for axis in system.coords
+            for low, high in pairwise(axis)
+        ),
+        "dt and steps must be above 0 and finite": not all(0 < step < math.inf for step in (system.dt, *system.steps)),
+        "param_range must have an entry for each parameter": len(system.param_range)
+        not in (0, len(system.param_names)),
+        "channel_boundary must have an entry for each channel": len(system.channel_boundary) not in (0, channels),
+        "walls must have two sides for each axis": [len(axis) for axis in system.walls] not in ([], [2] * axes),
+        "walls must have an entry for each channel": any(len(side) != channels for side in held),
+        "fixed_axes must name axes": not set(system.fixed_axes) <= set(range(axes)),
+    }
+    for sentence, applies in problems.items():
+        if applies:
+            raise ValueError(f"system.{sentence}")
+    for kind in (*system.boundary, *(kind for each in system.channel_boundary for kind in each)):
+        try:
+            read_boundary(kind)
+        except ValueError as error:
+            raise ValueError(f"system.boundary: {error}") from None
+    return system
 
 
 @dataclass(frozen=True)

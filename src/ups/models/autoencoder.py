@@ -76,6 +76,11 @@ class LatentSettings(Settings):
         axes = {"on": range(len(system.shape)), "off": (), "auto": system.fixed_axes}
         return tuple(axes[self.position])
 
+    def least_weights(self, shape: Sequence[int]) -> int:
+        """What the codec of a grid has at least: one of its convolutions, and the map from a patch to a token."""
+        patch = -(-math.prod(shape) // self.tokens)
+        return patch * self.width * self.dim + self.kernel ** len(shape) * self.width**2
+
 
 def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
     """Orthonormal rows (keep, channels * points): the pixels themselves if all are kept, else the lowest cosine modes
@@ -86,7 +91,7 @@ def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
     modes = sorted(
         itertools.product(*(range(p) for p in sides)),
         key=lambda k: sum(i * i / p / p for i, p in zip(k, sides, strict=True)),
-    )
+    )[: -(-keep // channels)]
     waves = []
     for k in modes:
         rows = torch.ones(1)
@@ -94,10 +99,10 @@ def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
             wave = torch.cos(torch.pi / p * (torch.arange(p) + 0.5) * i) * math.sqrt((1 if i == 0 else 2) / p)
             rows = torch.outer(rows, wave).flatten()
         waves.append(rows)
-    basis = torch.stack(waves)
-    return torch.cat(
-        [torch.kron(torch.eye(channels)[[c]], basis[[m]]) for m in range(points) for c in range(channels)]
-    )[:keep]
+    basis = torch.zeros(keep, channels, points)
+    for row, (wave, channel) in enumerate(itertools.islice(itertools.product(waves, range(channels)), keep)):
+        basis[row, channel] = wave
+    return basis.flatten(1)
 
 
 class Autoencoder(nn.Module):

@@ -14,7 +14,7 @@ from ups.peers.one_step import ResidualForecaster
 from ups.peers.settings import PeerSettings
 from ups.peers.stage import PeerRun, build
 from ups.run.stage import train_stage
-from ups.training import checkpoint
+from ups.training.saved import Saved, read
 
 
 def train_baselines(
@@ -42,5 +42,5 @@ def train_peer(run: PeerRun, folder: Path, batch: int = 64) -> PeerForecaster:
     settings = run.settings.stage(run.seconds)
     model = train_stage(build(run), settings, run.training, folder, seed=run.seed, device=run.device)
     assert isinstance(model, ResidualForecaster)
-    seconds = checkpoint.load(folder / "checkpoints" / f"{run.name}.pt")["train_seconds"]
+    seconds = read(Saved, folder / "checkpoints" / f"{run.name}.pt", "remove it and evaluate again").train_seconds
     return PeerForecaster(model.requires_grad_(False), seconds, batch, run.device)

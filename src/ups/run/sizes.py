@@ -37,9 +37,7 @@ def too_large(config: Config, header: Header, device: torch.device) -> list[Cont
 
 def _models(config: Config, header: Header) -> list[tuple[tuple[str, ...], str, int]]:
     """Settings, words and bytes of the models in training."""
-    latent, axes = config.latent, len(header.shape)
-    patch = math.ceil(header.points / min(latent.tokens, header.points))
-    codec = 2 * patch * latent.width * latent.dim + 2 * latent.kernel**axes * latent.width**2
+    latent, codec = config.latent, 2 * config.latent.least_weights(header.shape)
     found = [
         (("latent.width", "latent.dim", "latent.kernel", "latent.tokens"), "the codec's weights", codec),
         (("operator.pdet.hidden_dim", "operator.pdet.depths"), "the operator's weights", _blocks(config.operator.pdet)),

@@ -33,6 +33,7 @@ from ups.stages.residual import (
     reserved_latents,
     with_operator,
 )
+from ups.surrogate.restore import HeadFile
 from ups.training.checkpoint import digest, load_state
 from ups.training.settings import ConsistencySettings
 from ups.training.stage import Progress, Stage
@@ -70,17 +71,18 @@ def student_loss(student: DiffusionResidual, batch: DistillBatch, progress: Prog
 
 def load_teacher(context: Context, model: LatentModel, latents: np.ndarray) -> DiffusionResidual:
     """The frozen model that stage 2 left; raises UserError where it is no flow model of this operator."""
-    path, payload = require(context, "diff_residual")
+    path, saved = require(context, "diff_residual")
+    assert isinstance(saved, HeadFile)
     again = context.command("diff_residual", True)
-    if payload["operator_digest"] != digest(model):
+    if saved.operator_digest != digest(model):
         raise UserError(f"{path} belongs to another operator than the one in this run: run `{again}` first")
-    if payload["objective"] != "flow":
+    if saved.objective != "flow":
         raise UserError(
-            f"{path} learnt objective {payload['objective']}, and only a `flow` model can be distilled: "
+            f"{path} learnt objective {saved.objective}, and only a `flow` model can be distilled: "
             f"set diffusion.objective to flow and run `{again}` first"
         )
     teacher = new_network(context, model, latents)
-    load_state(teacher, payload, path)
+    load_state(teacher, saved.state, path)
     return teacher.requires_grad_(False).eval()
 
 

@@ -106,8 +106,8 @@ def build(context: Context, name: str = "operator") -> Stage:
     model = new_model(context)
     predecessors = {}
     if context.predecessors(name):
-        path, payload = require(context, "autoencoder")
-        load_state(model.codec, payload, path)
+        path, saved = require(context, "autoencoder")
+        load_state(model.codec, saved.state, path)
         model.codec.calibrate(calibration_fields(context))
         predecessors["autoencoder"] = digest(model.codec)
     if not training.train_codec:
@@ -167,7 +167,7 @@ def rollout_score(context: Context) -> Callable[[Any], float]:
 
 def load(context: Context) -> LatentModel:
     """The frozen model that stage 1 left, for the stages after it."""
-    path, payload = require(context, "operator")
+    path, saved = require(context, "operator")
     model = LatentModel(context.data.system, context.latent, context.operator)
-    load_state(model, payload, path)
+    load_state(model, saved.state, path)
     return model.to(context.device).requires_grad_(False).eval()

@@ -24,7 +24,14 @@ from ups.models.residual_head import Given, ResidualHead
 from ups.models.steady_prior import SteadyPrior
 from ups.surrogate.arguments import LARGEST_SEED, MOST_EVALUATIONS, Params, conditions, initial_states, whole_number
 from ups.surrogate.forecast import Forecast, Origin
-from ups.surrogate.restore import build_head, build_model, build_steady, require_same_operator, trained_weights
+from ups.surrogate.restore import (
+    OperatorFile,
+    build_head,
+    build_model,
+    build_steady,
+    require_same_operator,
+    trained_weights,
+)
 
 
 class Surrogate:
@@ -77,21 +84,22 @@ class Surrogate:
             UserError: There is no trained operator, or a file is damaged, foreign, or belongs to another operator.
         """
         weights = trained_weights(Path(run) / "checkpoints", device)
-        operator, prior = weights["operator"].payload, weights.get("steady_prior")
-        model = build_model(*weights["operator"])
+        operator, prior = weights["operator"].saved, weights.get("steady_prior")
+        assert isinstance(operator, OperatorFile)
+        model = build_model(weights["operator"])
         require_same_operator(model, weights)
         return cls(
             model,
             heads={
-                sampler: build_head(model, *weights[spec.name], device)
+                sampler: build_head(model, weights[spec.name], device)
                 for sampler, spec in samplers().items()
                 if spec.name in weights
             },
-            steady_prior=build_steady(model, *prior).to(device) if prior else None,
-            space=operator["rollout_space"],
-            data_hash=operator["fingerprint"]["data"],
+            steady_prior=build_steady(model, prior).to(device) if prior else None,
+            space=operator.rollout_space,
+            data_hash=operator.data_hash,
             run=str(run),
-            train_seconds={name: found.payload["train_seconds"] for name, found in weights.items()},
+            train_seconds={name: found.saved.train_seconds for name, found in weights.items()},
             device=device,
         )
 

@@ -60,11 +60,11 @@ def strip_compiled_prefix(state: Mapping[str, torch.Tensor]) -> dict[str, torch.
     return {key.removeprefix("_orig_mod."): value for key, value in state.items()}
 
 
-def load_state(model: torch.nn.Module, payload: Mapping[str, Any], path: Path) -> None:
-    """Loads `payload["state"]` into the model; shapes or names that do not fit are one sentence."""
+def load_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Loads the state of a checkpoint into the model; shapes or names that do not fit are one sentence."""
     try:
-        model.load_state_dict(strip_compiled_prefix(payload["state"]))
-    except (RuntimeError, KeyError) as error:
+        model.load_state_dict(strip_compiled_prefix(state))
+    except RuntimeError as error:
         detail = str(error).strip().splitlines()[-1].strip()
         raise UserError(f"the checkpoint {path} does not fit the model of this config: {detail}") from error
 

@@ -64,13 +64,17 @@ class Trainer:
         """Goes on from the resume state if there is one."""
         saved = self.files.read_resume()
         if saved is not None:
-            checkpoint.load_state(self.model, saved, self.files.resume)
+            checkpoint.load_state(self.model, saved.state, self.files.resume)
             if self.average:
-                self.average.module.load_state_dict(saved["average"])
-            for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
-                optimizer.load_state_dict(state)
-            self.precision.scaler.load_state_dict(saved["scaler"])
-            self.tally = Tally(**saved["tally"])
+                checkpoint.load_state(self.average.module, saved.average or {}, self.files.resume)
+            try:
+                for optimizer, state in zip(self.optimizers, saved.optimizers, strict=True):
+                    optimizer.load_state_dict(state)
+                self.precision.scaler.load_state_dict(saved.scaler)
+            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                problem = f"{self.files.resume} holds no state of these optimizers ({error!r})"
+                raise UserError(f"{problem}; {self.files.afresh}") from error
+            self.tally = saved.tally
         else:
             self.save_resume()
         self.log.rewind(self.stage.name, self.tally.epoch)

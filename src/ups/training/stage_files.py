@@ -10,6 +10,7 @@ from torch import nn
 
 from ups.core.errors import UserError
 from ups.training import checkpoint
+from ups.training.saved import Resume, Saved, read
 from ups.training.stage import Stage
 from ups.training.tally import Tally
 
@@ -31,16 +32,15 @@ class StageFiles:
         """The resume state."""
         return self.folder / f"{self.stage.stem}_resume.pt"
 
-    def read_resume(self) -> dict[str, Any] | None:
+    def read_resume(self) -> Resume | None:
         """The resume state, or None; raises UserError if it was made with other settings, data or epochs."""
         if not self.resume.exists():
             return None
-        saved = checkpoint.load(self.resume)
-        theirs, ours = saved["fingerprint"], self.stage.fingerprint
+        saved = read(Resume, self.resume, self.afresh)
+        theirs, ours, done = saved.fingerprint, self.stage.fingerprint, saved.tally
         changed = [key for key in sorted({*theirs, *ours}) if theirs.get(key) != ours.get(key)]
         epochs = f"stages.{self.stage.name}.epochs"
         if changed == [epochs]:
-            done = Tally(**saved["tally"])
             state = "finished after" if done.done else "has done"
             raise UserError(
                 f"stage {self.stage.name} {state} {done.epoch} of {theirs[epochs]} epochs, and its schedules end with "
@@ -52,6 +52,8 @@ class StageFiles:
                 f"{self.resume} belongs to another config: {key} was {theirs.get(key)!r} and is now {ours.get(key)!r}; "
                 f"choose another run.dir, or {self.afresh}"
             )
+        if done.epoch > ours.get(epochs, done.epoch):
+            raise UserError(f"{self.resume}: tally.epoch is {done.epoch} of {ours[epochs]}; {self.afresh}")
         return saved
 
     @property
@@ -92,4 +94,4 @@ class StageFiles:
         path = self.folder / f"{self.stage.stem}{'_ema' if averaged else ''}.pt"
         if not path.exists():
             raise UserError(f"stage {self.stage.name} is recorded as begun in {self.folder}, but {path} is missing")
-        checkpoint.load_state(model, checkpoint.load(path), path)
+        checkpoint.load_state(model, read(Saved, path, self.afresh).state, path)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass
@@ -15,12 +19,14 @@ class Tally:
     logged loss times its samples and the samples it was computed on.
     """
 
-    step: int = 0
-    epoch: int = 0
-    since_improve: int = 0
-    reductions: int = 0
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    step: Count = 0
+    epoch: Count = 0
+    since_improve: Count = 0
+    reductions: Count = 0
     best_score: float = math.inf
-    best_epoch: int = 0
+    best_epoch: Count = 0
     best_loss: float = math.inf
     seconds: float = 0.0
     epoch_seconds: float = 0.0
