@@ -7,7 +7,7 @@ import threading
 import time
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -126,10 +126,43 @@ def test_a_child_does_not_report_its_parents_run_as_ended(tmp_path: Path, fake: 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"service": null, "mode": "offline", "id": "a"}'])
 def test_another_file_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "context.json").write_text(text)
-    with pytest.raises(UserError, match=r"context\.json is not a W&B context"):
+    with pytest.raises(
+        UserError, match=r"context\.json is (not a W&B context|damaged).*; remove it, and a new run begins$"
+    ):
         load_wandb_context(tmp_path / "context.json")
     with pytest.raises(UserError, match=r"there is no W&B context .*other\.json"):
         load_wandb_context(tmp_path / "other.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("id", ("missing", None, 3, "")),
+        ("mode", ("missing", None, "fast")),
+        ("project", ("missing", None, [])),
+        ("entity", ("missing", 3)),
+        ("name", ("missing", None, {})),
+        ("tags", ("missing", None, "text", [3])),
+        ("folder", ("missing", None, 3)),
+        ("finish_seconds", ("missing", None, "text", 0, 1e300, float("nan"))),
+        ("service", ("missing", 3)),
+        ("more", (1,)),
+    ],
+)
+def test_every_key_of_the_file_is_checked(tmp_path: Path, fake: Fake, key: str, values: tuple[Any, ...]) -> None:
+    path = tmp_path / "context.json"
+    owner = WandBContext(identity(tmp_path))
+    save_wandb_context(owner, path)
+    owner.finish()
+    whole = json.loads(path.read_text())
+    for value in values:
+        content = {name: old for name, old in whole.items() if name != key} | (
+            {key: value} if value != "missing" else {}
+        )
+        path.write_text(json.dumps(content))
+        with pytest.raises(UserError, match=rf"context\.json is not a W&B context.*: {key}.*; remove it") as error:
+            load_wandb_context(path)
+        assert "\n" not in str(error.value)
 
 
 def test_a_run_folder_keeps_its_run_where_it_goes_to_the_same_place(tmp_path: Path, fake: Fake) -> None:
@@ -196,7 +229,7 @@ def test_a_damaged_file_costs_one_warning_and_a_new_run(
     context = open_wandb_context(identity(tmp_path, ""), {})
     context.finish()
     (warning,) = capfd.readouterr().err.splitlines()
-    assert warning.startswith(f"warning: W&B does not go on with an earlier run ({path} is not a W&B context")
+    assert warning.startswith(f"warning: W&B does not go on with an earlier run ({path} is ")
     assert context.identity and json.loads(path.read_text())["id"] == context.identity.id
 
 

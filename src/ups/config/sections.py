@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from ups.core.settings import Settings
+from ups.tracking.wandb_client import LONGEST
 
 
 class RunSettings(Settings):
@@ -52,7 +53,7 @@ class WandbSettings(Settings):
     """User or team that owns the project; your own unless given."""
     tags: tuple[str, ...] = ()
     """Labels of the run."""
-    finish_seconds: float = Field(default=60.0, gt=0)
+    finish_seconds: float = Field(default=60.0, gt=0, le=LONGEST)
     """What the end of an online run may wait for uploads; a warning then names the folder for `wandb sync`, which
     uploads the rest. A run that ends with an error waits 30 s at most."""
 

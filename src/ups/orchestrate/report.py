@@ -56,7 +56,10 @@ def measured(state: State, evaluations: Mapping[str, str]) -> dict[str, Any]:
         pairs["all"] = (opening + sum(a for a, _ in pairs.values()), opening + sum(b for _, b in pairs.values()))
     if peaks:
         pairs["memory"] = (max(peaks.values()), estimate["host_bytes"])
-    return result | {"estimate": estimate, "measured_over_estimated": {name: a / b for name, (a, b) in pairs.items()}}
+    return result | {
+        "estimate": estimate,
+        "measured_over_estimated": {name: a / b for name, (a, b) in pairs.items() if b},
+    }
 
 
 def _memory(host: int, device: int | None) -> str:

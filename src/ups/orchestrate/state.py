@@ -7,14 +7,22 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from ups.core.errors import UserError
 from ups.core.files import write_text
+from ups.core.record import Record, read_json, record_of
 
 FORMAT = 1
+AGAIN = "remove it, and every step is checked again"
+"""What helps where the file cannot be read."""
+EVALUATIONS = {"validation": "small evaluation", "test": "full evaluation"}
+"""Splits and the steps that score on them."""
+GATES = {"validation": "small gate", "test": "full gate"}
+"""Splits and the steps that judge their scores."""
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
+Bytes = Annotated[int, Field(ge=0, le=2**60)]
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,96 @@ class Outcome:
     sentence: str
     data: dict[str, Any] = field(default_factory=dict)
     private: dict[str, Any] = field(default_factory=dict)
+
+
+class OutcomeRecord(Record):
+    """An `Outcome` as it lies on disk."""
+
+    sentence: str
+    data: dict[str, JsonValue]
+    private: dict[str, JsonValue]
+
+
+class StepRecord(Record):
+    """A step that was done."""
+
+    inputs: str
+    outcome: OutcomeRecord
+    seconds: Seconds
+
+
+class Forced(Record):
+    """A training from scratch that was begun."""
+
+    inputs: str
+    kept: str
+    moved: bool
+
+
+class StateRecord(Record):
+    """`state.json`."""
+
+    format: Literal[1]
+    steps: dict[str, StepRecord]
+    forced: Forced | None
+
+
+class Open(Record):
+    """A record that may hold more than is read back."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class TrainingRecord(Open):
+    """What training keeps: hashes by file, its peak of memory, and whether it was one from the start."""
+
+    weights: dict[str, str]
+    host_bytes: Bytes
+    from_scratch: bool
+
+
+class EvaluationRecord(Open):
+    """What an evaluation keeps: the hash of `metrics.json`, and its peak of memory."""
+
+    metrics: str | None
+    host_bytes: Bytes
+
+
+class Timed(Open):
+    """What an evaluation was estimated to take."""
+
+    seconds: Seconds
+
+
+class Estimated(Open):
+    """What a run was estimated to take."""
+
+    data_seconds: Seconds
+    training_seconds: Seconds
+    host_bytes: Bytes
+    stages: dict[str, JsonValue]
+    evaluations: dict[str, Timed]
+
+
+class DryRunRecord(Open):
+    """What a dry run keeps."""
+
+    estimate: Estimated
+
+
+class GateRecord(Open):
+    """What a gate decided."""
+
+    passed: bool
+
+
+NEEDED: dict[str, tuple[str, type[Open]]] = {
+    "dry run": ("private", DryRunRecord),
+    "train": ("private", TrainingRecord),
+    **{step: ("private", EvaluationRecord) for step in EVALUATIONS.values()},
+    **{step: ("data", GateRecord) for step in GATES.values()},
+}
+"""What is read back of a step's outcome, and from where in it."""
 
 
 class State:
@@ -91,21 +189,12 @@ class State:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-        if content["format"] != FORMAT or not isinstance(content["steps"], dict):
-            raise ValueError(f"expected format {FORMAT}")
-        if content["forced"] is not None and set(content["forced"]) != {"inputs", "kept", "moved"}:
-            raise ValueError("a training from scratch without inputs, kept or moved")
-        for step in content["steps"].values():
-            Outcome(**step["outcome"])
-            if not {"inputs", "seconds"} <= set(step):
-                raise ValueError("a step without inputs or seconds")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} is not the record of an orchestration ({type(error).__name__}: {error}); "
-            "remove it, and every step is checked again"
-        ) from error
+    content = read_json(path, AGAIN)
+    where = f"{path} is not the record of an orchestration"
+    for name, step in record_of(StateRecord, content, where, AGAIN).steps.items():
+        if name in NEEDED:
+            part, kind = NEEDED[name]
+            record_of(kind, getattr(step.outcome, part), f"{where}: steps.{name}.outcome.{part}", AGAIN)
     return content
 
 

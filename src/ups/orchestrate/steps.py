@@ -31,7 +31,7 @@ from ups.orchestrate.peaks import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Options, Plan, resolve
 from ups.orchestrate.records import set_aside_records, set_aside_scores
 from ups.orchestrate.report import estimate_table, measured
-from ups.orchestrate.state import Outcome, State, digest, write_json
+from ups.orchestrate.state import EVALUATIONS, GATES, Outcome, State, digest, write_json
 from ups.orchestrate.trained import training_record, weights
 from ups.run.folder import tracker_of
 from ups.run.train import claim, context_of, train_stages
@@ -40,10 +40,6 @@ from ups.tracking.sinks import Tracker
 
 Say = Callable[[str], None]
 """Told what is done, and in the end what came of it."""
-EVALUATIONS = {"validation": "small evaluation", "test": "full evaluation"}
-"""Splits and the steps that score on them."""
-GATES = {"validation": "small gate", "test": "full gate"}
-"""Splits and the steps that judge their scores."""
 
 
 @dataclass(frozen=True)

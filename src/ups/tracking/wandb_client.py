@@ -20,6 +20,8 @@ MODE_VARIABLE = "WANDB_MODE"
 """Environment variable with a mode, which goes before that of the settings."""
 SECONDS = {"offline": 10.0, "online": 30.0}
 """What the end of a run may take without uploads."""
+LONGEST = 1e9
+"""Seconds that the end of a run can be asked to take at most, uploads included."""
 CONNECT_SECONDS = 10.0
 """What an answer of the server may take before a run is recorded offline."""
 

@@ -6,10 +6,17 @@ import json
 import threading
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from ups.core.errors import UserError
 from ups.core.files import write_text
-from ups.tracking.wandb_client import RunIdentity
+from ups.core.record import Record, read_json, record_of
+from ups.tracking.wandb_client import LONGEST, RunIdentity
+
+AGAIN = "remove it, and a new run begins"
+"""What helps where the file cannot be read."""
 
 
 class HandOver:
@@ -48,19 +55,30 @@ class HandOver:
         write_text(path, json.dumps({**fields, "service": self.service}, indent=1) + "\n", "W&B context")
 
 
+class Handed(Record):
+    """A run as `HandOver` writes it: `RunIdentity`, and through which service it is reached."""
+
+    id: str = Field(min_length=1)
+    mode: Literal["offline", "online"]
+    project: str
+    entity: str | None
+    name: str
+    tags: list[str]
+    folder: str
+    finish_seconds: float = Field(gt=0, le=LONGEST)
+    service: str | None
+
+
 def read_handover(path: Path) -> tuple[RunIdentity | None, str | None]:
     """The run in a file that `HandOver` wrote, and through which service it is reached, if it is open.
 
     Raises UserError if the file is missing or is another one.
     """
-    try:
-        fields = json.loads(path.read_text())
-        service = fields.pop("service")
-        if fields["mode"] == "disabled":
-            return None, None
-        tags, folder = tuple(fields.pop("tags")), Path(fields.pop("folder"))
-        return RunIdentity(**fields, tags=tags, folder=folder), service
-    except FileNotFoundError:
-        raise UserError(f"there is no W&B context {path}; the process that owns the run writes it") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not a W&B context as save_wandb_context writes it ({error})") from error
+    if not path.exists():
+        raise UserError(f"there is no W&B context {path}; the process that owns the run writes it")
+    content = read_json(path, AGAIN)
+    if content == {"mode": "disabled", "service": None}:
+        return None, None
+    found = record_of(Handed, content, f"{path} is not a W&B context as save_wandb_context writes it", AGAIN)
+    fields = found.model_dump(exclude={"service", "tags", "folder"})
+    return RunIdentity(**fields, tags=tuple(found.tags), folder=Path(found.folder)), found.service
