@@ -171,7 +171,7 @@ class _Reader:
     def array(self, name: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
         """A dataset of real numbers of a shape, None for any length, all of which is in the file."""
         found = self.file.get(name)
-        if not isinstance(found, h5py.Dataset) or found.dtype.kind != "f":
+        if not isinstance(found, h5py.Dataset) or found.dtype.kind != "f" or found.shape is None:
             raise self.wrong(name, "an array of real numbers", found)
         if len(found.shape) != len(shape) or any(w not in (None, s) for w, s in zip(shape, found.shape, strict=True)):
             wanted = ", ".join("any" if size is None else str(size) for size in shape)

@@ -24,6 +24,7 @@ from ups.evaluation.evaluate import evaluate
 from ups.evaluation.forecaster import Forecaster
 from ups.evaluation.forecasters import forecasters
 from ups.evaluation.physics import break_even_of, physics_forecasters, without_true_ensemble
+from ups.evaluation.predictions import read_predictions
 from ups.evaluation.progress import ScoringBar
 from ups.evaluation.row import Row
 from ups.evaluation.scores import read_scores, write_scores
@@ -194,7 +195,8 @@ class ScoredRun:
         return steady_score_rows(self.surrogate, self.part, rows, tolerance, self.config.evaluation, seed, std), []
 
     def already_scored(self) -> RunScores:
-        """The scores that are there; raises UserError if there are none of these data and settings.
+        """The scores that are there; raises UserError if there are none of these data and settings,
+        or no forecasts beside them that a report can be made of.
 
         Settings of `ttc` may differ: no other row hears of them, and what does says which it has.
         """
@@ -204,6 +206,7 @@ class ScoredRun:
         if scores is None or any(getattr(scores.protocol, key) != protocol[key] for key in keys):
             found = "is missing" if scores is None else "is of other data or settings"
             raise UserError(f"mode ttc adds to scores that are there, but {path} {found}; use mode both")
+        read_predictions(self.target / "predictions.h5", slice(0, 1))  # the report needs them, after hours of work
         return scores
 
     def require_conditioning(self) -> None:
