@@ -126,6 +126,7 @@ def test_what_is_odd_or_huge_is_refused_before_it_takes_memory(
         ups.load(folder)
     said = str(raised.value)
     assert says in said and f"{folder}/checkpoints/{stem}.pt" in said and "\n" not in said
+    assert "run `ups train --config " in said and " --fresh " in said
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 * 1024  # KiB
 
 

@@ -120,9 +120,10 @@ def restored(make: Callable[[], M], weights: Weights) -> M:
     try:
         with torch.device("meta"):
             outline = make()
+        checkpoint.load_state(outline, {name: values.to("meta") for name, values in saved.state.items()}, path)
     except (RuntimeError, UserError) as error:
-        raise UserError(f"{path} declares a model that cannot be built: {error}") from error
-    checkpoint.load_state(outline, {name: values.to("meta") for name, values in saved.state.items()}, path)
+        again = again_command(path.parent.parent, saved.kind)
+        raise UserError(f"{path} does not hold the model that it describes ({error}); run `{again}`") from error
     model = make()
     checkpoint.load_state(model, saved.state, path)
     return model
