@@ -41,11 +41,11 @@ def test_axes_are_x_y_z_unless_named_also_in_records_that_do_not_name_them():
 
 def test_a_step_that_was_trained_is_found_to_a_thousandth_and_any_other_refused():
     several = system(dt=1 / 24, steps=(1 / 24, 1 / 12))
-    assert several.trained_step(None) == several.trained_step(0.04167) == 1 / 24
-    assert several.trained_step(0.0833) == 1 / 12
+    assert several.time_step(None) == several.time_step(0.04167) == 1 / 24
+    assert several.time_step(0.0833) == 1 / 12
     for dt in (0.05, 0.0, -1 / 24, float("nan"), "0.0833"):
         with pytest.raises(UserError, match=rf"dt = {dt} was not trained, trained are steps of 0.0416667, 0.0833333"):
-            several.trained_step(dt)
+            several.time_step(dt)
 
 
 def test_a_record_that_names_no_steps_knows_its_own():

@@ -64,7 +64,7 @@ def test_homogeneous_data_have_the_model_that_is_told_nothing():
     ],
 )
 def test_which_axes_are_told(of, told, axes):
-    assert LatentSettings.model_validate({"position": told}).told_axes(of) == axes
+    assert LatentSettings.model_validate({"position": told}).position_axes(of) == axes
 
 
 def test_residual_network_and_steady_prior_are_told_too():

@@ -15,7 +15,7 @@ from ups.core.latent_state import LatentState
 from ups.data.latent_pairs import Windows
 from ups.models.consistency import jumps
 from ups.models.diffusion_residual import DiffusionResidual, DiffusionSettings
-from ups.models.residual_head import Given, ResidualHead
+from ups.models.residual_head import ResidualCondition, ResidualHead
 from ups.run.train import prepare, run
 from ups.stages import operator, residual
 from ups.stages.distill import DistillBatch, levels_per_sample, pieces, student_loss
@@ -39,7 +39,8 @@ def network(seed: int = 0) -> DiffusionResidual:
 def batch(n: int = 6) -> ResidualBatch:
     z = torch.randn(n, 8, 8)
     return ResidualBatch(
-        torch.randn(n, 8, 8), Given(LatentState(z, cond={"params": torch.rand(n, 1)}), z + 0.1, torch.full((n,), 0.1))
+        torch.randn(n, 8, 8),
+        ResidualCondition(LatentState(z, cond={"params": torch.rand(n, 1)}), z + 0.1, torch.full((n,), 0.1)),
     )
 
 
@@ -77,7 +78,7 @@ def test_regression_learns_the_mean_of_the_residual() -> None:
     """Residuals m + e with one m for all samples; what is drawn comes close to m, however large e is."""
     torch.manual_seed(0)
     made, mean, n = network(), torch.randn(8), 64
-    given = Given(
+    given = ResidualCondition(
         LatentState(torch.zeros(n, 8, 8), cond={"params": torch.ones(n, 1)}),
         torch.zeros(n, 8, 8),
         torch.full((n,), 0.1),

@@ -9,11 +9,11 @@ from ups.stages.operator import operator_loss
 from ups.training.curriculum import horizon
 from ups.training.losses import (
     LossWeights,
+    batch_nrmse,
     compute_inverse_loss_curriculum_weight,
     compute_operator_loss_bundle,
     latent_consistency,
     latent_distance,
-    nrmse,
     relative_l2,
     spectral_energy_loss,
 )
@@ -31,7 +31,7 @@ def test_curriculum_waits_ramps_and_is_capped() -> None:
 def test_relative_error_is_that_of_norms() -> None:
     u = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
     assert float(relative_l2(u + torch.tensor([[3.0, 4.0], [0.0, 0.0]]), u)) == pytest.approx(0.5)
-    assert float(nrmse(1.1 * u, u)) == pytest.approx(0.1, rel=1e-4)
+    assert float(batch_nrmse(1.1 * u, u)) == pytest.approx(0.1, rel=1e-4)
 
 
 def test_a_sample_that_vanishes_counts_as_a_hundredth_of_the_deviation() -> None:

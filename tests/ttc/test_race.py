@@ -28,7 +28,7 @@ from ups.simulate.generate import GenerateSettings
 from ups.surrogate.surrogate import Surrogate
 from ups.ttc.candidates import condition, judge_of
 from ups.ttc.comparison import Strategy
-from ups.ttc.forecast import conditioned
+from ups.ttc.forecast import rollout_with_ttc
 from ups.ttc.forecaster import TTC, TTCForecaster, bounds_of, reward_of
 from ups.ttc.plans import equal_plans
 from ups.ttc.race import evaluate_ttc
@@ -373,16 +373,16 @@ def test_the_gain_over_a_rival_is_paired(surrogate: Surrogate, split: HeldOut) -
 def test_a_forecast_is_that_of_the_row_and_has_one_member(surrogate: Surrogate, split: HeldOut) -> None:
     u0, params, plan = split.trajectories(0, 4)[:, 0], split.params[:4], TTCSettings(candidates=3, max_evaluations=25)
     reward = weighted(rewards_of(surrogate.system, weights={"residual": 1.0}))
-    forecast = conditioned(surrogate, u0.numpy(), 8, params=params, settings=plan, seed=3)
+    forecast = rollout_with_ttc(surrogate, u0.numpy(), 8, params=params, settings=plan, seed=3)
     found = condition(surrogate, judge_of(reward), u0, 8, params, plan, seed=3)
     assert torch.equal(forecast.values[:, 0], found.values) and forecast.evaluations == 25 / 8
     assert forecast.times.tolist() == pytest.approx([0.05 * i for i in range(1, 9)])
-    liked = conditioned(surrogate, u0, 8, params=params, settings=plan, reward=wrong, seed=3)
+    liked = rollout_with_ttc(surrogate, u0, 8, params=params, settings=plan, reward=wrong, seed=3)
     assert not torch.equal(liked.values, forecast.values)
     with pytest.raises(UserError, match="the reward `bounds` of task 'advection1d' needs the range of the training d"):
-        conditioned(surrogate, u0, 8, params=params, settings=TTCSettings(rewards={"bounds": 1.0}))
+        rollout_with_ttc(surrogate, u0, 8, params=params, settings=TTCSettings(rewards={"bounds": 1.0}))
     with pytest.raises(UserError, match="steps must be a whole number of at least 1, found 0"):
-        conditioned(surrogate, u0, 0, params=params)
+        rollout_with_ttc(surrogate, u0, 0, params=params)
 
 
 def test_one_candidate_has_no_ranks_and_a_constant_reward_no_correlation(surrogate: Surrogate, split: HeldOut) -> None:

@@ -32,7 +32,7 @@ from ups.ttc.rewards import (
     weighted,
     within,
 )
-from ups.ttc.search import Found, Step, largest, rollout_cost, search
+from ups.ttc.search import SearchResult, Step, largest, rollout_cost, search
 from ups.ttc.settings import TTCSettings
 
 NO_PARAMS = torch.zeros(8, 0)
@@ -239,7 +239,7 @@ def planted(values: Tensor):
     return lambda before, after, params, trajectory, t: values[trajectory, after[:, 0, 0].long()]
 
 
-def climb(values: Tensor, depth: int, step: Step | None = None, **settings: Any) -> Found:
+def climb(values: Tensor, depth: int, step: Step | None = None, **settings: Any) -> SearchResult:
     root = torch.ones(len(values), 1)
     given = {"candidates": 1, "beam_width": 1, **settings}
     chosen = TTCSettings.model_construct(**{**TTCSettings().model_dump(), **given})
@@ -256,7 +256,7 @@ def climb(values: Tensor, depth: int, step: Step | None = None, **settings: Any)
     )
 
 
-def leaf(found: Found) -> list[int]:
+def leaf(found: SearchResult) -> list[int]:
     return found.values[:, -1, 0, 0].long().tolist()
 
 

@@ -128,7 +128,7 @@ def predict(
     where: dict[str, Any] = {"params": start.params, "space": space.value if space else None, "seed": seed}
     with _warnings_said():
         if ttc:
-            forecast = _conditioned(start.model, run, overrides or [], start.states, steps, where)
+            forecast = _rollout_with_ttc(start.model, run, overrides or [], start.states, steps, where)
         else:
             options = {"members": members, "sampler": sampler.value, "nfe": nfe, "dt": dt}
             forecast = start.model.rollout(start.states, steps, **options, **where)
@@ -145,14 +145,14 @@ def _refuse(ttc: bool, *, sampled: bool, changed: bool) -> None:
         raise UserError("--set changes settings of test-time conditioning, such as ttc.candidates=16: give --ttc too")
 
 
-def _conditioned(
+def _rollout_with_ttc(
     model: "Surrogate", run: Path, overrides: list[str], states: "np.ndarray", steps: int, where: dict[str, Any]
 ) -> "Forecast":
     """A forecast with test-time conditioning by the config of the run with `overrides`."""
     from ups.data.dataset import open_dataset
     from ups.data.sidecar import SIDECAR
     from ups.run.folder import config_of
-    from ups.ttc.forecast import conditioned
+    from ups.ttc.forecast import rollout_with_ttc
     from ups.ttc.forecaster import reward_of
 
     config = config_of(run, overrides)
@@ -160,7 +160,7 @@ def _conditioned(
     reward = reward_of(
         model.system, model.model.codec.u_std.tolist(), config.ttc, config.data.generate, lambda: opened().train
     )
-    return conditioned(model, states, steps, settings=config.ttc, reward=reward, **where)
+    return rollout_with_ttc(model, states, steps, settings=config.ttc, reward=reward, **where)
 
 
 def steady(
@@ -213,11 +213,11 @@ def _write(forecast: "Forecast", start: Start, target: Path) -> None:
     from ups.surrogate.forecast import PICTURES
 
     origin = replace(forecast.origin, params_from=start.params_from, states_from=start.states_from)
-    told = replace(forecast, origin=origin)
+    labelled = replace(forecast, origin=origin)
     if target.suffix.lower() in PICTURES:
-        told.plot(target)
+        labelled.plot(target)
     else:
-        told.save(target)
+        labelled.save(target)
 
 
 @contextmanager

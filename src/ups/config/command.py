@@ -41,12 +41,12 @@ def _readable(path: Path | str) -> Config | None:
         return None
 
 
-def command_of(trained: Config, scored: Config, folder: Path, split: str, with_ttc: bool) -> str:
+def command_of(stored: Config, used: Config, folder: Path, split: str, with_ttc: bool) -> str:
     """A line for the shell that trains beside `folder` with the config in it and scores the result in the same way.
 
     Args:
-        trained: The config in `folder/config.yaml`.
-        scored: The config of the scores; what differs is set for the evaluation alone.
+        stored: The config in `folder/config.yaml`.
+        used: The config of the scores: what differs is set for the evaluation alone.
         folder: The run folder.
         split: What was scored.
         with_ttc: Whether test-time conditioning was scored.
@@ -54,21 +54,21 @@ def command_of(trained: Config, scored: Config, folder: Path, split: str, with_t
     again = folder.parent / f"{folder.resolve().name}_again"
     config, place = str(folder / "config.yaml"), ["--set", f"run.dir={again}"]
     further = ["--split", split] if split != "test" else []
-    if with_ttc != scored.ttc.enabled:
+    if with_ttc != used.ttc.enabled:
         further += ["--mode", "both" if with_ttc else "baseline"]
-    for setting in _changes(trained, scored, ELSEWHERE):
+    for setting in _changes(stored, used, ELSEWHERE):
         further += ["--set", setting]
-    if not further and scored.evaluation.enabled:
+    if not further and used.evaluation.enabled:
         return shlex.join(["ups", "run", config, *place])
     train = ["ups", "train", "--config", config, *place]
     return f"{shlex.join(train)} && {shlex.join(['ups', 'evaluate', str(again), *further])}"
 
 
-def _changes(trained: Config, scored: Config, apart: tuple[str, ...]) -> list[str]:
-    """`key=value` of every setting of `scored` that `trained` has otherwise, but for keys that start with `apart`."""
-    values = scored.model_dump(mode="json")
+def _changes(stored: Config, used: Config, apart: tuple[str, ...]) -> list[str]:
+    """`key=value` of every setting of `used` that `stored` has otherwise, but for keys that start with `apart`."""
+    values = used.model_dump(mode="json")
     found: dict[str, Any] = {}
-    for key in changed_keys(trained, scored):
+    for key in changed_keys(stored, used):
         within = any(key.startswith(f"{other}.") for other in found)
         if not key.startswith(apart) and not within:
             *path, name = key.split(".")

@@ -61,11 +61,11 @@ def _features(position: Position, domain: Domain, device: torch.device) -> Tenso
     return torch.cat(columns, -1).float().to(device)
 
 
-def _along(trained: Domain, domain: Domain, axis: int, x: Tensor, h: float) -> Tensor:
+def _along(reference: Domain, domain: Domain, axis: int, x: Tensor, h: float) -> Tensor:
     """Features along an axis at the coordinates x (M,), (M, 16) or (M, 3)."""
-    length = trained.extent[axis]
-    if trained.boundary[axis] == "periodic":
-        angle = 2 * math.pi / length * (x[:, None] - trained.origin[axis]) * torch.arange(1, HARMONICS + 1)
+    length = reference.extent[axis]
+    if reference.boundary[axis] == "periodic":
+        angle = 2 * math.pi / length * (x[:, None] - reference.origin[axis]) * torch.arange(1, HARMONICS + 1)
         return torch.cat([angle.sin(), angle.cos()], -1)
     low, high = x - domain.origin[axis], domain.origin[axis] + domain.extent[axis] - x
     return torch.stack([(low - high) / length, torch.exp(-low / h), torch.exp(-high / h)], -1)

@@ -88,7 +88,7 @@ class System:
         coords = tuple(tuple(axis.tolist()) for axis in domain.coords)
         return replace(self, shape=domain.shape, boundary=domain.boundary, coords=coords)
 
-    def trained_step(self, dt: Any) -> float:
+    def time_step(self, dt: Any) -> float:
         """Return the trained time step that equals `dt` to 1e-3, `dt` of the data unless given.
 
         Raises UserError for any other: a model knows nothing of steps that it was not trained on.

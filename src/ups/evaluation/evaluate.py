@@ -13,7 +13,7 @@ from ups.core.errors import UserError
 from ups.core.system import System
 from ups.evaluation.baselines import PERSISTENCE, Persistence
 from ups.evaluation.forecaster import Forecaster
-from ups.evaluation.job import HeldOut, Job, Progress
+from ups.evaluation.job import HeldOut, Job, ScoringProgress
 from ups.evaluation.ledger import ledger_entries
 from ups.evaluation.predictions import PredictionWriter
 from ups.evaluation.row import Role, RolloutScores, Row
@@ -39,7 +39,7 @@ def evaluate(
     seed: int = 0,
     device: torch.device = CPU,
     further: Sequence[Row] = (),
-    progress: Progress | None = None,
+    progress: ScoringProgress | None = None,
 ) -> Scores:
     """Score forecasters on `split` in their order, after persistence, and return what `metrics.json` holds.
 
@@ -86,7 +86,7 @@ def evaluate_row(
     job: Job,
     store: PredictionWriter,
     truths: Truths,
-    progress: Progress | None = None,
+    progress: ScoringProgress | None = None,
 ) -> tuple[Row, dict[str, Any]]:
     """The row of one forecaster and its spectra, with its forecasts written to `store`.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ups.core.system import System
 from ups.evaluation.settings import EvaluationSettings
 
-Progress = Callable[[str, int, int], None]
+ScoringProgress = Callable[[str, int, int], None]
 """Called with the model's name, the trajectories done and their number."""
 
 

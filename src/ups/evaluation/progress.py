@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class ScoringBar:
     """Shows which forecaster is being scored and how many trajectories are done; gone when all are.
 
-    Called as `Progress` of `ups.evaluation.evaluate` says.
+    Called as `ups.evaluation.job.ScoringProgress` says.
 
     Args:
         what: What is scored, before the forecaster's name.

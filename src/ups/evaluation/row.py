@@ -150,7 +150,7 @@ class PerTrajectory(Record):
     energy: Curve
 
 
-class Settled(Record):
+class SteadyShare(Record):
     """Which trajectories a row of the steady state is scored on: those that reach it within `tolerance`."""
 
     trajectories: int
@@ -192,7 +192,7 @@ class Row(ForecastScores):
     parameters: int
     contexts: dict[int, RolloutScores] = Field(default_factory=dict)
     """Rollouts from further numbers of given frames; in the file each stands under a key of its own."""
-    steady: Settled | None = None
+    steady: SteadyShare | None = None
     """Of a row that is scored on the steady state alone."""
     settings: dict[str, Any] | None = None
     """Of a row that was scored with settings of its own."""

@@ -15,7 +15,7 @@ from ups.core.errors import UserError
 from ups.core.stages import STAGES
 from ups.data.split import Split
 from ups.evaluation.forecasters import training_seconds
-from ups.evaluation.row import Row, Settled
+from ups.evaluation.row import Row, SteadyShare
 from ups.evaluation.rows import ForecastErrors, score_row
 from ups.evaluation.settings import EvaluationSettings
 from ups.surrogate.surrogate import Surrogate
@@ -74,7 +74,7 @@ def steady_score_rows(
             ms_per_step=1e3 * seconds / len(rows),
             train_seconds=training_seconds(surrogate, STEADY if name == STEADY else "operator"),
             parameters=surrogate.parameters + weights,
-            steady=Settled(trajectories=len(rows), of=split.n, tolerance=tolerance),
+            steady=SteadyShare(trajectories=len(rows), of=split.n, tolerance=tolerance),
         )
         found.append(row)
     return found

@@ -37,7 +37,7 @@ def _word(value: Any) -> Any:
     return ("off", "on")[value] if isinstance(value, bool) else value
 
 
-Told = Annotated[Literal["auto", "on", "off"], BeforeValidator(_word)]
+PositionMode = Annotated[Literal["auto", "on", "off"], BeforeValidator(_word)]
 
 
 class LatentSettings(Settings):
@@ -59,7 +59,7 @@ class LatentSettings(Settings):
     """Forecasts keep the spatial mean of every channel whose mean each training trajectory keeps (64 are looked at) and
     whose sides are all periodic or let nothing through, as a conservation law in flux form demands of mass or momentum;
     off, such means drift like any other error."""
-    position: Told = "auto"
+    position: PositionMode = "auto"
     """Whether the networks on latents are told where their tokens are: `auto` along the periodic axes along which the
     training data are not homogeneous and, unless the task is a known one, along axes with ends, `on` along all, `off`
     along none."""
@@ -71,7 +71,7 @@ class LatentSettings(Settings):
             raise ValueError(f"kernel must be odd, found {kernel}")
         return kernel
 
-    def told_axes(self, system: System) -> tuple[int, ...]:
+    def position_axes(self, system: System) -> tuple[int, ...]:
         """The axes along which tokens are told where they are."""
         axes = {"on": range(len(system.shape)), "off": (), "auto": system.fixed_axes}
         return tuple(axes[self.position])

@@ -40,7 +40,7 @@ class OperatorSettings(Settings):
 
 @dataclass(frozen=True)
 class LatentOperatorConfig:
-    """What fixes the shape of a `LatentOperator`; `layout` says how domains are cut into tokens, `told_axes`
+    """What fixes the shape of a `LatentOperator`; `layout` says how domains are cut into tokens, `position_axes`
     along which axes they are told where they are."""
 
     latent_dim: int
@@ -49,12 +49,12 @@ class LatentOperatorConfig:
     dt: float
     params: int = 0
     time_embed_dim: int = 32
-    told_axes: tuple[int, ...] = ()
+    position_axes: tuple[int, ...] = ()
 
     @property
     def position(self) -> Position:
         """What tokens are told of where they are."""
-        return Position(self.layout, self.told_axes)
+        return Position(self.layout, self.position_axes)
 
 
 class LatentOperator(nn.Module):
@@ -123,7 +123,7 @@ class LatentModel(nn.Module):
                 dt=system.dt,
                 params=len(system.param_names),
                 time_embed_dim=latent.dim,
-                told_axes=latent.told_axes(system),
+                position_axes=latent.position_axes(system),
             )
         )
         if statistics is not None:

@@ -21,7 +21,7 @@ Objective = Literal["flow", "regression", "crps", "consistency"]
 
 
 @dataclass(frozen=True)
-class Given:
+class ResidualCondition:
     """What a residual is conditioned on.
 
     Attributes:
@@ -37,7 +37,7 @@ class Given:
     domain: Domain | None = None
 
     @classmethod
-    def of(cls, model: LatentModel, state: LatentState, dt: Tensor, domain: Domain | None = None) -> Given:
+    def of(cls, model: LatentModel, state: LatentState, dt: Tensor, domain: Domain | None = None) -> ResidualCondition:
         """The same with the prediction of a model's operator."""
         return cls(state, model.step(state, dt, domain).z, dt, domain)
 
@@ -45,15 +45,15 @@ class Given:
         """The network at x (B, N, D) and noise levels tau (B,)."""
         return network(x, tau, self.state, self.base, self.dt, self.domain)
 
-    def repeat(self, times: int) -> Given:
+    def repeat(self, times: int) -> ResidualCondition:
         """Every sample `times` times in a row."""
         return self._each(lambda x: x.repeat_interleave(times, 0))
 
-    def __getitem__(self, part: slice) -> Given:
+    def __getitem__(self, part: slice) -> ResidualCondition:
         return self._each(lambda x: x[part])
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Given:
-        return Given(self.state.each(change), change(self.base), change(self.dt), self.domain)
+    def _each(self, change: Callable[[Tensor], Tensor]) -> ResidualCondition:
+        return ResidualCondition(self.state.each(change), change(self.base), change(self.dt), self.domain)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,11 @@ class ResidualHead:
         return steps or self.steps if self.objective == "consistency" else 1
 
     def draw(
-        self, given: Given, noise: Tensor, steps: int | None = None, generator: torch.Generator | None = None
+        self,
+        given: ResidualCondition,
+        noise: Tensor,
+        steps: int | None = None,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """One draw per sample from `noise` (B, N, D), standard normal; `regression` ignores it and returns the mean."""
         velocity = partial(given.velocity, self.network)
@@ -91,7 +95,9 @@ class ResidualHead:
             return velocity(noise, torch.ones(len(noise), device=noise.device))
         return velocity(torch.zeros_like(noise), torch.full((len(noise),), 0.5, device=noise.device))
 
-    def step(self, given: Given, steps: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def step(
+        self, given: ResidualCondition, steps: int | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         """A draw of the next latents, z~ + s r, (B, N, D)."""
         shape, device = given.base.shape, given.base.device
         noise = torch.randn(shape, generator=generator, device=device)

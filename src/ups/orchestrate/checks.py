@@ -15,7 +15,7 @@ from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome
 from ups.run.checks import require_sound
 
-TOLD = 3
+SHOWN = 3
 """Warnings that are told in words."""
 
 
@@ -55,13 +55,13 @@ def check_data(plan: Plan, data: Dataset) -> Outcome:
     }
     sizes = ", ".join(f"{part['trajectories']} {name}" for name, part in described["splits"].items())
     words = f"the data are sound: {sizes} trajectories of {data.train.frames} frames"
-    return Outcome(words + _told(warnings), {**described, "warnings": warnings})
+    return Outcome(words + _listed(warnings), {**described, "warnings": warnings})
 
 
-def _told(warnings: Sequence[str]) -> str:
+def _listed(warnings: Sequence[str]) -> str:
     """The number of warnings and the first of them, to be added to a sentence."""
     if not warnings:
         return ""
     count = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-    more = "" if len(warnings) <= TOLD else f"; and {len(warnings) - TOLD} more, all in summary.json"
-    return f"; {count}: {'; '.join(warnings[:TOLD])}{more}"
+    more = "" if len(warnings) <= SHOWN else f"; and {len(warnings) - SHOWN} more, all in summary.json"
+    return f"; {count}: {'; '.join(warnings[:SHOWN])}{more}"

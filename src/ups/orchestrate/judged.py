@@ -16,7 +16,7 @@ from ups.orchestrate.leaderboard import Entry, champion, entry_of, read_entries,
 from ups.orchestrate.peaks import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Plan
 from ups.orchestrate.state import Outcome, file_hash
-from ups.orchestrate.trained import weights, weights_hash
+from ups.orchestrate.training_record import weights, weights_hash
 from ups.report.scores import RunScores
 from ups.run.score import evaluate_run
 from ups.run.train import claim

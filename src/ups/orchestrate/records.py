@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ups.orchestrate.handed import HANDED
 from ups.orchestrate.plan import Plan
+from ups.orchestrate.wandb_run import CONTEXT_FILE
 from ups.tracking.wandb_context import remembered
 
 SCORES = ("metrics.json", "predictions.h5", "report.html", "report", "validation", "summary.json")
@@ -30,7 +30,7 @@ def set_aside_records(plan: Plan, target: Path) -> None:
     """
     folder, log = plan.folder, plan.folder / plan.config.training.log_path
     _move([log, folder / "tensorboard", remembered(folder)], target)
-    (folder / "orchestrate" / HANDED).unlink(missing_ok=True)
+    (folder / "orchestrate" / CONTEXT_FILE).unlink(missing_ok=True)
 
 
 def _move(paths: Sequence[Path], target: Path) -> None:

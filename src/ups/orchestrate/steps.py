@@ -24,7 +24,6 @@ from ups.data.dataset import Dataset, open_dataset
 from ups.data.sidecar import SIDECAR
 from ups.orchestrate.checks import check_config, check_data, data_files
 from ups.orchestrate.estimate import estimate
-from ups.orchestrate.handed import HANDED, one_wandb_run
 from ups.orchestrate.judged import Judged, drop_old_weights, finish_board, judge_scores, score
 from ups.orchestrate.leaderboard import read_entries
 from ups.orchestrate.peaks import device_peak, host_peak, reset_peak
@@ -32,7 +31,8 @@ from ups.orchestrate.plan import Options, Plan, resolve
 from ups.orchestrate.records import set_aside_records, set_aside_scores
 from ups.orchestrate.report import estimate_table, measured
 from ups.orchestrate.state import EVALUATIONS, GATES, Outcome, State, digest, write_json
-from ups.orchestrate.trained import training_record, weights
+from ups.orchestrate.training_record import training_record, weights
+from ups.orchestrate.wandb_run import CONTEXT_FILE, one_wandb_run
 from ups.run.folder import tracker_of
 from ups.run.train import claim, context_of, train_stages
 from ups.stages.set_aside import free_folder, set_aside_checkpoints
@@ -77,7 +77,7 @@ def orchestrate(options: Options, say: Say = print) -> Result:
         write_text(folder / "full_evaluation.yaml", dump_config(plan.full))
         if plan.config.run.threads:
             torch.set_num_threads(plan.config.run.threads)
-        with one_wandb_run(plan.config.tracking.wandb, folder / HANDED):
+        with one_wandb_run(plan.config.tracking.wandb, folder / CONTEXT_FILE):
             return Orchestration(plan, State(folder / "state.json"), say).run()
 
 

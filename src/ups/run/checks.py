@@ -56,8 +56,8 @@ def require_sound(config: Config, further: Mapping[str, Config] = MappingProxyTy
 def contradictions(config: Config) -> list[Contradiction]:
     """Keys that do not fit together, the data, the packages or the machine, with a sentence each."""
     found = [*_packages(config), *_machine(config), *_samplers(config), *_log(config)]
-    device = _told(found, "run.device", lambda: device_of(config.run.device))
-    header = _told(found, "data", lambda: read_header(config.data))
+    device = _collect(found, "run.device", lambda: device_of(config.run.device))
+    header = _collect(found, "data", lambda: read_header(config.data))
     if header is not None:
         found += [*_lengths(config, header), *_system(config, header), *_conditioning(config, header)]
         found += too_large(config, header, device or torch.device("cpu"))
@@ -68,7 +68,7 @@ def _about(sentence: str, *keys: str) -> Contradiction:
     return tuple(tuple(key.split(".")) for key in keys), sentence
 
 
-def _told(found: list[Contradiction], key: str, work: Callable[[], T]) -> T | None:
+def _collect(found: list[Contradiction], key: str, work: Callable[[], T]) -> T | None:
     """What `work` returns; where it raises UserError, None and one more finding about `key`."""
     try:
         return work()
@@ -80,11 +80,11 @@ def _told(found: list[Contradiction], key: str, work: Callable[[], T]) -> T | No
 def _packages(config: Config) -> list[Contradiction]:
     found: list[Contradiction] = []
     if config.evaluation.enabled and "fno" in config.evaluation.baselines:
-        _told(found, "evaluation.baselines", require_neuralop)
-    _told(found, "tracking.wandb.mode", lambda: require_wandb(asked_mode() or config.tracking.wandb.mode))
+        _collect(found, "evaluation.baselines", require_neuralop)
+    _collect(found, "tracking.wandb.mode", lambda: require_wandb(asked_mode() or config.tracking.wandb.mode))
     if config.tracking.tensorboard:
-        _told(found, "tracking.tensorboard", require_tensorboard)
-    if find_spec("exponax") is None and _told(found, "data", lambda: to_be_generated(config.data)):
+        _collect(found, "tracking.tensorboard", require_tensorboard)
+    if find_spec("exponax") is None and _collect(found, "data", lambda: to_be_generated(config.data)):
         needs = "exponax, which is not installed: pip install 'universal-physics-stack[data]'"
         sentence = f"the data are not there yet, and to generate them needs {needs}"
         found.append(_about(sentence, "data.generate"))
@@ -169,7 +169,7 @@ def _system(config: Config, header: Header) -> list[Contradiction]:
             f"hold {', '.join(header.channels)} on {len(header.shape)}; name such data with data.files and no data.task"
         )
         found.append(_about(sentence, "data.task", "data.files"))
-    _told(found, "latent.tokens", lambda: token_grid(header.shape, config.latent.tokens))
+    _collect(found, "latent.tokens", lambda: token_grid(header.shape, config.latent.tokens))
     return found
 
 

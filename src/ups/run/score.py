@@ -76,14 +76,14 @@ def evaluate_run(
         UserError: The folder holds no run, its data are others than those of its training, or `mode` asks for what it
             lacks or for a conditioning that does not fit the data.
     """
-    job = ScoredRun.open(Path(folder), split, config or config_of(Path(folder), overrides), data)
+    job = ScoringJob.open(Path(folder), split, config or config_of(Path(folder), overrides), data)
     wanted = mode or ("both" if job.config.ttc.enabled and samplers_of(job.surrogate) else "baseline")
     if wanted != "baseline":
         job.require_conditioning()
     with warnings.catch_warnings(action="ignore", category=ForecastWarning):  # of test parameters beyond the trained
         scores = job.scored(with_ttc=wanted == "both") if wanted != "ttc" else job.already_scored()
         if wanted != "baseline":
-            scores = scores.model_copy(update={"ttc": job.conditioned()})
+            scores = scores.model_copy(update={"ttc": job.ttc_comparison()})
     scores = publish(scores, job.folder, split, job.config, tracker)
     if job.config.ttc.enabled and not samplers_of(job.surrogate):
         print("ttc.enabled is set, but this run has no sampler to draw candidates from: train stages.diff_residual")
@@ -91,7 +91,7 @@ def evaluate_run(
 
 
 @dataclass(frozen=True)
-class ScoredRun:
+class ScoringJob:
     """A run folder with everything that its scores need."""
 
     folder: Path
@@ -101,7 +101,7 @@ class ScoredRun:
     surrogate: Surrogate
 
     @classmethod
-    def open(cls, folder: Path, split: str, config: Config, data: Dataset | None) -> ScoredRun:
+    def open(cls, folder: Path, split: str, config: Config, data: Dataset | None) -> ScoringJob:
         """Loads data and models; raises UserError where they do not belong together."""
         if split not in ("test", "validation"):
             raise UserError(f"split must be test or validation, found {split!r}")
@@ -158,7 +158,7 @@ class ScoredRun:
         rows: dict[str, Forecaster] = {FLOOR: stages.pop(FLOOR), **physics, **peers, **self.dressed(stages)}
         if with_ttc:
             rows[TTC] = TTCForecaster(self.surrogate, self.config.ttc, self.reward, settings.batch)
-        further, unsettled = self.settled()
+        further, unsettled = self.steady_scores()
         options = {"std": self.data.statistics.std, "seed": seed, "device": self.surrogate.device, "further": further}
         with ScoringBar("scoring") as bar:
             given = (self.part, self.data.system, settings, self.target, self.protocol())
@@ -183,7 +183,7 @@ class ScoredRun:
                 rows |= {DRESSED: ensemble, **after}
         return rows
 
-    def settled(self) -> tuple[list[Row], list[str]]:
+    def steady_scores(self) -> tuple[list[Row], list[str]]:
         """Rows of the steady prior, where the run has one; where no trajectory settles, a sentence instead."""
         if self.surrogate.steady_prior is None:
             return [], []
@@ -217,7 +217,7 @@ class ScoredRun:
             raise UserError(f"ttc.max_evaluations {refused}")
         _ = self.reward
 
-    def conditioned(self) -> Comparison:
+    def ttc_comparison(self) -> Comparison:
         """The strategies of test-time conditioning at equal cost."""
         settings = self.config.evaluation
         with ScoringBar("test-time conditioning:") as bar:
@@ -242,8 +242,8 @@ def publish(scores: RunScores, folder: Path, split: str, config: Config, tracker
     """
     target, log = target_of(folder, split), folder / config.training.log_path
     write_scores(target / "metrics.json", scores)
-    trained = config_of(folder) if (folder / "config.yaml").exists() else config
-    command = command_of(trained, config, folder, split, scores.ttc is not None)
+    stored = config_of(folder) if (folder / "config.yaml").exists() else config
+    command = command_of(stored, config, folder, split, scores.ttc is not None)
     write_report(target, scores, dump_config(config), log, command)
     if tracker is not None:
         tracker.evaluation(scores.model_dump(), target)

@@ -21,7 +21,7 @@ from ups.simulate.pdes import PDES
 from ups.simulate.simulation import Simulation, solver_grid
 from ups.simulate.solver import Grid, refine
 
-Progress = Callable[[float, int], None]
+GenerationProgress = Callable[[float, int], None]
 """Called with the trajectories that are done, the one at work as a fraction, and their number."""
 SIGNED = ("beta",)
 """Parameters that may be zero or negative; all others must be positive."""
@@ -117,7 +117,7 @@ class GenerateSettings(Settings):
         return Simulation(grid, full.params, full.seed)
 
 
-def generate(settings: GenerateSettings, path: Path, progress: Progress | None = None) -> Path:
+def generate(settings: GenerateSettings, path: Path, progress: GenerationProgress | None = None) -> Path:
     """Simulate and write `tensor (n, T, *S)`, or `(n, T, *S, C)` of several channels, to the HDF5 file `path`.
 
     Besides: `x-coordinate`, `t-coordinate (T,)`, drawn parameters `params/<name> (n,)`, and attributes (constant

@@ -80,7 +80,7 @@ class Context:
         system, notes = self.data.system, list[str]()
         for found in self.data.inhomogeneities:
             axis = system.axes[found.axis]
-            told = found.axis in self.latent.told_axes(system)
+            told = found.axis in self.latent.position_axes(system)
             still = [] if 3 + found.axis in self.shift_axes else [f"samples are not shifted along {axis}"]
             follows = [f"the model is told the position along {axis}", *still] if told else still
             notes += [f"{found.sentence(system.axes)}: {', and '.join(follows)}"] if follows else []

@@ -20,7 +20,7 @@ from ups.data.latent_pairs import Windows
 from ups.models.consistency import Jumps, consistency_loss, jumps
 from ups.models.diffusion_residual import DiffusionResidual
 from ups.models.latent_operator import LatentModel
-from ups.models.residual_head import Given
+from ups.models.residual_head import ResidualCondition
 from ups.stages import operator
 from ups.stages.context import Context
 from ups.stages.predecessors import require
@@ -44,7 +44,7 @@ class DistillBatch:
     """Points on the teacher's trajectories with what they are conditioned on, both of R = samples x noise levels."""
 
     points: Jumps
-    given: Given
+    given: ResidualCondition
 
     def __getitem__(self, part: slice) -> DistillBatch:
         return DistillBatch(self.points[part], self.given[part])

@@ -134,11 +134,11 @@ def build(context: Context, name: str = "operator") -> Stage:
         fingerprint=fingerprint,
         payload=describe(context),
         command=partial(context.command, name, True),
-        notes=(*held_means(model), *held_walls(model), *trained_steps(data.system), *context.position_notes()),
+        notes=(*held_means(model), *held_walls(model), *step_notes(data.system), *context.position_notes()),
     )
 
 
-def trained_steps(system: System) -> tuple[str, ...]:
+def step_notes(system: System) -> tuple[str, ...]:
     """The sentence on the time steps of training samples, if there are several."""
     steps = ", ".join(f"{step:g}" for step in system.steps)
     return (

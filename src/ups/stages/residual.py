@@ -24,12 +24,12 @@ from ups.data.splits import evenly
 from ups.metrics import fair_crps
 from ups.models.diffusion_residual import DiffusionResidual
 from ups.models.latent_operator import LatentModel
-from ups.models.residual_head import Given, Objective, ResidualHead
+from ups.models.residual_head import Objective, ResidualCondition, ResidualHead
 from ups.models.samplers import denoised
 from ups.stages import operator
 from ups.stages.context import Context
 from ups.training.checkpoint import digest
-from ups.training.losses import nrmse, spectral_energy_loss
+from ups.training.losses import batch_nrmse, spectral_energy_loss
 from ups.training.settings import TauDistribution, TrainingSettings
 from ups.training.stage import Progress, Stage
 
@@ -43,7 +43,7 @@ class ResidualBatch:
     """Scaled residuals r = (z_t+1 - z~) / s, (B, N, D), with what they are conditioned on."""
 
     r: Tensor
-    given: Given
+    given: ResidualCondition
 
     def __getitem__(self, part: slice) -> ResidualBatch:
         return ResidualBatch(self.r[part], self.given[part])
@@ -71,7 +71,7 @@ def regression_loss(
     """|| drift(tau) - r ||^2 with tau a mere input: the mean of the residual, no distribution."""
     tau = draw_tau(training.tau_distribution, len(batch.r), batch.r.device)
     drift = batch.given.velocity(network, torch.zeros_like(batch.r), tau)
-    base, relative = (drift - batch.r).square().mean(), nrmse(drift, batch.r)
+    base, relative = (drift - batch.r).square().mean(), batch_nrmse(drift, batch.r)
     return {"loss": base + training.lambda_relative * relative, "L_base": base, "L_rel": relative}
 
 
@@ -117,7 +117,7 @@ def with_operator(model: LatentModel, scale: Tensor, batch: Windows) -> Residual
     In float32 whatever `training.amp` says: a rounded prediction would be learnt as a residual.
     """
     with torch.no_grad(), torch.autocast(batch.frames.device.type, enabled=False):
-        given = Given.of(model, LatentState(batch.frames[:, 0], cond={"params": batch.params}), batch.dt)
+        given = ResidualCondition.of(model, LatentState(batch.frames[:, 0], cond={"params": batch.params}), batch.dt)
         return ResidualBatch((batch.frames[:, 1] - given.base) / scale, given)
 
 
@@ -184,7 +184,7 @@ def one_step_crps(context: Context, model: LatentModel, scale: Tensor, objective
         generator, total = torch.Generator(context.device).manual_seed(context.seed), 0.0
         for windows in held_out:
             state = LatentState(model.codec.encode(windows.frames[:, 0]), cond={"params": windows.params})
-            given = Given.of(model, state, windows.dt).repeat(members)
+            given = ResidualCondition.of(model, state, windows.dt).repeat(members)
             before = windows.frames[:, 0].repeat_interleave(members, 0)
             noise = torch.randn(given.base.shape, generator=generator, device=context.device)
             latents = given.base + scale * head.draw(given, noise, generator=generator)
@@ -223,7 +223,7 @@ def _flow_error(network: DiffusionResidual, batch: ResidualBatch, eps: Tensor, t
     t = tau.view(-1, 1, 1)
     x = (1 - t) * batch.r + t * eps
     v = batch.given.velocity(network, x, tau)
-    return (v - (eps - batch.r)).square().mean(), nrmse(denoised(x, tau, v), batch.r)
+    return (v - (eps - batch.r)).square().mean(), batch_nrmse(denoised(x, tau, v), batch.r)
 
 
 def head_payload(context: Context, model: LatentModel, objective: Objective) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def best_weights(folder: Path, stage: str) -> Path | None:
     return next((path for path in candidates if path.exists()), None)
 
 
-def trained_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Weights]:
+def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Weights]:
     """The best weights in a run's `checkpoints/`, by stage; raises UserError without an operator."""
     found = {name: path for name, spec in STAGES.items() if (path := best_weights(folder, spec.stem))}
     if "operator" not in found:

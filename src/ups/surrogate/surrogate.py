@@ -20,7 +20,7 @@ from ups.core.memory import require_room
 from ups.core.stages import samplers
 from ups.core.system import System
 from ups.models.latent_operator import LatentModel, roll_out
-from ups.models.residual_head import Given, ResidualHead
+from ups.models.residual_head import ResidualCondition, ResidualHead
 from ups.models.steady_prior import SteadyPrior
 from ups.surrogate.arguments import LARGEST_SEED, MOST_EVALUATIONS, Params, conditions, initial_states, whole_number
 from ups.surrogate.forecast import Forecast, Origin
@@ -29,8 +29,8 @@ from ups.surrogate.restore import (
     build_head,
     build_model,
     build_steady,
+    load_weights,
     require_same_operator,
-    trained_weights,
 )
 
 
@@ -83,7 +83,7 @@ class Surrogate:
         Raises:
             UserError: There is no trained operator, or a file is damaged, foreign, or belongs to another operator.
         """
-        weights = trained_weights(Path(run) / "checkpoints", device)
+        weights = load_weights(Path(run) / "checkpoints", device)
         operator, prior = weights["operator"].saved, weights.get("steady_prior")
         assert isinstance(operator, OperatorFile)
         model = build_model(weights["operator"])
@@ -163,7 +163,7 @@ class Surrogate:
         space, head = space or self.space, self._head(sampler, members)
         if space not in ("field", "latent"):
             raise UserError(f"space must be `field` or `latent`, found {space!r}")
-        step = self.system.trained_step(dt)
+        step = self.system.time_step(dt)
         seed, given = whole_number(seed, "seed", 0, LARGEST_SEED), self.conditions(params, len(fields))
         generator = torch.Generator(self.device).manual_seed(seed)
         fields, conditions = (x.repeat_interleave(members, 0) for x in (fields, given))
@@ -173,7 +173,7 @@ class Surrogate:
 
             def advance(state: LatentState, dt: Tensor = dt_each) -> LatentState:
                 ahead = self.model.step(state, dt, domain)
-                given = Given(state, ahead.z, dt, domain)
+                given = ResidualCondition(state, ahead.z, dt, domain)
                 return replace(ahead, z=head.step(given, nfe, generator)) if head else ahead
 
             parts.append(roll_out(self.model.codec, advance, u, {"params": c}, steps, space, domain).cpu())

@@ -16,7 +16,7 @@ from ups.core.errors import UserError
 from ups.tracking.background import Background, warn
 from ups.tracking.scalars import scalars
 from ups.tracking.wandb_client import SECONDS, Client, RunIdentity, abandon, asked_mode, connect, require_wandb
-from ups.tracking.wandb_handover import HandOver, read_handover
+from ups.tracking.wandb_run_file import RunFile, read_run_file
 
 Connect = Callable[[RunIdentity, Mapping[str, Any], str | None, Callable[[str], None]], Client]
 
@@ -44,7 +44,7 @@ class WandBContext:
         connect: Connect = connect,
     ):
         self.identity = identity
-        self.handover = HandOver(identity)
+        self.handover = RunFile(identity)
         self._client: Client | None = None
         self._background: Background | None = None
         if identity is not None:
@@ -148,7 +148,7 @@ def load_wandb_context(path: str | Path, config: Mapping[str, Any] | None = None
 
     Raises UserError if the file is missing or is no such file.
     """
-    return _going_on(Path(path), *read_handover(Path(path)), config)
+    return _going_on(Path(path), *read_run_file(Path(path)), config)
 
 
 def _going_on(
@@ -208,9 +208,9 @@ def _remembered(identity: RunIdentity, path: Path) -> tuple[str | None, str | No
 
 
 def _intact(path: Path) -> tuple[RunIdentity | None, str | None] | None:
-    """What `read_handover` finds; None where there is no file or, with a warning, a damaged one."""
+    """What `read_run_file` finds; None where there is no file or, with a warning, a damaged one."""
     try:
-        return read_handover(path) if path.exists() else None
+        return read_run_file(path) if path.exists() else None
     except UserError as error:
         warn("W&B", f"does not go on with an earlier run ({error})")
         return None

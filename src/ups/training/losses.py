@@ -78,7 +78,7 @@ def relative_l2(v: Tensor, u: Tensor) -> Tensor:
     return (error / size.clamp_min(NEGLIGIBLE * u[0].numel() ** 0.5)).mean()
 
 
-def nrmse(v: Tensor, u: Tensor) -> Tensor:
+def batch_nrmse(v: Tensor, u: Tensor) -> Tensor:
     """sqrt(mean (v - u)^2 / mean u^2) over the whole batch."""
     return ((v - u).square().mean() / u.square().mean().clamp_min(1e-12)).sqrt()
 

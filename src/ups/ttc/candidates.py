@@ -10,10 +10,10 @@ from torch import Tensor
 from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
 from ups.core.stages import samplers
-from ups.models.residual_head import Given, ResidualHead
+from ups.models.residual_head import ResidualCondition, ResidualHead
 from ups.surrogate.surrogate import Surrogate
 from ups.ttc.rewards import Reward
-from ups.ttc.search import Found, Judge, Step, search
+from ups.ttc.search import Judge, SearchResult, Step, search
 from ups.ttc.settings import TTCSettings
 
 
@@ -43,7 +43,7 @@ def step_of(surrogate: Surrogate, head: ResidualHead, space: str, nfe: int | Non
         return torch.full((len(z),), dt, device=z.device)
 
     def draw(z: Tensor, base: Tensor, params: Tensor, generator: torch.Generator) -> Tensor:
-        return head.step(Given(LatentState(z, cond={"params": params}), base, times(z)), nfe, generator)
+        return head.step(ResidualCondition(LatentState(z, cond={"params": params}), base, times(z)), nfe, generator)
 
     return Step(
         base=lambda z, params: model.step(LatentState(z, cond={"params": params}), times(z)).z,
@@ -66,7 +66,7 @@ def condition(
     space: str | None = None,
     seed: int = 0,
     batch: int = 64,
-) -> Found:
+) -> SearchResult:
     """A forecast of u0 (B, C, *S) physical, of which `judge` chooses every step among candidates.
 
     Args:
@@ -92,7 +92,7 @@ def condition(
             return judge(before, after, c, row + first, t)
 
         parts.append(search(step, shifted, surrogate.encode(u), u, c, steps, settings, generator))
-    return Found(*(torch.cat([getattr(part, f.name) for part in parts]).cpu() for f in fields(Found)))
+    return SearchResult(*(torch.cat([getattr(part, f.name) for part in parts]).cpu() for f in fields(SearchResult)))
 
 
 def judge_of(reward: Reward) -> Judge:

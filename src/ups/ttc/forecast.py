@@ -15,7 +15,7 @@ from ups.ttc.rewards import Reward, rewards_of, weighted
 from ups.ttc.settings import TTCSettings
 
 
-def conditioned(
+def rollout_with_ttc(
     model: Surrogate,
     u0: Tensor | np.ndarray,
     steps: int,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ups.core.device import device_name
-from ups.evaluation.job import HeldOut, Progress
+from ups.evaluation.job import HeldOut, ScoringProgress
 from ups.evaluation.ledger import paired_gain
 from ups.evaluation.rows import plain
 from ups.metrics import compare, nrmse_per_trajectory
@@ -27,7 +27,7 @@ from ups.ttc.comparison import Comparison, Strategy
 from ups.ttc.plans import Plans, equal_plans, own_strategy
 from ups.ttc.ranks import RankCorrelation, Ranks, truth_judge
 from ups.ttc.rewards import Reward
-from ups.ttc.search import Found, Judge
+from ups.ttc.search import Judge, SearchResult
 from ups.ttc.settings import TTCSettings
 from ups.ttc.verdict import BASELINE, BEAM, MEAN, ORACLE, RANDOM, STRATEGIES, sentence, verdict
 
@@ -43,7 +43,7 @@ def evaluate_ttc(
     batch: int = 64,
     resamples: int = 1000,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: ScoringProgress | None = None,
 ) -> Comparison:
     """Scores all strategies at equal network evaluations.
 
@@ -96,7 +96,7 @@ class Race:
     trajectories: int | None
     batch: int
     seed: int
-    progress: Progress | None
+    progress: ScoringProgress | None
 
     def __post_init__(self) -> None:
         self.sampler, head = head_of(self.surrogate, self.settings.sampler)
@@ -166,7 +166,7 @@ class Race:
         )
         return forecast.mean(), members * forecast.evaluations
 
-    def _search(self, plan: TTCSettings, judge: Judge, truth: Tensor, params: Tensor, seed: int) -> Found:
+    def _search(self, plan: TTCSettings, judge: Judge, truth: Tensor, params: Tensor, seed: int) -> SearchResult:
         steps = truth.shape[1] - 1
         return condition(self.surrogate, judge, truth[:, 0], steps, params, plan, seed=seed, batch=self.batch)
 

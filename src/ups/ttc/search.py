@@ -48,7 +48,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search returns.
 
     Attributes:
@@ -88,7 +88,7 @@ def search(
     steps: int,
     settings: TTCSettings,
     generator: torch.Generator,
-) -> Found:
+) -> SearchResult:
     """The path of T = `steps` steps from x0 (B, ...) with the largest reward that the search finds.
 
     Args:
@@ -110,7 +110,7 @@ def search(
     tree = Tree(step, judge, x0, u0, params, settings, generator)
     for start in range(0, steps, settings.steps):
         tree.choose(start, min(settings.steps, steps - start), steps)
-    return Found(tree.best_path(), tree.score[:, 0], tree.evaluations)
+    return SearchResult(tree.best_path(), tree.score[:, 0], tree.evaluations)
 
 
 @dataclass(frozen=True)

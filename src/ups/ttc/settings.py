@@ -81,5 +81,5 @@ def in_words(settings: Mapping[str, Any]) -> str:
     """Dumped settings as `candidates 16, scales [0.25, 1.0]`: the candidates, and all else that is not at its
     default."""
     usual = TTCSettings().model_dump(mode="json")
-    told = {key: value for key, value in settings.items() if key == "candidates" or value != usual.get(key)}
-    return ", ".join(f"{key} {json.dumps(value)}" for key, value in told.items() if key != "enabled")
+    shown = {key: value for key, value in settings.items() if key == "candidates" or value != usual.get(key)}
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in shown.items() if key != "enabled")

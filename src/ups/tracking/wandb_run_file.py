@@ -19,7 +19,7 @@ AGAIN = "remove it, and a new run begins"
 """What helps where the file cannot be read."""
 
 
-class HandOver:
+class RunFile:
     """Keeps files that name a run, and through which service it is reached while it is open, up to date.
 
     Args:
@@ -55,8 +55,8 @@ class HandOver:
         write_text(path, json.dumps({**fields, "service": self.service}, indent=1) + "\n", "W&B context")
 
 
-class Handed(Record):
-    """A run as `HandOver` writes it: `RunIdentity`, and through which service it is reached."""
+class StoredRun(Record):
+    """A run as `RunFile` writes it: `RunIdentity`, and through which service it is reached."""
 
     id: str = Field(min_length=1)
     mode: Literal["offline", "online"]
@@ -69,8 +69,8 @@ class Handed(Record):
     service: str | None
 
 
-def read_handover(path: Path) -> tuple[RunIdentity | None, str | None]:
-    """The run in a file that `HandOver` wrote, and through which service it is reached, if it is open.
+def read_run_file(path: Path) -> tuple[RunIdentity | None, str | None]:
+    """The run in a file that `RunFile` wrote, and through which service it is reached, if it is open.
 
     Raises UserError if the file is missing or is another one.
     """
@@ -79,6 +79,6 @@ def read_handover(path: Path) -> tuple[RunIdentity | None, str | None]:
     content = read_json(path, AGAIN)
     if content == {"mode": "disabled", "service": None}:
         return None, None
-    found = record_of(Handed, content, f"{path} is not a W&B context as save_wandb_context writes it", AGAIN)
+    found = record_of(StoredRun, content, f"{path} is not a W&B context as save_wandb_context writes it", AGAIN)
     fields = found.model_dump(exclude={"service", "tags", "folder"})
     return RunIdentity(**fields, tags=tuple(found.tags), folder=Path(found.folder)), found.service

@@ -11,9 +11,9 @@ from ups.config import WandbSettings
 from ups.core.errors import UserError
 from ups.tracking.wandb_client import Mode, asked_mode
 from ups.tracking.wandb_context import CONTEXT_VARIABLE
-from ups.tracking.wandb_handover import read_handover
+from ups.tracking.wandb_run_file import read_run_file
 
-HANDED = "wandb_context.json"
+CONTEXT_FILE = "wandb_context.json"
 """The file in `RUN/orchestrate` that hands the run on."""
 
 
@@ -40,7 +40,7 @@ def one_wandb_run(settings: WandbSettings, file: Path) -> Iterator[None]:
 
 def _same(settings: WandbSettings, mode: Mode, file: Path) -> bool:
     try:
-        identity, _ = read_handover(file)
+        identity, _ = read_run_file(file)
     except UserError:
         return False
     if identity is None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ups.config import WandbSettings
-from ups.orchestrate.handed import one_wandb_run
+from ups.orchestrate.wandb_run import one_wandb_run
 from ups.tracking.wandb_client import RunIdentity
 from ups.tracking.wandb_context import CONTEXT_VARIABLE
-from ups.tracking.wandb_handover import HandOver
+from ups.tracking.wandb_run_file import RunFile
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def left(path: Path, project: str = "ups") -> Path:
     """The file that an earlier process left."""
-    HandOver(RunIdentity("abc", "offline", project, None, "run", (), path.parent)).write_to(path)
+    RunFile(RunIdentity("abc", "offline", project, None, "run", (), path.parent)).write_to(path)
     return path
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.stages.test_set_aside import STEMS, filled
-from ups.orchestrate.trained import weights
+from ups.orchestrate.training_record import weights
 
 
 def test_weights_are_those_of_stages_alone(tmp_path: Path) -> None:
