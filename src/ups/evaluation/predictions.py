@@ -54,9 +54,8 @@ class PredictionWriter:
 
     def axes(self, coords: Sequence[Sequence[float]], times: np.ndarray) -> None:
         """Write the coordinates of every axis and the times `(T,)` of the frames."""
-        for axis, values in enumerate(coords):
-            self._file[f"coords/{axis}"] = np.asarray(values, dtype=np.float64)
-            self._file[f"coords/{axis}"].attrs["name"] = self._axes[axis]
+        for name, values in zip(self._axes, coords, strict=False):
+            self._file[f"coords/{name}"] = np.asarray(values, dtype=np.float64)
         self._file["times"] = np.asarray(times, dtype=np.float64)
 
     def truth(self, first: int, values: np.ndarray, params: np.ndarray) -> None:
@@ -158,7 +157,8 @@ class _Reader:
             rollout = self.array(f"rows/{key}/rollout", (n, None, frames - protocol.context, *fields))
             one_step = self.array(f"rows/{key}/one_step", (n, None, frames - 1, *fields))
             rows[model] = StoredForecast(rollout[which], one_step[which])
-        coords = tuple(self.array(f"coords/{i}", (size,))[:] for i, size in enumerate(protocol.shape))
+        sizes = zip(protocol.axes, protocol.shape, strict=False)
+        coords = tuple(self.array(f"coords/{name}", (size,))[:] for name, size in sizes)
         params, times = self.array("params", (n, None)), self.array("times", (frames,))
         return Predictions(truth[which], params[which], times[:], coords, protocol, rows)
 
