@@ -70,7 +70,7 @@ class StarConv(nn.Module):
 
 
 class DomainSequential(nn.Sequential):
-    """Layers one after the other, of which the convolutions are told the domain."""
+    """Layers one after the other; the domain is passed on to the convolutions among them."""
 
     def forward(self, x: Tensor, domain: Domain) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         for layer in self:

@@ -1,4 +1,4 @@
-"""Files of our own as typed records: read once at one door, or refused in one sentence that says what to do."""
+"""JSON files of this package as typed records: validated when read, or refused in a sentence that says what to do."""
 
 from __future__ import annotations
 

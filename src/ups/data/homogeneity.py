@@ -1,4 +1,4 @@
-"""Whether data know where they are: a test of statistical homogeneity along periodic axes.
+"""A test of statistical homogeneity along periodic axes: whether a shift leaves the law of the data as it is.
 
 Of each trajectory i the profile p_i(x) along an axis is the mean over time and the other axes of u, or of its squared
 deviation from the mean of its channel; a_i is one of its first Fourier coefficients. If the law of the data stays the

@@ -1,4 +1,4 @@
-"""What reading a data set has told, kept beside a run, so that opening the same files again reads none of their values.
+"""Hashes and moments of a data set, kept beside a run, so that opening the same files again reads none of their values.
 
 The record counts while every file has the path, the size and the time of its last change that it had, and the settings
 still ask for the same trajectories of it. A record that is missing, damaged or out of date is as good as none.

@@ -1,4 +1,4 @@
-"""How many stored frames lie from one that is kept to the next."""
+"""The stride in time: how many stored frames one kept frame stands for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`metrics.json`: what an evaluation found, how it was scored, and the door through which it is read back."""
+"""`metrics.json`: what an evaluation found and how it was scored, written and read back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training from a config in memory, a function for each stage; `scripts/train.py` gives them out.
+"""Training from a config in memory, a function for each stage; `scripts/train.py` exports them.
 
 from train import train_all_stages  # with scripts/ on the path
 train_all_stages(yaml.safe_load(text), wandb_ctx)
