@@ -37,8 +37,8 @@ HEADS = (
     "one step",
     "rollout from frame 0",
     "from frame 9",
-    "cRMSE",
-    "fRMSE low / mid / high",
+    "cRMSE (σ)",
+    "fRMSE low / mid / high (σ)",
     "correlation time",
     "ms/step",
     "training",
@@ -57,7 +57,8 @@ def equal_time(place: Place) -> str:
     parts = [
         "Free rollouts are scored on all frames after the given one, single steps from every true frame, as "
         "[nRMSE](evaluation.md#deterministic-metrics): the mean over seeds, and their range. "
-        f"{MINUTES:g} minutes of training. Correlation time is in the units of the equation. "
+        f"{MINUTES:g} minutes of training. σ is the deviation of the training split; correlation time is in the units "
+        "of the equation. "
         '"In latent space" forecasts without decoding between steps; "means held" shifts every forecast of a peer to '
         "the spatial mean of its first frame, where the training data conserve it. The last column is the size of a "
         "field over that of its latent: below 1 the latent is the larger."
