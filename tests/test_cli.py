@@ -55,7 +55,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     names = {"run": "run", "train": "train", "train_all_stages": "train all", "evaluate_run": "evaluate"}
     fake = SimpleNamespace(**{name: called(word) for name, word in names.items()}, config_of=load_config_of)
     fake.rescore_run = called("rescore")
-    for module in ("ups.run.train", "ups.run.score", "ups.run.rescore"):
+    for module in ("ups.run.folder", "ups.run.train", "ups.run.score", "ups.run.rescore"):
         monkeypatch.setitem(sys.modules, module, fake)  # type: ignore[arg-type]
     return record
 

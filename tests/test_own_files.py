@@ -201,7 +201,7 @@ def test_any_damage_is_refused_or_drawn(run: ReportRun, folder: Path, changes: l
     refused_or_harmless(folder, damaged(run.metrics, changes), draw)
 
 
-DATASETS = ["truth", "params", "times", "coords", "coords/0", "rows", "rows/00/rollout", "rows/01/one_step"]
+DATASETS = ["truth", "params", "times", "coords", "coords/x", "rows", "rows/00/rollout", "rows/01/one_step"]
 
 
 @pytest.mark.parametrize("name", DATASETS)
