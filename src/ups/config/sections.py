@@ -22,7 +22,8 @@ class RunSettings(Settings):
     seed: int = Field(default=0, ge=0)
     """Fixes initial weights, the order of the data and all sampling."""
     threads: int | None = Field(default=None, ge=1, le=1024)
-    """CPU threads; torch decides unless given. Bit-identical results need the same number."""
+    """CPU threads; unless given as many as there are idle processors when the run begins, at most `OMP_NUM_THREADS`.
+    Bit-identical results need the same number, with which a run that was stopped goes on."""
     device: str = "auto"
     """`cpu`, `cuda` or `cuda:1`; `auto` takes a GPU where there is one."""
 

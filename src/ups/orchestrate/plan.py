@@ -14,6 +14,7 @@ from ups.core.settings import Settings
 from ups.core.stages import STAGES
 from ups.evaluation.settings import EvaluationSettings
 from ups.orchestrate.gates import GateSettings
+from ups.run.folder import with_threads
 
 QUICK_TRAJECTORIES, QUICK_MEMBERS = 32, 8
 """Trajectories and members of a small evaluation without a file of its own."""
@@ -128,7 +129,9 @@ def resolve(options: Options) -> Plan:
     small = _quick(config) if options.small_eval_config is None else _overlay(options.small_eval_config)
     full = [] if options.full_eval_config is None else _overlay(options.full_eval_config)
     configs = [config, *(load_config(options.train_config, [*overrides, *extra]) for extra in (small, full))]
-    placed = [c.model_copy(update={"run": c.run.model_copy(update={"dir": folder})}) for c in configs]
+    threads = with_threads(config.model_copy(update={"run": config.run.model_copy(update={"dir": folder})})).run.threads
+    where = {"dir": folder, "threads": threads}
+    placed = [c.model_copy(update={"run": c.run.model_copy(update=where)}) for c in configs]
     plan = Plan(options, options.run_id or folder.resolve().name, *placed)
     _require_same_rows(plan)
     return plan

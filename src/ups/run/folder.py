@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+
+import torch
 
 from ups.config import Config, dump_config, load_config
 from ups.core.errors import UserError
 from ups.core.files import claimed, write_text
+from ups.core.threads import idle_cores
 from ups.tracking.sinks import Tracker, open_sinks
 from ups.tracking.training_logger import TrainingLogger
 from ups.training.fingerprint import flatten
@@ -36,6 +41,26 @@ def config_of(folder: Path, overrides: Sequence[str] = ()) -> Config:
     if not (folder / "config.yaml").exists():
         raise UserError(f"{folder} is not a run folder: it has no config.yaml")
     return load_config(folder / "config.yaml", overrides)
+
+
+def with_threads(config: Config) -> Config:
+    """The config with the number of threads that a run of it takes: what it says, else that of an earlier part of the
+    run, which must go on with the same bits, else as many as there are idle processors.
+
+    A thread that shares its processor with another process holds all others up: beside one busy process on two
+    processors, two threads take three to four times as long as one. `OMP_NUM_THREADS` is the most that are taken.
+    """
+    if config.run.threads:
+        return config
+    most, threads = torch.get_num_threads(), None
+    with suppress(UserError):  # where there is none yet, or a damaged one, which is written anew
+        threads = config_of(config.run.dir).run.threads
+    if threads is None:
+        idle = most if "OMP_NUM_THREADS" in os.environ or most == 1 else idle_cores()
+        threads = max(1, min(most, most if idle is None else idle))
+        if threads < most:
+            print(f"computing on {threads} of {most} processors, as others are busy (run.threads)", file=sys.stderr)
+    return config.model_copy(update={"run": config.run.model_copy(update={"threads": threads})})
 
 
 def target_of(folder: Path, split: str) -> Path:

@@ -19,7 +19,7 @@ from ups.data.dataset import Dataset, open_dataset
 from ups.data.sidecar import SIDECAR
 from ups.report.scores import RunScores
 from ups.run.checks import require_sound
-from ups.run.folder import claim, tracker_of, write_config
+from ups.run.folder import claim, tracker_of, with_threads, write_config
 from ups.run.score import evaluate_run
 from ups.run.stage import train_stage
 from ups.stages import steady
@@ -151,6 +151,7 @@ def train(config: Config, stage: str = "all", fresh: bool = False, tracker: Trac
     require_stage(stage)
     require_sound(config)
     with claim(config.run.dir):
+        config = with_threads(config)
         context = prepare(config)
         if fresh:
             start_over(context, stage)
@@ -171,6 +172,7 @@ def run(config: Config, tracker: Tracker | None = None) -> RunResult:
     """
     require_sound(config)
     with claim(config.run.dir):
+        config = with_threads(config)
         context = prepare(config)
         with tracker or tracker_of(config) as listening:
             train_stages(config, context, "all", listening)
