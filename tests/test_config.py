@@ -215,21 +215,37 @@ def test_the_reference_explains_every_key() -> None:
 
 
 def test_the_defaults_are_the_settings_that_measured_best(write: Any) -> None:
-    """Fourier mixing, Muon at its rate, relative latent consistency: what the benchmarks use."""
+    """An exact codec, convolutions and filters at every point, Muon at its rate: what the benchmarks use."""
     found = load_config(write(MINIMAL))
     pdet, training, operator = found.operator.pdet, found.training, found.stages.of("operator")
-    assert (found.latent.dim, found.latent.tokens, found.latent.width) == (64, 32, 32)
-    assert (pdet.hidden_dim, pdet.depths, pdet.group_size, pdet.spectral_modes) == (64, (4,), 0, 17)
-    assert (training.ema_decay, training.lambda_reconstruction, training.lambda_latent) == (0.998, 0.25, 1.0)
-    assert training.latent_measure == "relative"
+    assert (found.latent.codec, pdet.block, pdet.hidden_dim, pdet.depths) == (
+        "exact",
+        "convolution",
+        32,
+        (1, 1, 2, 1, 1),
+    )
+    assert (pdet.conv_taps, pdet.filter_every, pdet.filter_modes, pdet.stem_taps) == (5, 2, None, 5)
+    assert (training.ema_decay, training.noise(True), training.noise(False)) == (0.998, 0.003, 0.0)
     assert (operator.optimizer.name, operator.optimizer.lr, operator.scheduler.warmup_steps) == ("muon", 8e-3, 50)
     assert operator.scheduler.name == "cosineannealinglr"
+
+
+@pytest.mark.parametrize("given", ["latent: {dim: 8}", "latent: {tokens: 16}", "operator: {pdet: {input_dim: 8}}"])
+def test_who_gives_the_size_of_a_latent_gets_a_learnt_codec_and_a_transformer(write: Any, given: str) -> None:
+    """As the seed's template does: what measured best with patches is then what is not said."""
+    found = load_config(write(f"{MINIMAL}\n{given}\n"))
+    pdet = found.operator.pdet
+    assert (found.latent.codec, pdet.block, pdet.hidden_dim, pdet.depths) == ("patch", "transformer", 64, (4,))
+    assert (pdet.group_size, pdet.spectral_modes, pdet.conv_taps, pdet.stem_taps) == (0, 17, 3, 1)
+    assert load_config(write(dump_config(found))) == found
+
+
+def test_the_benchmarks_use_the_defaults(write: Any) -> None:
+    found = load_config(write(MINIMAL))
     bench = load_config(Path(__file__).parents[1] / "bench" / "ups.yaml")
     differing = changed_keys(found, bench)
     assert {key for key in differing if not key.startswith(("data", "run"))} == {
-        "training.lambda_rollout",
         "training.shift_augmentation",
-        "stages.autoencoder.steps_per_epoch",
         "stages.operator.epochs",
     }
 

@@ -56,7 +56,7 @@ def test_a_step_of_no_time_changes_nothing() -> None:
 
 def test_both_spaces_agree_while_the_codec_is_exact() -> None:
     model = latent_model(system(), dim=4)
-    torch.nn.init.normal_(model.operator.transformer.output.weight, std=0.3)
+    torch.nn.init.normal_(model.operator.transformer.output.get_parameter("weight"), std=0.3)
     u, c, dt = torch.randn(2, 1, 32), torch.zeros(2, 1), torch.full((2,), 0.1)
     torch.testing.assert_close(
         model.rollout(u, 3, c, dt, "latent"), model.rollout(u, 3, c, dt, "field"), rtol=1e-3, atol=1e-4

@@ -125,7 +125,7 @@ def test_members_of_an_untrained_crps_ensemble_are_the_operators_forecast() -> N
 
 def test_residuals_are_taken_in_float32_under_mixed_precision() -> None:
     model = latent_model(system())
-    torch.nn.init.normal_(model.operator.transformer.output.weight)
+    torch.nn.init.normal_(model.operator.transformer.output.get_parameter("weight"))
     windows = Windows(torch.randn(4, 2, 8, 8), torch.rand(4, 1), torch.full((4,), 0.1))
     plain = residual.with_operator(model, torch.ones(8), windows)
     with torch.autocast("cpu", torch.bfloat16):

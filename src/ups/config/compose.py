@@ -64,8 +64,8 @@ def load_config(
     """The config in a YAML file, with `a.b=value` overrides; `further` looks for contradictions beyond the config.
 
     Without `run.dir` the run folder is `runs/<name of the file>`; of `latent.dim` and `operator.pdet.input_dim`, one
-    that is not given follows the other, and `data.subsample.dt` follows `training.dt`; `evaluation.nfe` that is not
-    given is `diffusion.steps`.
+    that is not given follows the other, and `data.subsample.dt` follows `training.dt`; a learnt codec takes blocks of
+    transformers unless others are given; `evaluation.nfe` that is not given is `diffusion.steps`.
     Raises `UserError` with one line `FILE:LINE: key: sentence` for each problem.
     """
     path = Path(path)
@@ -77,7 +77,10 @@ def load_config(
         sampled = [(("evaluation", "nfe"), [steps])] if isinstance(steps, int) else []
         step = value_at(values, STEPS[0])
         stepped = [] if step is None else [(STEPS[1], step)]
-        return [*paths, *sampled, *stepped, *((key, width) for key, width in widths if width is not None)]
+        latent = value_at(values, ("latent",))
+        learnt = isinstance(latent, dict) and LatentSettings.kind(latent) == "patch"
+        blocks = [(("operator", "pdet", "block"), "transformer")] if learnt else []
+        return [*paths, *sampled, *stepped, *blocks, *((key, width) for key, width in widths if width is not None)]
 
     def contradictions(config: Config) -> list[Contradiction]:
         return [*_contradictions(config), *further(config)]
@@ -101,7 +104,7 @@ def _contradictions(config: Config) -> list[Contradiction]:
         given_both = f"training.dt = {config.training.dt} and data.subsample.dt = {step}"
         found.append((STEPS, f"{given_both} are one setting: give one of them, or both the same value"))
     width, given = config.latent.dim, config.operator.pdet.input_dim
-    if width != given:
+    if config.latent.codec == "patch" and width != given:
         found.append((WIDTHS, f"the operator works on tokens of width latent.dim = {width}, found input_dim = {given}"))
     wanted = {stage for stage in STAGES if config.stages.of(stage).epochs}
     for spec in STAGES.values():

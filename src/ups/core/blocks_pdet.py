@@ -1,17 +1,24 @@
-"""PDE-Transformer: a U-shaped transformer over a grid of tokens (arXiv 2505.24717).
+"""PDE-Transformer: a U-shaped network over a grid of tokens (arXiv 2505.24717), of two kinds of blocks.
+
+`convolution` (ConvNeXt, arXiv 2201.03545, with a filter over all frequencies in some blocks), where tokens are points:
+
+    x <- x + (1 + g) * mlp(mod(conv(x) + filter(x)))
+
+`transformer`, where tokens are patches:
 
     x <- x + star(x)                                   position, from a depthwise convolution
     x <- x + g1 * (attention + spectral)(mod1(x))      mixing of tokens
     x <- x + g2 * mlp(mod2(x))                         mixing of channels
 
-with mod(x) = (1 + a) * LayerNorm(x) + b, and a, b, g linear in the condition (AdaLN-Zero, arXiv 2212.09748: g = 0 at
-first).
+with mod(x) = (1 + a) * LayerNorm(x) + b, and a, b, g linear in the condition and 0 at first (AdaLN-Zero, arXiv
+2212.09748), or learnt numbers where nothing varies that could condition them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -19,76 +26,126 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ups.core.attention import WindowAttention
-from ups.core.boundary import StarConv
+from ups.core.boundary import StarConv, TokenConv
 from ups.core.domain import Domain
 from ups.core.patches import Patches
 from ups.core.settings import Settings, require_all
-from ups.core.spectral import SpectralMixing
+from ups.core.spectral import SpectralFilter, SpectralMixing
 
 DEEPEST, WIDEST = 1000, 2**16
 """Blocks in all, and channels: what lies above is a slip of the finger."""
 
 
+USUAL: dict[str, dict[str, Any]] = {
+    "convolution": {},
+    "transformer": {"hidden_dim": 64, "depths": (4,), "spectral_modes": 17, "conv_taps": 3, "stem_taps": 1},
+}
+"""What measured best with each kind of block, where it is not the default of the field."""
+OF_PATCHES = ("input_dim", "group_size", "num_heads", "spectral_modes")
+"""Keys that only blocks over patches know: who gives one of them means a transformer."""
+
+
 class PDETransformerConfig(Settings):
     """The backbone of the operator.
 
-    Good values: `hidden_dim` 64 to 128, `depths` [4] up to 128 tokens on an axis and [2, 4, 2] beyond,
-    `spectral_modes` half the tokens of an axis and one; attention (`group_size` 16 to 64) costs as much again and did
-    not pay on periodic flows.
+    Good values: the defaults; with `transformer` blocks `hidden_dim` 64 to 128, `depths` [4] up to 128 tokens on an
+    axis and [2, 4, 2] beyond, `spectral_modes` half the tokens of an axis and one; attention (`group_size` 16 to 64)
+    costs as much again and did not pay on periodic flows.
     """
 
+    block: Literal["convolution", "transformer"] = "convolution"
+    """`convolution` for tokens that are points of the grid (`latent.codec: exact`), `transformer` for learnt patches;
+    unless given, `transformer` where one of `input_dim`, `group_size`, `num_heads`, `spectral_modes` is."""
     input_dim: int = Field(default=64, ge=1, le=WIDEST)
-    """Width of a token; equals `latent.dim`."""
-    hidden_dim: int = Field(default=64, ge=1, le=WIDEST)
-    """Width inside the blocks."""
-    depths: tuple[int, ...] = (4,)
-    """Blocks per level, down to the coarsest and up again; an odd count. `[4]` stays at full token resolution."""
+    """Width of a token; equals `latent.dim` where the codec is learnt."""
+    hidden_dim: int = Field(default=32, ge=1, le=WIDEST)
+    """Width inside the blocks; 64 for transformers."""
+    depths: tuple[int, ...] = (1, 1, 2, 1, 1)
+    """Blocks per level, down to the coarsest and up again; an odd count. `[6]` stays at full resolution. `[4]` for
+    transformers."""
     group_size: int = Field(default=0, ge=0)
     """Tokens in an attention window; 0 leaves attention out."""
     num_heads: int = Field(default=8, ge=1, le=WIDEST)
     """Attention heads; divides `hidden_dim`."""
     mlp_ratio: float = Field(default=2.0, gt=0, le=1000)
     """Width of the MLPs relative to `hidden_dim`."""
-    spectral_modes: int = Field(default=17, ge=0)
-    """Frequencies per axis of the spectral mixing, at most those that the tokens have; 0 leaves it out."""
-    conv_taps: int = Field(default=3, ge=1, le=1001)
-    """Points per axis of the depthwise convolution; odd."""
+    spectral_modes: int = Field(default=0, ge=0)
+    """Frequencies per axis of the spectral mixing of transformers, at most those that the tokens have; 0 leaves it out.
+    17 for transformers."""
+    conv_taps: int = Field(default=5, ge=1, le=1001)
+    """Points per axis of the depthwise convolutions; odd. 3 for transformers."""
+    filter_every: int = Field(default=2, ge=0)
+    """Of blocks of convolutions, every so many-th, from the first on, also filters all frequencies; 0 leaves it out."""
+    filter_modes: int | None = Field(default=None, ge=1)
+    """Frequencies per axis of these filters; all unless given."""
+    stem_taps: int = Field(default=5, ge=1, le=1001)
+    """Points per axis that the first and the last layer see; odd. 1 for transformers."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, given: Any) -> Any:
+        """Fill in what is usual for the kind of block, below what is given."""
+        if not isinstance(given, Mapping):
+            return given
+        named = "transformer" if any(key in given for key in OF_PATCHES) else "convolution"
+        block = given.get("block", named)
+        return {"block": block, **(USUAL.get(block, {}) if isinstance(block, str) else {}), **given}
 
     @model_validator(mode="after")
     def _consistent(self) -> PDETransformerConfig:
         depths, width, mixing = list(self.depths), self.hidden_dim, self.group_size or self.spectral_modes
+        mixing = mixing or self.block == "convolution"
+        heads = self.block == "transformer" and width % self.num_heads != 0
         odd = len(depths) % 2 == 1 and min(depths) >= 1
         require_all(
             {
-                f"num_heads must divide hidden_dim = {width}, found {self.num_heads}": width % self.num_heads != 0,
+                f"num_heads must divide hidden_dim = {width}, found {self.num_heads}": heads,
                 f"depths must be an odd number of positive counts (down, coarsest, up), found {depths}": not odd,
                 f"depths must be at most {DEEPEST} blocks in all, found {sum(depths)}": sum(depths) > DEEPEST,
                 f"conv_taps must be odd, found {self.conv_taps}": self.conv_taps % 2 == 0,
+                f"stem_taps must be odd, found {self.stem_taps}": self.stem_taps % 2 == 0,
                 "group_size and spectral_modes cannot both be 0: nothing would mix the tokens": not mixing,
             }
         )
         return self
 
 
-class Block(nn.Module):
-    """One PDE-Transformer block, (B, *G, D) on a grid of tokens and a condition (B, E) -> (B, *G, D)."""
+class Modulation(nn.Module):
+    """`count` vectors (B, 1, ..., D) from a condition (B, E), or learnt ones where E is 0; zero at initialisation."""
 
-    def __init__(self, cfg: PDETransformerConfig, tokens: Domain, cond_dim: int, shift: bool):
+    def __init__(self, cond_dim: int, count: int, dim: int):
         super().__init__()
-        dim = cfg.hidden_dim
+        self.count = count
+        self.linear = nn.Linear(cond_dim, count * dim) if cond_dim else None
+        self.constant = None if cond_dim else nn.Parameter(torch.zeros(count * dim))
+        if self.linear is not None:
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
+
+    def forward(self, cond: Tensor | None, ndim: int) -> tuple[Tensor, ...]:
+        values = self.linear(cond) if self.linear is not None else self.constant
+        assert values is not None
+        return values.view(-1, *[1] * (ndim - 2), values.shape[-1]).chunk(self.count, -1)
+
+
+def _mlp(dim: int, ratio: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(dim, int(dim * ratio)), nn.GELU(), nn.Linear(int(dim * ratio), dim))
+
+
+class TransformerBlock(nn.Module):
+    """Block number `index` over patches, (B, *G, D) on a grid of tokens and a condition (B, E) -> (B, *G, D)."""
+
+    def __init__(self, cfg: PDETransformerConfig, tokens: Domain, cond_dim: int, index: int):
+        super().__init__()
+        dim, shift = cfg.hidden_dim, index % 2 == 1
         self.star = StarConv(dim, tokens.axes, cfg.conv_taps)
         self.attention = WindowAttention(dim, cfg.num_heads, cfg.group_size, shift) if cfg.group_size else None
         self.spectral = SpectralMixing(dim, tokens, cfg.spectral_modes) if cfg.spectral_modes else None
-        self.mlp = nn.Sequential(
-            nn.Linear(dim, int(dim * cfg.mlp_ratio)), nn.GELU(), nn.Linear(int(dim * cfg.mlp_ratio), dim)
-        )
-        self.modulation = nn.Linear(cond_dim, 6 * dim)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        self.mlp = _mlp(dim, cfg.mlp_ratio)
+        self.modulation = Modulation(cond_dim, 6, dim)
 
-    def forward(self, x: Tensor, cond: Tensor, tokens: Domain) -> Tensor:
-        modulation = self.modulation(cond).view(len(x), *[1] * (x.ndim - 2), -1)
-        a1, b1, g1, a2, b2, g2 = modulation.chunk(6, -1)
+    def forward(self, x: Tensor, cond: Tensor | None, tokens: Domain) -> Tensor:
+        a1, b1, g1, a2, b2, g2 = self.modulation(cond, x.ndim)
         x = x + self.star(x, tokens)
         h = torch.addcmul(b1, F.layer_norm(x, x.shape[-1:]), 1 + a1)
         for mix in (self.attention, self.spectral):
@@ -98,15 +155,38 @@ class Block(nn.Module):
         return torch.addcmul(x, g2, self.mlp(h))
 
 
+class ConvolutionBlock(nn.Module):
+    """Block number `index` over points, with the same call."""
+
+    def __init__(self, cfg: PDETransformerConfig, tokens: Domain, cond_dim: int, index: int):
+        super().__init__()
+        dim, filtered = cfg.hidden_dim, cfg.filter_every and index % cfg.filter_every == 0
+        self.conv = TokenConv(dim, dim, cfg.conv_taps, tokens.axes, depthwise=True)
+        self.filter = SpectralFilter(dim, tokens, cfg.filter_modes) if filtered else None
+        self.mlp = _mlp(dim, cfg.mlp_ratio)
+        self.modulation = Modulation(cond_dim, 3, dim)
+
+    def forward(self, x: Tensor, cond: Tensor | None, tokens: Domain) -> Tensor:
+        a, b, g = self.modulation(cond, x.ndim)
+        h = self.conv(x, tokens)
+        if self.filter is not None:
+            h = h + self.filter(x, tokens)
+        return torch.addcmul(x, 1 + g, self.mlp(torch.addcmul(b, F.layer_norm(h, h.shape[-1:]), 1 + a)))
+
+
+BLOCKS = {"transformer": TransformerBlock, "convolution": ConvolutionBlock}
+"""By `block`."""
+
+
 class Level(nn.Module):
-    """A few blocks at one token resolution, with shifted windows in every second one; `first` blocks come before it."""
+    """A few blocks at one token resolution; `first` blocks come before it."""
 
     def __init__(self, cfg: PDETransformerConfig, depth: int, first: int, tokens: Domain, cond_dim: int):
         super().__init__()
-        shifts = [i % 2 == 1 for i in range(first, first + depth)]
-        self.blocks = nn.ModuleList(Block(cfg, tokens, cond_dim, shift) for shift in shifts)
+        made = range(first, first + depth)
+        self.blocks = nn.ModuleList(BLOCKS[cfg.block](cfg, tokens, cond_dim, index) for index in made)
 
-    def forward(self, x: Tensor, cond: Tensor, tokens: Domain) -> Tensor:
+    def forward(self, x: Tensor, cond: Tensor | None, tokens: Domain) -> Tensor:
         for block in self.blocks:
             x = block(x, cond, tokens)
         return x
@@ -118,7 +198,7 @@ class PDETransformer(nn.Module):
     Args:
         cfg: Widths, depths and mixing.
         tokens: The tokens of the training data; the weights serve any other grid of tokens too.
-        cond_dim: Width E of the condition.
+        cond_dim: Width E of the condition; 0 where there is none.
         input_dim: Width of the input tokens, `cfg.input_dim` unless given.
         output_dim: Width of the result, `cfg.input_dim` unless given.
     """
@@ -138,7 +218,7 @@ class PDETransformer(nn.Module):
             self.sides.append(tuple(min(2, g) for g in grids[-1].shape))
             grids.append(_coarser(grids[-1], self.sides[-1]))
         sizes = [*range(levels + 1), *reversed(range(levels))]
-        self.input = nn.Linear(input_dim or cfg.input_dim, dim)
+        self.input = _across(input_dim or cfg.input_dim, dim, cfg.stem_taps, tokens.axes)
         self.levels = nn.ModuleList(
             Level(cfg, depth, sum(cfg.depths[:n]), grids[i], cond_dim)
             for n, (depth, i) in enumerate(zip(cfg.depths, sizes, strict=True))
@@ -146,22 +226,21 @@ class PDETransformer(nn.Module):
         self.down = nn.ModuleList(nn.Linear(dim * math.prod(sides), dim) for sides in self.sides)
         self.up = nn.ModuleList(nn.Linear(dim, dim * math.prod(sides)) for sides in self.sides)
         self.skip = nn.ModuleList(nn.Linear(2 * dim, dim) for _ in self.sides)
-        self.modulation = nn.Linear(cond_dim, 2 * dim)
-        self.output = nn.Linear(dim, output_dim or cfg.input_dim)
-        for layer in (self.modulation, self.output):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.modulation = Modulation(cond_dim, 2, dim)
+        self.output = _across(dim, output_dim or cfg.input_dim, cfg.stem_taps, tokens.axes)
+        for values in self.output.parameters():
+            nn.init.zeros_(values)
 
-    def forward(self, z: Tensor, cond: Tensor, tokens: Domain) -> Tensor:
-        """z (B, R N, D_in), of R interleaved grids of N `tokens` each, and cond (B, E) -> (B, R N, D_out)."""
+    def forward(self, z: Tensor, cond: Tensor | None, tokens: Domain) -> Tensor:
+        """z (B, R N, D_in), of R interleaved grids of N `tokens` each, and cond (B, E), None where E is 0 -> (B, R N,
+        D_out)."""
         parts = z.shape[1] // math.prod(tokens.shape)
-        if parts == 1:
-            return self._one_grid(z, cond, tokens)
-        each = self._one_grid(z.unflatten(1, (parts, -1)).flatten(0, 1), cond.repeat_interleave(parts, 0), tokens)
-        return each.unflatten(0, (-1, parts)).flatten(1, 2)
+        if parts > 1 and cond is not None:
+            cond = cond.repeat_interleave(parts, 0)
+        return self._one_grid(z.reshape(-1, z.shape[1] // parts, z.shape[2]), cond, tokens).view(*z.shape[:2], -1)
 
-    def _one_grid(self, z: Tensor, cond: Tensor, tokens: Domain) -> Tensor:
-        x = self.input(z).unflatten(1, tokens.shape)
+    def _one_grid(self, z: Tensor, cond: Tensor | None, tokens: Domain) -> Tensor:
+        x = self.input(z.unflatten(1, tokens.shape), tokens)
         finer: list[tuple[Tensor, Domain, Patches]] = []
         for level, sides, down in zip(self.levels, self.sides, self.down, strict=False):
             x = level(x, cond, tokens)
@@ -175,9 +254,21 @@ class PDETransformer(nn.Module):
             fine = patches.join(self.up[i](x.flatten(1, -2))).movedim(1, -1)
             x = self.skip[i](torch.cat([fine, across], -1))
             x = self.levels[len(self.levels) - 1 - i](x, cond, tokens)
-        scale, bias = self.modulation(cond).unsqueeze(1).chunk(2, -1)
-        x = x.flatten(1, -2)
-        return self.output(torch.addcmul(bias, F.layer_norm(x, x.shape[-1:]), 1 + scale))
+        scale, bias = self.modulation(cond, x.ndim)
+        x = torch.addcmul(bias, F.layer_norm(x, x.shape[-1:]), 1 + scale)
+        return self.output(x, tokens).flatten(1, -2)
+
+
+class _Pointwise(nn.Linear):
+    """A linear map of every token for itself."""
+
+    def forward(self, x: Tensor, tokens: Domain) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return super().forward(x)
+
+
+def _across(dim_in: int, dim_out: int, taps: int, axes: int) -> nn.Module:
+    """A linear map of tokens that sees so many of them along each axis."""
+    return _Pointwise(dim_in, dim_out) if taps == 1 else TokenConv(dim_in, dim_out, taps, axes, fields=True)
 
 
 def _coarser(tokens: Domain, sides: Sequence[int]) -> Domain:

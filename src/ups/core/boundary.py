@@ -49,6 +49,29 @@ class BoundaryConv(nn.Module):
         return self.conv(pad(x, self.width, boundary if self.fields else domain.boundary, 2))
 
 
+class TokenConv(nn.Module):
+    """A convolution over a grid of tokens, (B, *G, D_in) -> (B, *G, D_out), with an odd number of `taps` along 1, 2 or
+    3 axes; `depthwise`, each channel for itself.
+
+    Tokens stay in the memory layout that they have: to a convolution they are fields with their channels last, which
+    in 1D is fast only as a picture of one line. With `fields` its input holds physical fields, as in `BoundaryConv`.
+    """
+
+    def __init__(self, dim_in: int, dim_out: int, taps: int, axes: int, depthwise: bool = False, fields: bool = False):
+        super().__init__()
+        self.width, self.fields, self.flat = taps // 2, fields, axes == 1
+        groups = dim_in if depthwise else 1
+        if axes == 3:
+            self.conv = nn.Conv3d(dim_in, dim_out, taps, groups=groups)
+        else:
+            self.conv = nn.Conv2d(dim_in, dim_out, (1 if self.flat else taps, taps), groups=groups)
+
+    def forward(self, x: Tensor, tokens: Domain) -> Tensor:
+        boundary = ["periodic" if kind == "periodic" else "neumann" for kind in tokens.boundary]
+        x = pad(x, self.width, boundary if self.fields else tokens.boundary, 1).movedim(-1, 1)
+        return (self.conv(x.unsqueeze(2)).squeeze(2) if self.flat else self.conv(x)).movedim(1, -1)
+
+
 class StarConv(nn.Module):
     """A depthwise convolution with a star-shaped stencil, like a finite difference: `taps` points along each axis.
 

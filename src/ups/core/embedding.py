@@ -36,22 +36,32 @@ class Conditioning(nn.Module):
         params: How many parameters.
         embed_dim: Width of the scalar features.
         out: Width D of the result.
+        varied: Whether parameters condition the model; it holds their statistics in any case.
+
+    Attributes:
+        width: D, or 0 where nothing conditions the model.
     """
 
     param_mean: Tensor
     param_std: Tensor
 
-    def __init__(self, scalars: int, params: int, embed_dim: int, out: int):
+    def __init__(self, scalars: int, params: int, embed_dim: int, out: int, varied: bool = True):
         super().__init__()
         self.scalars = nn.ModuleList(ScalarEmbedding(embed_dim, out) for _ in range(scalars))
-        self.params = nn.Linear(params, out) if params else None
-        self.out = nn.Linear(out, out)
+        self.params = nn.Linear(params, out) if params and varied else None
+        self.width = out if scalars or self.params else 0
+        self.out = nn.Linear(out, out) if self.width else None
         self.register_buffer("param_mean", torch.zeros(params))
         self.register_buffer("param_std", torch.ones(params))
 
-    def forward(self, scalars: list[Tensor], cond: Mapping[str, Tensor]) -> Tensor:
-        """`scalars`: one (B,) tensor each, of order one; `cond`: as in `LatentState`, `params` (B, P) physical."""
-        e = torch.stack([embed(s) for embed, s in zip(self.scalars, scalars, strict=True)]).sum(0)
+    def forward(self, scalars: list[Tensor], cond: Mapping[str, Tensor]) -> Tensor | None:
+        """`scalars`: one (B,) tensor each, of order one; `cond`: as in `LatentState`, `params` (B, P) physical; None
+        where nothing conditions the model."""
+        if self.out is None:
+            return None
+        e = torch.zeros((), device=self.param_mean.device)
+        for embed, scalar in zip(self.scalars, scalars, strict=True):
+            e = e + embed(scalar)
         if self.params is not None:
             if "params" not in cond:
                 raise UserError(

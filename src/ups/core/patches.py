@@ -129,13 +129,13 @@ class Layout:
         return sides_of(self.domain.shape, self.grid)
 
     def strides(self, domain: Domain) -> tuple[int, ...]:
-        """How many grids are interleaved along each axis; raises UserError for spacings that do not fit."""
+        """How many grids are interleaved along each axis; raises UserError for domains that do not fit."""
+        if domain.axes != self.domain.axes:
+            raise UserError(f"a model of {self.domain.axes} axes was given a domain of {domain.axes}")
         return domain.strides(self.domain.spacing)
 
     def patches(self, domain: Domain) -> Patches:
         """The patches of one of the interleaved grids of a domain; raises UserError for domains that do not fit."""
-        if domain.axes != self.domain.axes:
-            raise UserError(f"a model of {self.domain.axes} axes was given a domain of {domain.axes}")
         shape = tuple(n // stride for n, stride in zip(domain.shape, self.strides(domain), strict=True))
         density = zip(shape, self.grid, self.domain.shape, strict=True)
         if any(p > n for p, n in zip(self.sides, shape, strict=True)):

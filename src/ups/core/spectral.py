@@ -1,8 +1,9 @@
-"""Mixing of tokens in Fourier space: a learned matrix over the channels for each of the lowest frequencies.
+"""Mixing of tokens in Fourier space, by a matrix over the channels or by a number for each channel.
 
 y = F^-1( R_k F(x)_k ), |k| < modes (Fourier neural operator, arXiv 2010.08895). Axes that are not periodic are mirrored
-first, so no jump at their ends rings through the field. Along the last axis only the kept frequencies are computed, by
-a product with cosines and sines: cheaper than a full FFT for the few tokens of an axis, and no complex numbers in 1D.
+first, so no jump at their ends rings through the field. For the matrices only the kept frequencies of the last axis are
+computed, by a product with cosines and sines: cheaper than a full FFT for few frequencies, and no complex numbers in
+1D. A filter keeps all frequencies, like the exact propagator of a linear equation, so it takes the FFT.
 """
 
 from __future__ import annotations
@@ -52,42 +53,98 @@ def _between(n: int, kept: int, known: int, learnt: int, signed: bool, device: t
     return matrix.float().to(device)
 
 
-class SpectralMixing(nn.Module):
-    """(B, *G, D) on a grid of tokens -> (B, *G, D), global in space.
+class _Frequencies(nn.Module):
+    """Weights of the lowest frequencies of a grid of tokens, which serve grids of another length too.
 
     Args:
-        dim: Width D.
         tokens: The tokens of the training data; on a domain of another length weights lie between those of its
             frequencies.
-        modes: Frequencies kept per axis, at most the Nyquist frequency.
+        modes: Frequencies kept per axis, at most the Nyquist frequency, which is also the default.
+        shape: Numbers for each frequency, after the axes of the frequencies.
     """
 
-    def __init__(self, dim: int, tokens: Domain, modes: int):
+    weight: nn.Parameter
+
+    def __init__(self, tokens: Domain, modes: int | None, *shape: int):
         super().__init__()
         self.length = _lengths(tokens)
-        self.kept = tuple(min(modes, n // 2 + 1) for n in self.length)
-        cpu = torch.device("cpu")
-        rows = [len(_low(n, k, cpu)) for n, k in zip(self.length[:-1], self.kept[:-1], strict=True)]
-        self.weight = nn.Parameter(torch.randn(*rows, self.kept[-1], dim, 2 * dim) / dim / 2**0.5)
+        self.kept = tuple(min(modes or n, n // 2 + 1) for n in self.length)
+        rows = [k + min(k - 1, n - k) for n, k in zip(self.length[:-1], self.kept[:-1], strict=True)]
+        self.weight = nn.Parameter(torch.zeros(*rows, self.kept[-1], *shape))
 
-    def forward(self, x: Tensor, tokens: Domain) -> Tensor:
+    def on(self, tokens: Domain) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Points per axis of the periodic field, and the frequencies kept of them."""
         length = _lengths(tokens)
         known = zip(length, self.length, self.kept, strict=True)
-        kept = tuple(min((k - 1) * n // m + 1, n // 2 + 1) for n, m, k in known)
-        with torch.autocast(x.device.type, enabled=False):
-            pairs = self._to_pairs(mirror(x, tokens.boundary, 1).float(), length, kept)
-            y = self._from_pairs(self._mixed(pairs, self._weights(length, kept)), length, kept)
-        for axis, g in enumerate(tokens.shape, start=1):
-            y = y.narrow(axis, 0, g)
-        return y.to(x.dtype)
+        return length, tuple(min((k - 1) * n // m + 1, n // 2 + 1) for n, m, k in known)
 
-    def _weights(self, length: tuple[int, ...], kept: tuple[int, ...]) -> Tensor:
+    def weights(self, length: tuple[int, ...], kept: tuple[int, ...]) -> Tensor:
+        """The weights on a field of so many points, float32."""
         weight = self.weight.float()
         for axis, (n, k, known, learnt) in enumerate(zip(length, kept, self.length, self.kept, strict=True)):
             if n != known:
                 matrix = _between(n, k, known, learnt, axis < len(length) - 1, weight.device)
-                weight = (matrix @ weight.movedim(axis, -2)).movedim(-2, axis)
+                weight = (weight.movedim(axis, -1) @ matrix.T).movedim(-1, axis)
         return weight
+
+
+class SpectralFilter(_Frequencies):
+    """(B, *G, D) on a grid of tokens -> (B, *G, D): every channel times a complex number at every frequency, without
+    mixing of channels. Beyond the frequencies of the training data it adds nothing; zero at initialisation.
+
+    Args:
+        dim: Width D.
+        tokens, modes: As in `_Frequencies`.
+    """
+
+    def __init__(self, dim: int, tokens: Domain, modes: int | None = None):
+        super().__init__(tokens, modes, 2, dim)
+
+    def forward(self, x: Tensor, tokens: Domain) -> Tensor:
+        length, kept = self.on(tokens)
+        with torch.autocast(x.device.type, enabled=False):
+            real, imaginary = self.weights(length, kept).unbind(-2)
+            weight = _filled(torch.complex(real, imaginary), length, kept).movedim(-1, 0)
+            axes = tuple(range(2, 2 + len(length)))
+            wide = mirror(x, tokens.boundary, 1).float().movedim(-1, 1)
+            y = torch.fft.irfftn(torch.fft.rfftn(wide, dim=axes) * weight, s=length, dim=axes)
+        for axis, g in enumerate(tokens.shape, start=2):
+            y = y.narrow(axis, 0, g)
+        return y.movedim(1, -1).to(x.dtype)
+
+
+def _filled(weight: Tensor, length: tuple[int, ...], kept: tuple[int, ...]) -> Tensor:
+    """Complex weights (*K, D) of the kept frequencies with 0 at all others, in the layout of `rfftn`."""
+    for axis, (n, k) in enumerate(zip(length, kept, strict=True)):
+        size = n if axis < len(length) - 1 else n // 2 + 1
+        if k < n // 2 + 1:
+            low = _low(n, k, weight.device) if size == n else torch.arange(k, device=weight.device)
+            shape = [*weight.shape[:axis], size, *weight.shape[axis + 1 :]]
+            weight = weight.new_zeros(shape).index_copy(axis, low, weight)
+    return weight
+
+
+class SpectralMixing(_Frequencies):
+    """(B, *G, D) on a grid of tokens -> (B, *G, D), global in space: a matrix for each of the lowest frequencies.
+
+    Args:
+        dim: Width D.
+        tokens, modes: As in `_Frequencies`.
+    """
+
+    def __init__(self, dim: int, tokens: Domain, modes: int):
+        super().__init__(tokens, modes, dim, 2 * dim)
+        with torch.no_grad():
+            self.weight.copy_(torch.randn_like(self.weight) / dim / 2**0.5)
+
+    def forward(self, x: Tensor, tokens: Domain) -> Tensor:
+        length, kept = self.on(tokens)
+        with torch.autocast(x.device.type, enabled=False):
+            pairs = self._to_pairs(mirror(x, tokens.boundary, 1).float(), length, kept)
+            y = self._from_pairs(self._mixed(pairs, self.weights(length, kept)), length, kept)
+        for axis, g in enumerate(tokens.shape, start=1):
+            y = y.narrow(axis, 0, g)
+        return y.to(x.dtype)
 
     def _to_pairs(self, x: Tensor, length: tuple[int, ...], kept: tuple[int, ...]) -> Tensor:
         """Real and imaginary parts of the kept frequencies: (B, *L, D) -> (2, B, *K, D)."""

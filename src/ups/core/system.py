@@ -60,6 +60,11 @@ class System:
             object.__setattr__(self, "steps", (self.dt,))
 
     @property
+    def varied(self) -> tuple[bool, bool]:
+        """Whether the training data have several time steps, and several values of a PDE parameter."""
+        return len(self.steps) > 1, any(low < high for low, high in self.param_range) or not self.param_range
+
+    @property
     def spacing(self) -> tuple[float, ...]:
         """Mean distance of neighbouring grid points along each axis, in units of length."""
         return tuple((axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0 for axis in self.coords)

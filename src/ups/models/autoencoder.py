@@ -12,24 +12,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from ups.core.blocks_pdet import WIDEST
 from ups.core.boundary import BoundaryConv, DomainSequential
-from ups.core.conservation import conform
-from ups.core.deviations import in_deviations
 from ups.core.domain import Domain
-from ups.core.errors import UserError
-from ups.core.interpolate import sample
-from ups.core.patches import Layout, deinterleaved, interleaved, token_grid
+from ups.core.patches import token_grid
 from ups.core.settings import Settings
 from ups.core.system import System
-from ups.core.walls import hold_walls
+from ups.models.grid_codec import GridCodec
 
 
 def _word(value: Any) -> Any:
@@ -43,10 +39,17 @@ PositionMode = Annotated[Literal["auto", "on", "off"], BeforeValidator(_word)]
 class LatentSettings(Settings):
     """The latent space.
 
-    Good values: one token for 8 grid points of an axis and `dim` 64 for accuracy in 1D; `tokens * dim` an eighth of
-    the field's size where latents are to be small, at several times the error.
+    Good values: `exact`, unless latents are to be small: `tokens * dim` an eighth of the field's size, at several times
+    the error; one token for 8 grid points of an axis and `dim` 64 for accuracy with learnt patches in 1D.
     """
 
+    codec: Literal["exact", "patch"] = "exact"
+    """`exact` rearranges the grid: nothing is lost, nothing is learnt, and the latent is as large as the field;
+    `patch` learns tokens of `dim` numbers, of which there are `tokens`. Unless given, `patch` where one of `dim` and
+    `tokens` is."""
+    patch: int | None = Field(default=None, ge=1, le=WIDEST)
+    """Points of an exact codec's patches along each axis; unless given 1, and 2 on grids of more than 2,048 points of
+    two and three axes that have an even number of points."""
     dim: int = Field(default=64, ge=1, le=WIDEST)
     """Width D of a token; equals `operator.pdet.input_dim`."""
     tokens: int = Field(default=32, ge=1, le=2**20)
@@ -64,12 +67,29 @@ class LatentSettings(Settings):
     training data are not homogeneous and, unless the task is a known one, along axes with ends, `on` along all, `off`
     along none."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _learnt(cls, given: Any) -> Any:
+        """Fill in the codec that is meant."""
+        return {**given, "codec": cls.kind(given)} if isinstance(given, Mapping) else given
+
+    @staticmethod
+    def kind(given: Mapping[str, Any]) -> Any:
+        """The codec of settings that may not name it: who gives the size of a learnt latent means one."""
+        return given.get("codec", "patch" if "dim" in given or "tokens" in given else "exact")
+
     @field_validator("kernel")
     @classmethod
     def _odd(cls, kernel: int) -> int:
         if kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, found {kernel}")
         return kernel
+
+    def grid(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Tokens per axis of the exact codec on a grid."""
+        fine = len(shape) > 1 and math.prod(shape) > 2048 and all(n % 2 == 0 for n in shape)
+        patch = self.patch or (2 if fine else 1)
+        return tuple(max(1, n // patch) for n in shape)
 
     def position_axes(self, system: System) -> tuple[int, ...]:
         """The axes along which tokens are told where they are."""
@@ -78,6 +98,8 @@ class LatentSettings(Settings):
 
     def least_weights(self, shape: Sequence[int]) -> int:
         """What the codec of a grid has at least: one of its convolutions, and the map from a patch to a token."""
+        if self.codec == "exact":
+            return 0
         patch = -(-math.prod(shape) // self.tokens)
         return patch * self.width * self.dim + self.kernel ** len(shape) * self.width**2
 
@@ -105,40 +127,27 @@ def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
     return basis.flatten(1)
 
 
-class Autoencoder(nn.Module):
-    """Fields (B, C, *S) in physical units <-> latent tokens (B, N, D), normalised: the `Codec` of regular grids.
+class Autoencoder(GridCodec):
+    """The codec that learns: a patch of many points is a token of `latent.dim` numbers.
 
     Args:
         system: Channels of the data, and the domain whose tokens fix the patches of all others.
         latent: Size of the latent space.
-
-    Attributes:
-        conserved: Channels whose spatial mean forecasts keep, (C,) bool; none until the stage that trains it says so.
     """
 
     basis: Tensor
-    u_mean: Tensor
-    u_std: Tensor
     z_mean: Tensor
     z_std: Tensor
-    conserved: Tensor
+    exact = False
 
     def __init__(self, system: System, latent: LatentSettings):
-        super().__init__()
-        self.system, self.latent = system, latent
+        super().__init__(system, token_grid(system.shape, latent.tokens))
         channels, width, axes = len(system.channels), latent.width, len(system.shape)
-        self.layout = Layout(system.domain, token_grid(system.shape, latent.tokens))
         points = math.prod(self.layout.sides)
-        self.linear_dim = min(latent.dim, channels * points)
+        self.dim, self.linear_dim = latent.dim, min(latent.dim, channels * points)
         self.register_buffer("basis", cosine_basis(channels, self.layout.sides, self.linear_dim), persistent=False)
-        for name, size, value in (
-            ("u_mean", channels, 0.0),
-            ("u_std", channels, 1.0),
-            ("z_mean", latent.dim, 0.0),
-            ("z_std", latent.dim, 1.0),
-        ):
-            self.register_buffer(name, torch.full((size,), value))
-        self.register_buffer("conserved", torch.zeros(channels, dtype=torch.bool))
+        self.register_buffer("z_mean", torch.zeros(latent.dim))
+        self.register_buffer("z_std", torch.ones(latent.dim))
         self.stem = DomainSequential(
             BoundaryConv(channels, width, latent.kernel, axes, fields=True),
             nn.GELU(),
@@ -165,83 +174,6 @@ class Autoencoder(nn.Module):
                 if tensor is not None:
                     tensor.zero_()
 
-    @property
-    def grid(self) -> tuple[int, ...]:
-        """Tokens per axis on the training grid."""
-        return self.layout.grid
-
-    @property
-    def compression(self) -> float:
-        """Numbers in a field over numbers in its latent: above 1 the latent is smaller."""
-        return len(self.system.channels) * math.prod(self.system.shape) / (self.latent.tokens * self.latent.dim)
-
-    def encode(self, u: Tensor, domain: Domain | None = None) -> Tensor:
-        """Physical fields (B, C, *S) on `domain`, the training grid unless given -> latent tokens (B, N, D).
-
-        Raises:
-            UserError: The fields are not of the domain's shape, or its spacing does not fit that of the training data.
-        """
-        domain = domain or self.layout.domain
-        expected = (len(self.system.channels), *domain.shape)
-        if u.shape[1:] != expected:
-            raise UserError(
-                f"fields must have shape (batch, channels, *grid) = (B, {', '.join(map(str, expected))}), "
-                f"found {tuple(u.shape)}"
-            )
-        patches, strides = self.layout.patches(domain), self.layout.strides(domain)
-        v = interleaved(self.in_deviations(u - self._channelwise(self.u_mean)), strides)
-        z = self.to_latent(patches.split(self.stem(v, domain)))
-        with torch.autocast(u.device.type, enabled=False):  # the exact path stays exact
-            linear = patches.split(v) @ self.basis.T
-        z = torch.cat([z[..., : self.linear_dim] + linear, z[..., self.linear_dim :]], -1)
-        return ((z - self.z_mean) / self.z_std).view(len(u), -1, z.shape[-1])
-
-    def decode(self, z: Tensor, domain: Domain | None = None, points: Tensor | None = None) -> Tensor:
-        """Latent tokens -> physical fields.
-
-        Args:
-            z: (B, N, D).
-            domain: What they were encoded on, the training grid unless given.
-            points: Where to answer, (Q, axes) in units of length; all points of the domain unless given.
-
-        Returns:
-            (B, C, *S), or (B, C, Q).
-        """
-        domain = domain or self.layout.domain
-        u = hold_walls(self._decoded(z, domain), self.system.walls, domain)
-        return u if points is None else sample(u, domain.coords, points, domain.boundary)
-
-    def _decoded(self, z: Tensor, domain: Domain) -> Tensor:
-        """Fields (B, C, *S) before walls are held."""
-        patches, strides = self.layout.patches(domain), self.layout.strides(domain)
-        z = z.reshape(-1, math.prod(patches.grid), z.shape[-1]) * self.z_std + self.z_mean
-        with torch.autocast(z.device.type, enabled=False):
-            v = patches.join(z[..., : self.linear_dim] @ self.basis)
-        v = v + self.head(torch.cat([patches.join(self.from_latent(z)), v], 1), domain)
-        return deinterleaved(v, strides) * self._channelwise(self.u_std) + self._channelwise(self.u_mean)
-
-    def decode_like(self, z: Tensor, u: Tensor, domain: Domain | None = None) -> Tensor:
-        """Latent tokens (B, N, D) -> physical fields (B, C, *S) at another time of the states u (B, C, *S), from which
-        they take the spatial means of the channels that conserve them, and the channels that never change."""
-        domain = domain or self.layout.domain
-        v, _ = conform(self._decoded(z, domain), u, self.conserved, self.system.walls, domain)
-        return self._carried(v, u)
-
-    def hold(self, z: Tensor, u: Tensor, domain: Domain | None = None) -> tuple[Tensor, Tensor]:
-        """As `decode_like`, with the latents moved along: latents (B, N, D) whose exact part takes the means of u and
-        the values at walls too, and their fields (B, C, *S)."""
-        domain = domain or self.layout.domain
-        v, excess = conform(self._decoded(z, domain), u, self.conserved, self.system.walls, domain)
-        with torch.autocast(u.device.type, enabled=False):
-            change = interleaved(self.in_deviations(excess), self.layout.strides(domain))
-            by = (self.layout.patches(domain).split(change) @ self.basis.T).view(*z.shape[:2], -1)
-        exact, learnt = z[..., : self.linear_dim], z[..., self.linear_dim :]
-        return torch.cat([exact - by / self.z_std[: self.linear_dim], learnt], -1), self._carried(v, u)
-
-    def forward(self, u: Tensor, domain: Domain | None = None) -> Tensor:
-        """decode(encode(u))."""
-        return self.decode(self.encode(u, domain), domain)
-
     @torch.no_grad()
     def calibrate(self, u: Tensor) -> None:
         """Sets the latents' mean and deviation from training fields u (B, C, *S); decode(encode(u)) stays as it is."""
@@ -249,13 +181,25 @@ class Autoencoder(nn.Module):
         self.z_mean.copy_(z.mean((0, 1)))
         self.z_std.copy_(z.std((0, 1)).clamp_min(1e-3))
 
-    def in_deviations(self, u: Tensor) -> Tensor:
-        """Fields (..., C, *S) over each channel's deviation, so that channels of any unit weigh alike in a norm."""
-        return in_deviations(u, self.u_std, len(self.system.shape))
+    def _tokens(self, v: Tensor, domain: Domain) -> Tensor:
+        patches = self.layout.patches(domain)
+        z = self.to_latent(patches.split(self.stem(v, domain)))
+        with torch.autocast(v.device.type, enabled=False):  # the exact path stays exact
+            linear = patches.split(v) @ self.basis.T
+        z = torch.cat([z[..., : self.linear_dim] + linear, z[..., self.linear_dim :]], -1)
+        return (z - self.z_mean) / self.z_std
 
-    def _carried(self, v: Tensor, u: Tensor) -> Tensor:
-        """Fields v (B, C, *S) with the channels of u that never changed in training."""
-        return v.where(self._channelwise(self.u_std) > 0, u)
+    def _fields(self, z: Tensor, domain: Domain) -> Tensor:
+        patches, z = self.layout.patches(domain), z * self.z_std + self.z_mean
+        with torch.autocast(z.device.type, enabled=False):
+            v = patches.join(z[..., : self.linear_dim] @ self.basis)
+        return v + self.head(torch.cat([patches.join(self.from_latent(z)), v], 1), domain)
 
-    def _channelwise(self, buffer: Tensor) -> Tensor:
-        return buffer.view(-1, *[1] * len(self.system.shape))
+    def _moved(self, z: Tensor, change: Tensor) -> Tensor:
+        exact, learnt, by = z[..., : self.linear_dim], z[..., self.linear_dim :], change @ self.basis.T
+        return torch.cat([exact - by.view(*z.shape[:2], -1) / self.z_std[: self.linear_dim], learnt], -1)
+
+
+def codec_of(system: System, latent: LatentSettings) -> GridCodec:
+    """The codec that the settings name, for a system."""
+    return Autoencoder(system, latent) if latent.codec == "patch" else GridCodec(system, latent.grid(system.shape))

@@ -30,10 +30,10 @@ class DiffusionSettings(Settings):
     `reserve` 0.2 to 0.3; `steps` 8 with `heun`.
     """
 
-    hidden_dim: int = Field(default=64, ge=1, le=WIDEST)
-    """Width inside the blocks."""
-    depths: tuple[int, ...] = (2,)
-    """Blocks per level, as in `operator.pdet.depths`."""
+    hidden_dim: int | None = Field(default=None, ge=1, le=WIDEST)
+    """Width inside the blocks; unless given the operator's, and 64 for transformers."""
+    depths: tuple[int, ...] | None = None
+    """Blocks per level, as in `operator.pdet.depths`; unless given half of the operator's, and [2] for transformers."""
     group_size: int = Field(default=0, ge=0)
     """Tokens in an attention window; 0 leaves attention out."""
     num_heads: int = Field(default=4, ge=1, le=WIDEST)
@@ -57,16 +57,18 @@ class DiffusionSettings(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> DiffusionSettings:
-        self.backbone(1)
+        self.backbone(PDETransformerConfig(block="transformer"), 1)
         return self
 
-    def backbone(self, latent_dim: int) -> PDETransformerConfig:
-        """The network's PDE-Transformer."""
-        shared = {
-            name: getattr(self, name)
-            for name in ("hidden_dim", "depths", "group_size", "num_heads", "mlp_ratio", "spectral_modes")
-        }
-        return PDETransformerConfig(input_dim=latent_dim, **shared)
+    def backbone(self, operator: PDETransformerConfig, latent_dim: int) -> PDETransformerConfig:
+        """The network's PDE-Transformer, of the same kind of blocks as the operator's."""
+        if operator.block == "convolution":
+            half = tuple(-(-depth // 2) for depth in operator.depths)
+            shared = {"hidden_dim": self.hidden_dim or operator.hidden_dim, "depths": self.depths or half}
+            return operator.model_copy(update={**shared, "mlp_ratio": self.mlp_ratio})
+        shared = {name: getattr(self, name) for name in ("group_size", "num_heads", "mlp_ratio", "spectral_modes")}
+        size = {"hidden_dim": self.hidden_dim or 64, "depths": self.depths or (2,), "input_dim": latent_dim}
+        return PDETransformerConfig.model_validate({"block": "transformer", **size, **shared})
 
 
 class DiffusionResidual(nn.Module):
@@ -88,8 +90,8 @@ class DiffusionResidual(nn.Module):
 
     def __init__(self, model: LatentModel, settings: DiffusionSettings):
         super().__init__()
-        self.settings, self.layout, latent_dim = settings, model.codec.layout, model.codec.latent.dim
-        cfg = settings.backbone(latent_dim)
+        self.settings, self.layout, latent_dim = settings, model.codec.layout, model.codec.dim
+        cfg = settings.backbone(model.operator.cfg.pdet, latent_dim)
         self.conditioning = model.new_conditioning(2, cfg.hidden_dim)
         self.position = model.operator.cfg.position
         tokens, width = self.layout.tokens(self.layout.domain), 3 * latent_dim + self.position.width

@@ -24,8 +24,9 @@ from ups.core.patches import Layout
 from ups.core.position import Position
 from ups.core.settings import Settings
 from ups.core.system import Statistics, System
-from ups.models.autoencoder import Autoencoder, LatentSettings
+from ups.models.autoencoder import LatentSettings, codec_of
 from ups.models.codec import Codec
+from ups.models.increment import Increment
 
 
 class OperatorSettings(Settings):
@@ -41,7 +42,9 @@ class OperatorSettings(Settings):
 @dataclass(frozen=True)
 class LatentOperatorConfig:
     """What fixes the shape of a `LatentOperator`; `layout` says how domains are cut into tokens, `position_axes`
-    along which axes they are told where they are."""
+    along which axes they are told where they are. With `channels` the tokens are the fields of so many channels, not
+    learnt latents. `varied` says whether the time step and the parameters vary: nothing else conditions the operator.
+    """
 
     latent_dim: int
     pdet: PDETransformerConfig
@@ -50,6 +53,8 @@ class LatentOperatorConfig:
     params: int = 0
     time_embed_dim: int = 32
     position_axes: tuple[int, ...] = ()
+    channels: int = 0
+    varied: tuple[bool, bool] = (True, True)
 
     @property
     def position(self) -> Position:
@@ -63,9 +68,12 @@ class LatentOperator(nn.Module):
     def __init__(self, cfg: LatentOperatorConfig):
         super().__init__()
         self.cfg = cfg
-        self.conditioning = Conditioning(1, cfg.params, cfg.time_embed_dim, cfg.pdet.hidden_dim)
+        steps, params = cfg.varied
+        self.conditioning = Conditioning(int(steps), cfg.params, cfg.time_embed_dim, cfg.pdet.hidden_dim, params)
+        self.increment = Increment(cfg.layout, cfg.channels) if cfg.channels else None
         tokens, width = cfg.layout.tokens(cfg.layout.domain), cfg.latent_dim + cfg.position.width
-        self.transformer = PDETransformer(cfg.pdet, tokens, cfg.pdet.hidden_dim, width, cfg.latent_dim)
+        out = self.increment.width if self.increment else cfg.latent_dim
+        self.transformer = PDETransformer(cfg.pdet, tokens, self.conditioning.width, width, out)
 
     def forward(self, state: LatentState, dt: Tensor, domain: Domain | None = None) -> LatentState:
         """`state.z` (B, N, D) on `domain`, the training grid unless given, and the physical step `dt` (B,) -> the state
@@ -73,7 +81,10 @@ class LatentOperator(nn.Module):
         relative = dt / self.cfg.dt
         domain = domain or self.cfg.layout.domain
         z, tokens = self.cfg.position.beside(state.z, domain), self.cfg.layout.tokens(domain)
-        increment = self.transformer(z, self.conditioning([relative.log()], state.cond), tokens)
+        scalars = [relative.log()] if len(self.conditioning.scalars) else []
+        increment = self.transformer(z, self.conditioning(scalars, state.cond), tokens)
+        if self.increment is not None:
+            increment = self.increment(increment, domain)
         return state.advance(state.z + relative.sqrt().view(-1, 1, 1) * increment, dt)
 
 
@@ -114,16 +125,18 @@ class LatentModel(nn.Module):
         statistics: Statistics | None = None,
     ):
         super().__init__()
-        self.codec = Autoencoder(system, latent)
+        self.codec = codec_of(system, latent)
         self.operator = LatentOperator(
             LatentOperatorConfig(
-                latent_dim=latent.dim,
+                latent_dim=self.codec.dim,
                 pdet=operator.pdet,
                 layout=self.codec.layout,
                 dt=system.dt,
                 params=len(system.param_names),
-                time_embed_dim=latent.dim,
+                time_embed_dim=32 if self.codec.exact else latent.dim,
                 position_axes=latent.position_axes(system),
+                channels=len(system.channels) if self.codec.exact else 0,
+                varied=system.varied if self.codec.exact else (True, True),
             )
         )
         if statistics is not None:

@@ -27,7 +27,7 @@ class SteadyPrior(nn.Module):
     def __init__(self, model: LatentModel, num_steps: int):
         super().__init__()
         self.num_steps, self.layout = num_steps, model.codec.layout
-        pdet, latent_dim = model.operator.cfg.pdet, model.codec.latent.dim
+        pdet, latent_dim = model.operator.cfg.pdet, model.codec.dim
         self.conditioning = model.new_conditioning(1, pdet.hidden_dim)
         self.position = model.operator.cfg.position
         tokens, width = self.layout.tokens(self.layout.domain), 2 * latent_dim + self.position.width

@@ -169,7 +169,8 @@ def _system(config: Config, header: Header) -> list[Contradiction]:
             f"hold {', '.join(header.channels)} on {len(header.shape)}; name such data with data.files and no data.task"
         )
         found.append(_about(sentence, "data.task", "data.files"))
-    _collect(found, "latent.tokens", lambda: token_grid(header.shape, config.latent.tokens))
+    if config.latent.codec == "patch":
+        _collect(found, "latent.tokens", lambda: token_grid(header.shape, config.latent.tokens))
     return found
 
 

@@ -85,7 +85,10 @@ def chosen_stages(context: Context, stage: str) -> list[str]:
 
     Raises UserError where there are none, or where the data cannot train one of them.
     """
-    names = [name for name in STAGES if context.settings(name).epochs] if stage == "all" else [stage]
+    learnt = [name for name in STAGES if name != "autoencoder" or context.latent.codec != "exact"]
+    names = [name for name in learnt if context.settings(name).epochs] if stage == "all" else [stage]
+    if stage not in ("all", *learnt):
+        raise UserError("latent.codec is exact, so stage 0 has nothing to learn; train the operator")
     if not names:
         raise UserError("every stage has epochs: 0, so there is nothing to train; set stages.operator.epochs")
     for name in names:

@@ -28,6 +28,11 @@ def new_model(context: Context) -> LatentModel:
         kept = conserves_mean(context.data.train.one_by_one(SAMPLED), model.codec.u_std)
         closed = torch.tensor([model.system.closed(channel) for channel in range(len(kept))])
         model.codec.conserved.copy_(kept & closed)
+    if (increment := model.operator.increment) is not None:
+        frames = context.data.train.spread(8)[0]
+        change = model.codec.in_deviations(frames[:, 1:] - frames[:, :-1]).transpose(0, 2).flatten(1)
+        increment.change.copy_(change.square().mean(1).sqrt().clamp_min(1e-8))
+        increment.conserved.copy_(model.codec.conserved)
     return model
 
 

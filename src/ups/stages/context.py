@@ -111,7 +111,10 @@ class Context:
         return every[chosen] if reserved else every[~chosen]
 
     def predecessors(self, stage: str) -> tuple[str, ...]:
-        """The stages whose weights a stage loads; an operator that trains its codec can do without stage 0."""
+        """The stages whose weights a stage loads; an operator that trains its codec can do without stage 0, and with an
+        exact codec there is none."""
+        if self.latent.codec == "exact":
+            return tuple(name for name in STAGES[stage].predecessors if name != "autoencoder")
         if stage == "operator" and self.training.train_codec and not self.settings("autoencoder").epochs:
             return ()
         return STAGES[stage].predecessors

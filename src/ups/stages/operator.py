@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ups.core.system import System
 from ups.data.latent_pairs import Windows, build_field_loader
-from ups.models.autoencoder import Autoencoder
+from ups.models.grid_codec import GridCodec
 from ups.models.latent_operator import LatentModel, Unrolled
 from ups.stages.autoencoder import calibration_fields, held_means, held_walls, new_model
 from ups.stages.context import Context
@@ -33,13 +33,13 @@ LATENT_MEASURES = {"squared": latent_consistency, "relative": latent_distance}
 
 
 def operator_loss(
-    training: TrainingSettings, codec: Autoencoder, model: nn.Module, batch: Windows, progress: Progress
+    training: TrainingSettings, codec: GridCodec, model: nn.Module, batch: Windows, progress: Progress
 ) -> dict[str, Tensor]:
     """All losses of a batch: "loss", the total, and its components. Of `codec` only what training leaves alone is read:
     its grid and the deviations of the fields."""
     joint = training.train_codec
     frames = batch.frames[:, : horizon(training, progress.fraction) + 1]
-    frames = with_input_noise(frames, training.input_noise, codec.u_std)
+    frames = with_input_noise(frames, training.noise(codec.exact), codec.u_std)
     reencode = training.rollout_reencode and frames.shape[1] > 2
     due = progress.step % training.inverse_loss_frequency == 0
     there, back = (due and weight > 0 for weight in training.inverse_weights(progress.epoch))
@@ -68,7 +68,7 @@ def operator_loss(
         spectral_target=energies[1],
         spectral_axes=len(codec.system.shape),
     )
-    if out.reconstruction is None:
+    if codec.exact or out.reconstruction is None:
         return {"loss": bundle.total, **bundle.components}
     extra = {
         "L_rec": relative_l2(scaled(out.reconstruction), scaled(frames[:, 0])),
@@ -79,11 +79,14 @@ def operator_loss(
 
 
 def with_input_noise(frames: Tensor, share: float, std: Tensor) -> Tensor:
-    """Windows (B, K + 1, C, *S) with Gaussian noise on the first frame, `share` of the fields' deviations std (C,)."""
+    """Windows (B, K + 1, C, *S) with Gaussian noise on the first frame, of up to `share` of the fields' deviations std
+    (C,)."""
     if not share:
         return frames
     first = frames[:, :1]
-    noise = share * std.view(-1, *[1] * (frames.ndim - 3)) * torch.randn_like(first)
+    ones = [1] * (frames.ndim - 1)
+    sizes = share * 100 ** -torch.rand(len(frames), *ones, device=frames.device)
+    noise = sizes * std.view(-1, *ones[2:]) * torch.randn_like(first)
     return torch.cat([first + noise, frames[:, 1:]], 1)
 
 
@@ -92,7 +95,7 @@ def target_latents(training: TrainingSettings, out: Unrolled) -> Tensor:
     return out.encoded[:, 1:].detach() if training.fixed_latent_target else out.encoded[:, 1:]
 
 
-def spectral_pair(space: str, codec: Autoencoder, frames: Tensor, out: Unrolled) -> tuple[Tensor, Tensor]:
+def spectral_pair(space: str, codec: GridCodec, frames: Tensor, out: Unrolled) -> tuple[Tensor, Tensor]:
     """One-step prediction and truth with their spatial axes last: (B, D, *G) latents or (B, C, *S) fields in sigma."""
     if space == "field":
         return codec.in_deviations(out.fields[:, 0]), codec.in_deviations(frames[:, 1])

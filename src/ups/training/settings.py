@@ -69,9 +69,10 @@ class TrainingSettings(LossWeights):
     """Share of the stage after which unrolling starts, with 2 steps; the horizon then grows evenly."""
     rollout_reencode: bool = False
     """Unrolls through decode and encode, as a rollout in field space does, instead of in latent space."""
-    input_noise: float = Field(default=0.0, ge=0)
-    """Gaussian noise on the first frame of every window, as a share of the fields' deviation: the operator learns to
-    take errors back, as in a rollout (arXiv 2002.09405, section 4.3)."""
+    input_noise: float | None = Field(default=None, ge=0)
+    """Gaussian noise on the first frame of every window, so that the operator learns to take errors back, as in a
+    rollout (arXiv 2002.09405, section 4.3). Its size, as a share of the fields' deviation, is drawn for each window,
+    log-uniform from a hundredth of this value to the value itself; unless given 0.003, and 0 with a learnt codec."""
     fixed_latent_target: bool = False
     """Keeps `lambda_latent` from moving the latents that it compares with. Off, encoder and operator meet halfway, as
     deterministic systems need; on where the future is random, lest the encoder leave out what cannot be predicted."""
@@ -91,6 +92,10 @@ class TrainingSettings(LossWeights):
     """Longest time between two saves of the resume state."""
     log_path: str = "reports/training_log.jsonl"
     """The JSONL log, relative to the run folder."""
+
+    def noise(self, exact: bool) -> float:
+        """The largest noise on the first frame of a window, for models with an exact or with a learnt codec."""
+        return (0.003 if exact else 0.0) if self.input_noise is None else self.input_noise
 
     def compiles(self, stage: StageSettings) -> bool:
         """Whether a stage is compiled."""

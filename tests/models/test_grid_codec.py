@@ -1,0 +1,91 @@
+"""The exact codec, and the operator on the points of a grid: what holds whatever the weights are."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.models.systems import system
+from ups.core.blocks_pdet import PDETransformerConfig
+from ups.core.latent_state import LatentState
+from ups.core.system import System
+from ups.models.autoencoder import LatentSettings
+from ups.models.grid_codec import GridCodec
+from ups.models.latent_operator import LatentModel, OperatorSettings
+
+SHAPES = [(12,), (8, 6), (4, 6, 4)]
+
+
+def points_model(of: System, patch: int = 1, **pdet: object) -> LatentModel:
+    """A small model of blocks of convolutions with random weights everywhere, also where training starts from 0."""
+    small = {"block": "convolution", "hidden_dim": 8, "depths": (2,), "conv_taps": 3, "stem_taps": 3, **pdet}
+    torch.manual_seed(0)
+    latent = LatentSettings(codec="exact", patch=patch)
+    model = LatentModel(of, latent, OperatorSettings(pdet=PDETransformerConfig.model_validate(small)))
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    model.codec.u_mean.copy_(torch.arange(1.0, len(of.channels) + 1))
+    model.codec.u_std.copy_(torch.logspace(-3, 3, len(of.channels)))
+    return model.eval()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("patch", [1, 2])
+def test_decoding_gives_back_what_was_encoded(shape: tuple[int, ...], patch: int) -> None:
+    codec = points_model(system(shape, channels=2), patch).codec
+    u = torch.randn(3, 2, *shape) * torch.tensor([1e-3, 1e3]).view(-1, *[1] * len(shape))
+    z = codec.encode(u)
+    assert isinstance(codec, GridCodec) and codec.compression == 1 and not list(codec.parameters())
+    assert z.shape == (3, 2 * u[0, 0].numel() // codec.dim, 2 * patch ** len(shape))
+    torch.testing.assert_close(codec.decode(z), u, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", ["periodic", "wall"])
+def test_rollouts_in_both_spaces_agree_and_keep_conserved_means(shape: tuple[int, ...], kind: str) -> None:
+    model = points_model(system(shape, kind, channels=2), 2)
+    increment = model.operator.increment
+    assert increment is not None
+    increment.conserved[0] = model.codec.conserved[0] = True
+    u = model.codec.decode(torch.randn_like(model.codec.encode(torch.zeros(3, 2, *shape))))
+    given = (4, torch.full((3, 1), 0.1), torch.full((3,), 0.1))
+    with torch.no_grad():
+        rolled = (model.rollout(u, *given, space=space) for space in ("field", "latent"))
+        field, latent = map(model.codec.in_deviations, rolled)
+        torch.testing.assert_close(field, latent, rtol=1e-4, atol=1e-4)
+        means = field[:, :, 0].flatten(2).mean(-1)
+        start = model.codec.in_deviations(u)[:, 0].flatten(1).mean(-1)
+        torch.testing.assert_close(means, start[:, None].expand_as(means), rtol=1e-5, atol=1e-5)
+        step = model.operator(
+            LatentState(model.codec.encode(u), cond={"params": given[1]}), given[2]
+        ).z - model.codec.encode(u)
+    change = model.codec.layout.patches(model.codec.layout.domain).join(step)
+    assert change[:, 0].flatten(1).sum(-1).abs().max() < 1e-3 * change[:, 0].abs().sum()
+    assert change[:, 1].flatten(1).sum(-1).abs().max() > 1e-3
+
+
+def test_nothing_conditions_an_operator_whose_data_do_not_vary() -> None:
+    """One time step and one value of the parameter: such a model has no weights for them, and answers for any value."""
+    of = replace(system((12,)), param_range=((0.1, 0.1),))
+    model, other = points_model(of), points_model(replace(of, param_range=((0.1, 0.2),)))
+    assert sum(p.numel() for p in model.parameters()) < sum(p.numel() for p in other.parameters())
+    u, dt = torch.randn(2, 1, 12), torch.full((2,), 0.1)
+    a, b = (model.rollout(u, 2, torch.full((2, 1), value), dt) for value in (0.1, 0.2))
+    assert torch.equal(a, b)
+    a, b = (other.rollout(u, 2, torch.full((2, 1), value), dt) for value in (0.1, 0.2))
+    assert not torch.equal(a, b)
+
+
+@pytest.mark.parametrize("depths", [(2,), (1, 1, 1)])
+def test_a_model_of_one_grid_runs_on_a_finer_and_on_a_larger_one(depths: tuple[int, ...]) -> None:
+    """On a finer grid of the same domain, interleaved grids of the trained spacing: a field without detail between the
+    trained points has the forecast of the coarse grid at these points."""
+    model = points_model(system((12,)), depths=depths)
+    domain = model.codec.layout.domain
+    u, given = torch.randn(2, 1, 12), (3, torch.full((2, 1), 0.1), torch.full((2,), 0.1))
+    with torch.no_grad():
+        coarse = model.rollout(u, *given)
+        fine = model.rollout(u.repeat_interleave(2, -1), *given, domain=domain.refined(2))
+        torch.testing.assert_close(fine[..., ::2], coarse, rtol=1e-4, atol=1e-4)
+        large = replace(domain, shape=(24,))
+        assert torch.isfinite(model.rollout(torch.randn(2, 1, 24), *given, domain=large)).all()
