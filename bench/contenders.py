@@ -32,7 +32,7 @@ from ups.training import checkpoint
 from ups.training.settings import StageSettings, TrainingSettings
 from ups.training.stage import Stage
 
-CONFIG = Path(__file__).parent / "ups.yaml"
+CONFIG = Path(__file__).parent / "patches.yaml"
 SCORES = EvaluationSettings(also_context=(10,), members=1, lead_times=(1,), store=0, pictures=False, bootstrap=100)
 """Free rollouts from frames 0 and 9 of every test trajectory, and single steps from each of its frames."""
 PARTS = ("rollout", "rollout_context_10", "one_step")
@@ -63,7 +63,7 @@ class Contender:
     Attributes:
         rates: Learning rates that are tried, the usual one first.
         peer: How it is built and trained, or None for UPS.
-        overrides: Changes to bench/ups.yaml.
+        overrides: Changes to bench/patches.yaml.
         tuning_minutes: How long it learns at each of its rates.
     """
 

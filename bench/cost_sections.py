@@ -42,7 +42,7 @@ def ablations(place: Place) -> str:
     ]
     heads = ("change", "one step", "rollout", "rollout in latent space", "rollout over as it is", "steps")
     text = (
-        "One change at a time to UPS as it is on this problem (`bench/ups.yaml` in bfloat16), a minute of training "
+        "One change at a time to UPS as it is on this problem (`bench/patches.yaml` in bfloat16), a minute of training "
         "each, one seed. Three seeds of the same model differ by up to 1.5 times after a minute, and the "
         "speed of this machine by up to a fifth between one minute and another (see the steps), so that smaller "
         "differences decide nothing. The number of layers of the stem and the depth of the codec's head are no "
@@ -153,7 +153,8 @@ def growth(place: Place) -> str:
         parts.append(table((f"ms of a step, by {what}", *sizes), rows))
     picture = "![Time of a step against tokens](images/bench_growth.png)" if parts else ""
     text = (
-        f"Untrained models of `bench/ups.yaml` in float32, {POINTS_PER_TOKEN} points a token, 32 tokens unless said. "
+        f"Untrained models of `bench/patches.yaml` in float32, {POINTS_PER_TOKEN} points a token, 32 tokens unless "
+        "said. "
         "A step by tokens is one in latent space; the others encode and decode, and every member costs an evaluation "
         "of a residual network more."
     )

@@ -1,4 +1,4 @@
-"""How the time of UPS (bench/ups.yaml, untrained) grows with tokens, with trajectories rolled out at once, and with
+"""How the time of UPS (bench/patches.yaml, untrained) grows with tokens, with trajectories rolled out at once, and with
 members, on one thread."""
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def cells(scale: Scale) -> list[Cell]:
 
 
 def untrained(*overrides: str) -> LatentModel:
-    """The model of bench/ups.yaml with some changes, on a periodic line."""
+    """The model of bench/patches.yaml with some changes, on a periodic line."""
     config = CONTENDERS["ups"].changed(*overrides).config
     points = POINTS_PER_TOKEN * config.latent.tokens
     system = System(("u",), (points,), (tuple(i / points for i in range(points)),), ("periodic",), ("Nu",), 0.05)
@@ -63,7 +63,7 @@ def _tokens(scale: Scale, place: Place, folder: Path) -> dict[str, Any]:
         for name, (window, modes) in MIXING.items():
             mixing = f"operator.pdet.group_size={window}", f"operator.pdet.spectral_modes={modes}"
             model = untrained(f"latent.tokens={tokens}", *mixing)
-            z = torch.randn(1, tokens, model.codec.latent.dim)
+            z = torch.randn(1, tokens, model.codec.dim)
             works[name] = partial(model.step, LatentState(z, cond={"params": torch.ones(1, 1)}), torch.full((1,), 0.05))
         for name, seconds in in_turn(works, scale.repeats).items():
             found[name][str(tokens)] = 1e3 * seconds

@@ -45,7 +45,7 @@ def cells(scale: Scale) -> list[Cell]:
 
 
 def ups(*overrides: str) -> Contender:
-    """UPS with changes to bench/ups.yaml."""
+    """UPS with changes to bench/patches.yaml."""
     return CONTENDERS["ups"].on(MAIN).changed(*overrides)
 
 

@@ -128,7 +128,7 @@ def targets(place: Place) -> str:
         rows += _against_peers(problem, ups, main) + _in_latent_space(problem, ups)
     pairs = paired(chosen(main, model=SMALL_LATENTS), chosen(main, problem=MAIN, model="ups"))
     small = [_ratio(a.error(), b.error()) for a, b in pairs]
-    title = f"{MAIN}: error from frame 0, latents of an eighth of a field / as large as in bench/ups.yaml"
+    title = f"{MAIN}: error from frame 0, latents of an eighth of a field / as large as in bench/patches.yaml"
     rows.append(_verdict(title, small, TARGETS["compressed"]))
     held, missed = (sum(row[-1] == word for row in rows) for word in ("yes", "**no**"))
     unknown = len(rows) - held - missed

@@ -31,7 +31,7 @@ class Problem:
         params: PDE parameters.
         seconds: About how long the generation of one trajectory takes.
         frames: Frames of a trajectory; those of the task unless given.
-        ups: What else the validation split chose for UPS on it, as changes to bench/ups.yaml.
+        ups: What else the validation split chose for UPS on it, as changes to bench/patches.yaml.
     """
 
     task: str

@@ -1,6 +1,7 @@
 """Runs the benchmarks, cell by cell; what has a result is not run again, so that a stopped run goes on.
 
     python -m bench.run [--short] [--only 'peers/ks_*'] [--workers 2] [--list]
+    python -m bench.run --cell apebench/diff_ks_small_seed0
 
 Every cell is a process of its own with one thread, on a core of its own where the system allows it. Cells that measure
 time or memory of small things run alone. To measure a cell again, delete its line in
@@ -10,6 +11,7 @@ time or memory of small things run alone. To measure a cell again, delete its li
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import queue
 import subprocess
@@ -41,7 +43,7 @@ def main() -> int:
         cell = next(cell for cell in cells if cell.title == options.cell)
         if hasattr(os, "sched_setaffinity") and options.core is not None:
             os.sched_setaffinity(0, {options.core})
-        run_cell(cell, place)
+        print(json.dumps(run_cell(cell, place), allow_nan=False))
         return 0
     left = pending(cells, place, options.only)
     if options.list:
@@ -118,7 +120,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="*", metavar="PATTERN", help="cells by title, such as 'peers/ks_*'")
     parser.add_argument("--workers", type=int, default=len(available_cores()), help="cells at once, one core each")
     parser.add_argument("--list", action="store_true", help="print what would run and how long it takes")
-    parser.add_argument("--cell", help=argparse.SUPPRESS)
+    parser.add_argument("--cell", metavar="NAME", help="run one cell again and print its record as the last line")
     parser.add_argument("--core", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 

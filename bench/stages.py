@@ -59,7 +59,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "batches of 16": ("training.batch_size=16",),
     "batches of 64": ("training.batch_size=64",),
 }
-"""What is changed, in words and as overrides of bench/ups.yaml."""
+"""What is changed, in words and as overrides of bench/patches.yaml."""
 
 
 def cells(scale: Scale) -> list[Cell]:
