@@ -21,6 +21,7 @@ from bench.scale import Place, Scale
 from ups.config import load_config
 from ups.run.train import train
 from ups.surrogate.surrogate import Surrogate
+from ups.training import checkpoint
 
 CONFIG = Path(__file__).parent / "ups.yaml"
 """The shipped defaults."""
@@ -35,8 +36,8 @@ PUBLISHED = {
 """Scores of its networks, read off its figure (within 0.005)."""
 COLUMNS = {"small": ("operator.pdet.hidden_dim=24",), "default": ()}
 """Changes to the shipped configuration."""
-UPDATES, BATCH, EPOCHS, STEPS = 10_000, 20, 20, 100
-"""Of training, and the steps of the score."""
+UPDATES, BATCH, PASS, STEPS = 10_000, 20, 125, 100
+"""Updates of training, samples and updates in a pass over the 50 x 50 single steps, and steps of the score."""
 
 
 def cells(scale: Scale) -> list[Cell]:
@@ -76,8 +77,12 @@ def measure(
     files = {"train": "train", "validation": "first", "test": "last"}
     overrides = [*changes, *DATA]
     overrides += [f"data.files.{split}=[{data / scenario}_{part}.npz]" for split, part in files.items()]
-    overrides += [f"training.batch_size={BATCH}", f"training.steps_per_epoch={updates // EPOCHS}"]
-    overrides += [f"stages.operator.epochs={EPOCHS}", f"run.seed={seed}", f"run.dir={folder}", "run.threads=1"]
+    overrides += [
+        f"training.batch_size={BATCH}",
+        f"training.steps_per_epoch={PASS}",
+        "stages.operator.validate_every=4",
+    ]
+    overrides += [f"stages.operator.epochs={updates // PASS}", f"run.seed={seed}", f"run.dir={folder}"]
     began = time.perf_counter()
     train(load_config(CONFIG, overrides), "operator")
     model, seconds = Surrogate.load(folder), time.perf_counter() - began
@@ -89,7 +94,7 @@ def measure(
         "step_1": float(curve[0]),
         "step_100": float(curve[-1]),
         "weights": model.parameters,
-        "updates": updates,
+        "updates": checkpoint.load(folder / "checkpoints" / "operator_resume.pt")["tally"]["step"],
         "seconds": round(seconds, 1),
     }
 

@@ -65,12 +65,14 @@ class Contender:
         peer: How it is built and trained, or None for UPS.
         overrides: Changes to bench/patches.yaml.
         tuning_minutes: How long it learns at each of its rates.
+        base: The config of UPS that is changed.
     """
 
     rates: tuple[float, ...]
     peer: PeerSettings | None = None
     overrides: tuple[str, ...] = ()
     tuning_minutes: float = 1.0
+    base: Path = CONFIG
 
     def at(self, rate: float) -> Contender:
         """The same with another learning rate."""
@@ -89,7 +91,7 @@ class Contender:
     @property
     def config(self) -> Config:
         """The config of UPS, whose shared settings hold for peers too."""
-        return load_config(CONFIG, self.overrides)
+        return load_config(self.base, self.overrides)
 
     @property
     def training(self) -> TrainingSettings:
