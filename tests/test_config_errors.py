@@ -298,7 +298,8 @@ def test_a_file_that_is_no_mapping_is_told(write: Any, text: str, found: str) ->
 
 
 def test_every_contradiction_inside_a_section_is_told(write: Any) -> None:
-    text = "operator:\n  pdet:\n    hidden_dim: 10\n    num_heads: 3\n    depths: [1, 1]\n    conv_taps: 2\n"
+    text = "operator:\n  pdet:\n    block: transformer\n    hidden_dim: 10\n    num_heads: 3\n"
+    text += "    depths: [1, 1]\n    conv_taps: 2\n"
     found = message(write(MINIMAL + text)).splitlines()
     assert found[0] == "demo.yaml: 3 problems"
     assert [line.split(": ")[1] for line in found[1:]] == [

@@ -93,7 +93,7 @@ def test_rollouts_keep_conserved_means_and_no_others(space: str, shape: tuple[in
     with torch.no_grad():
         frames = model.rollout(u, 4, torch.ones(3, 1), torch.full((3,), 0.1), space)
     change = (frames.flatten(3).mean(-1) - u.flatten(2).mean(-1)[:, None]).abs()
-    assert float(change[..., 0].max()) < 1e-5
+    assert float(change[..., 0].max()) < 5e-5
     assert float(change[..., 1].min()) > 1e-3
 
 

@@ -7,6 +7,7 @@ import torch
 
 from tests.models.systems import system
 from ups.core.blocks_pdet import PDETransformerConfig
+from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
 from ups.core.system import System
 from ups.models.autoencoder import LatentSettings
@@ -76,16 +77,49 @@ def test_nothing_conditions_an_operator_whose_data_do_not_vary() -> None:
     assert not torch.equal(a, b)
 
 
+@pytest.mark.parametrize("space", ["field", "latent"])
 @pytest.mark.parametrize("depths", [(2,), (1, 1, 1)])
-def test_a_model_of_one_grid_runs_on_a_finer_and_on_a_larger_one(depths: tuple[int, ...]) -> None:
+def test_a_model_of_one_grid_runs_on_a_finer_and_on_a_larger_one(depths: tuple[int, ...], space: str) -> None:
     """On a finer grid of the same domain, interleaved grids of the trained spacing: a field without detail between the
     trained points has the forecast of the coarse grid at these points."""
-    model = points_model(system((12,)), depths=depths)
+    model = points_model(system((12,), channels=2), depths=depths)
     domain = model.codec.layout.domain
-    u, given = torch.randn(2, 1, 12), (3, torch.full((2, 1), 0.1), torch.full((2,), 0.1))
+    u, given = torch.randn(2, 2, 12), (3, torch.full((2, 1), 0.1), torch.full((2,), 0.1), space)
     with torch.no_grad():
         coarse = model.rollout(u, *given)
         fine = model.rollout(u.repeat_interleave(2, -1), *given, domain=domain.refined(2))
         torch.testing.assert_close(fine[..., ::2], coarse, rtol=1e-4, atol=1e-4)
         large = replace(domain, shape=(24,))
-        assert torch.isfinite(model.rollout(torch.randn(2, 1, 24), *given, domain=large)).all()
+        assert torch.isfinite(model.rollout(torch.randn(2, 2, 24), *given, domain=large)).all()
+
+
+def test_bfloat16_does_not_round_fluxes_before_their_differences() -> None:
+    """The change from point to point is a small part of a flux: of rounded fluxes it would be noise."""
+    model = points_model(system((64,)))
+    assert model.operator.increment is not None
+    model.operator.increment.conserved[0] = True
+    x = torch.linspace(0, 6.28, 65)[:64]
+    state, dt = LatentState(x.sin().view(1, 64, 1), cond={"params": torch.full((1, 1), 0.1)}), torch.full((1,), 0.1)
+    with torch.no_grad():
+        exact = model.operator(state, dt).z - state.z
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = model.operator(state, dt).z - state.z
+    assert (rounded - exact).norm() < 0.1 * exact.norm()
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+def test_nothing_changes_where_a_wall_holds_a_value(patch: int) -> None:
+    walls = (((0.3, None), (None, None)),)
+    model = points_model(replace(system((12,), "dirichlet", channels=2), walls=walls), patch)
+    u = torch.randn(2, 2, 12)
+    u[:, 0, 0] = 0.3
+    z = model.codec.encode(u)
+    stepped = model.operator(LatentState(z, cond={"params": torch.full((2, 1), 0.1)}), torch.full((2,), 0.1)).z
+    change = model.codec.layout.patches(model.codec.layout.domain).join(stepped - z)
+    assert (change[:, 0, 0] == 0).all() and (change[:, 0, 1:] != 0).all() and (change[:, 1] != 0).all()
+
+
+def test_a_patch_must_divide_the_grid() -> None:
+    with pytest.raises(UserError, match=r"latent\.patch = 2 must divide the 9 points of the grid"):
+        points_model(system((9,)), 2)
+    assert points_model(system((9,)), 3).codec.grid == (3,)

@@ -106,6 +106,15 @@ def _contradictions(config: Config) -> list[Contradiction]:
     width, given = config.latent.dim, config.operator.pdet.input_dim
     if config.latent.codec == "patch" and width != given:
         found.append((WIDTHS, f"the operator works on tokens of width latent.dim = {width}, found input_dim = {given}"))
+    pdet, latent = config.operator.pdet, config.latent
+    for key, given in (("group_size", pdet.group_size), ("spectral_modes", pdet.spectral_modes)):
+        if given and pdet.block == "convolution":
+            pair: tuple[Key, ...] = (("operator", "pdet", key), ("operator", "pdet", "block"))
+            found.append((pair, f"{key} = {given} belongs to blocks of a transformer, and block is convolution"))
+    if latent.patch and latent.codec == "patch":
+        found.append(
+            ((("latent", "patch"), ("latent", "codec")), "patch belongs to codec exact, and the codec is learnt")
+        )
     wanted = {stage for stage in STAGES if config.stages.of(stage).epochs}
     for spec in STAGES.values():
         if spec.name in wanted and spec.why and (needed := spec.predecessors[-1]) not in wanted:

@@ -1,4 +1,4 @@
-"""PDE-Transformer: a U-shaped network over a grid of tokens (arXiv 2505.24717), of two kinds of blocks.
+"""A U-shaped network over a grid of tokens, as the PDE-Transformer is (arXiv 2505.24717), of two kinds of blocks.
 
 `convolution` (ConvNeXt, arXiv 2201.03545, with a filter over all frequencies in some blocks), where tokens are points:
 
@@ -10,8 +10,8 @@
     x <- x + g1 * (attention + spectral)(mod1(x))      mixing of tokens
     x <- x + g2 * mlp(mod2(x))                         mixing of channels
 
-with mod(x) = (1 + a) * LayerNorm(x) + b, and a, b, g linear in the condition and 0 at first (AdaLN-Zero, arXiv
-2212.09748), or learnt numbers where nothing varies that could condition them.
+with mod(x) = (1 + a) * LayerNorm(x) + b, and a, b, g linear in the condition and 0 at first (AdaLN, arXiv 2212.09748),
+or learnt numbers where nothing varies that could condition them.
 """
 
 from __future__ import annotations
@@ -41,8 +41,6 @@ USUAL: dict[str, dict[str, Any]] = {
     "transformer": {"hidden_dim": 64, "depths": (4,), "spectral_modes": 17, "conv_taps": 3, "stem_taps": 1},
 }
 """What measured best with each kind of block, where it is not the default of the field."""
-OF_PATCHES = ("input_dim", "group_size", "num_heads", "spectral_modes")
-"""Keys that only blocks over patches know: who gives one of them means a transformer."""
 
 
 class PDETransformerConfig(Settings):
@@ -55,7 +53,7 @@ class PDETransformerConfig(Settings):
 
     block: Literal["convolution", "transformer"] = "convolution"
     """`convolution` for tokens that are points of the grid (`latent.codec: exact`), `transformer` for learnt patches;
-    unless given, `transformer` where one of `input_dim`, `group_size`, `num_heads`, `spectral_modes` is."""
+    unless given, `transformer` where the codec is learnt or `input_dim` is given."""
     input_dim: int = Field(default=64, ge=1, le=WIDEST)
     """Width of a token; equals `latent.dim` where the codec is learnt."""
     hidden_dim: int = Field(default=32, ge=1, le=WIDEST)
@@ -87,8 +85,7 @@ class PDETransformerConfig(Settings):
         """Fill in what is usual for the kind of block, below what is given."""
         if not isinstance(given, Mapping):
             return given
-        named = "transformer" if any(key in given for key in OF_PATCHES) else "convolution"
-        block = given.get("block", named)
+        block = given.get("block", "transformer" if "input_dim" in given else "convolution")
         return {"block": block, **(USUAL.get(block, {}) if isinstance(block, str) else {}), **given}
 
     @model_validator(mode="after")
@@ -116,15 +113,11 @@ class Modulation(nn.Module):
     def __init__(self, cond_dim: int, count: int, dim: int):
         super().__init__()
         self.count = count
-        self.linear = nn.Linear(cond_dim, count * dim) if cond_dim else None
-        self.constant = None if cond_dim else nn.Parameter(torch.zeros(count * dim))
-        if self.linear is not None:
-            nn.init.zeros_(self.linear.weight)
-            nn.init.zeros_(self.linear.bias)
+        self.weight = nn.Parameter(torch.zeros(count * dim, cond_dim)) if cond_dim else None
+        self.bias = nn.Parameter(torch.zeros(count * dim))
 
     def forward(self, cond: Tensor | None, ndim: int) -> tuple[Tensor, ...]:
-        values = self.linear(cond) if self.linear is not None else self.constant
-        assert values is not None
+        values = self.bias if cond is None or self.weight is None else F.linear(cond, self.weight, self.bias)
         return values.view(-1, *[1] * (ndim - 2), values.shape[-1]).chunk(self.count, -1)
 
 
@@ -256,7 +249,8 @@ class PDETransformer(nn.Module):
             x = self.levels[len(self.levels) - 1 - i](x, cond, tokens)
         scale, bias = self.modulation(cond, x.ndim)
         x = torch.addcmul(bias, F.layer_norm(x, x.shape[-1:]), 1 + scale)
-        return self.output(x, tokens).flatten(1, -2)
+        with torch.autocast(x.device.type, enabled=False):  # differences of rounded fluxes would be noise
+            return self.output(x.float(), tokens).flatten(1, -2)
 
 
 class _Pointwise(nn.Linear):

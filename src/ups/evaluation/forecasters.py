@@ -69,8 +69,8 @@ class SurrogateForecaster:
 
 
 def forecasters(surrogate: Surrogate, nfe: Sequence[int], batch: int) -> dict[str, Forecaster]:
-    """The rows of an evaluation: the autoencoder's floor, the operator in the other space and in the run's, and each
-    sampler, the diffusion residual with each number of steps in `nfe` (its own if that is empty)."""
+    """The rows of an evaluation: of a learnt codec its floor and the operator in the other space, the operator in the
+    run's space, and each sampler, the diffusion residual with each number of steps in `nfe` (else with its own)."""
     codec, space = surrogate.model.codec, surrogate.space
     other = "latent" if space == "field" else "field"
 
@@ -79,11 +79,12 @@ def forecasters(surrogate: Surrogate, nfe: Sequence[int], batch: int) -> dict[st
             return torch.cat([codec(part) for part in u.to(surrogate.device).split(batch)]).cpu()
 
     size = sum(p.numel() for p in codec.parameters())
-    rows: dict[str, Forecaster] = {
-        FLOOR: AutoencoderFloor(reconstruct, parameters=size, train_seconds=training_seconds(surrogate, "autoencoder")),
-        f"operator ({other} space)": SurrogateForecaster(surrogate, other, batch=batch),
-        "operator": SurrogateForecaster(surrogate, space, batch=batch),
-    }
+    rows: dict[str, Forecaster] = {}
+    if not codec.exact:  # whose floor is 0, and whose rollouts are the same in both spaces
+        seconds = training_seconds(surrogate, "autoencoder")
+        rows[FLOOR] = AutoencoderFloor(reconstruct, parameters=size, train_seconds=seconds)
+        rows[f"operator ({other} space)"] = SurrogateForecaster(surrogate, other, batch=batch)
+    rows["operator"] = SurrogateForecaster(surrogate, space, batch=batch)
     for spec in sorted(samplers().values(), key=lambda spec: len(spec.predecessors)):  # after what they build on
         if head := surrogate.heads.get(spec.sampler):
             for name, k in sampler_rows(spec, head, nfe).items():

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ups.core.blocks_pdet import WIDEST
 from ups.core.boundary import BoundaryConv, DomainSequential
 from ups.core.domain import Domain
+from ups.core.errors import UserError
 from ups.core.patches import token_grid
 from ups.core.settings import Settings
 from ups.core.system import System
@@ -45,8 +46,8 @@ class LatentSettings(Settings):
 
     codec: Literal["exact", "patch"] = "exact"
     """`exact` rearranges the grid: nothing is lost, nothing is learnt, and the latent is as large as the field;
-    `patch` learns tokens of `dim` numbers, of which there are `tokens`. Unless given, `patch` where one of `dim` and
-    `tokens` is."""
+    `patch` learns tokens of `dim` numbers, of which there are `tokens`. Unless given, `patch` where one of `dim`,
+    `tokens`, `width` and `kernel` is."""
     patch: int | None = Field(default=None, ge=1, le=WIDEST)
     """Points of an exact codec's patches along each axis; unless given 1, and 2 on grids of more than 2,048 points of
     two and three axes that have an even number of points."""
@@ -76,7 +77,7 @@ class LatentSettings(Settings):
     @staticmethod
     def kind(given: Mapping[str, Any]) -> Any:
         """The codec of settings that may not name it: who gives the size of a learnt latent means one."""
-        return given.get("codec", "patch" if "dim" in given or "tokens" in given else "exact")
+        return given.get("codec", "patch" if given.keys() & {"dim", "tokens", "width", "kernel"} else "exact")
 
     @field_validator("kernel")
     @classmethod
@@ -86,10 +87,12 @@ class LatentSettings(Settings):
         return kernel
 
     def grid(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Tokens per axis of the exact codec on a grid."""
+        """Tokens per axis of the exact codec on a grid; raises UserError for patches that do not divide it."""
         fine = len(shape) > 1 and math.prod(shape) > 2048 and all(n % 2 == 0 for n in shape)
         patch = self.patch or (2 if fine else 1)
-        return tuple(max(1, n // patch) for n in shape)
+        if any(n % patch for n in shape):
+            raise UserError(f"latent.patch = {patch} must divide the {' x '.join(map(str, shape))} points of the grid")
+        return tuple(n // patch for n in shape)
 
     def position_axes(self, system: System) -> tuple[int, ...]:
         """The axes along which tokens are told where they are."""

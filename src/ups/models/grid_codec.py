@@ -21,7 +21,7 @@ from ups.core.errors import UserError
 from ups.core.interpolate import sample
 from ups.core.patches import Layout, deinterleaved, interleaved
 from ups.core.system import System
-from ups.core.walls import hold_walls
+from ups.core.walls import held_points, hold_walls
 
 
 class GridCodec(nn.Module):
@@ -34,6 +34,7 @@ class GridCodec(nn.Module):
 
     Attributes:
         conserved: Channels whose spatial mean forecasts keep, (C,) bool; none until the stage that trains it says so.
+        moves: Channels that change in time, (C,) bool; all until the stage that trains it says otherwise.
         exact: Whether decode(encode(u)) is u, so that there is nothing to learn.
         dim: Width D of a token.
     """
@@ -41,6 +42,7 @@ class GridCodec(nn.Module):
     u_mean: Tensor
     u_std: Tensor
     conserved: Tensor
+    moves: Tensor
     exact = True
 
     def __init__(self, system: System, grid: Sequence[int]):
@@ -51,6 +53,7 @@ class GridCodec(nn.Module):
         self.register_buffer("u_mean", torch.zeros(channels))
         self.register_buffer("u_std", torch.ones(channels))
         self.register_buffer("conserved", torch.zeros(channels, dtype=torch.bool))
+        self.register_buffer("moves", torch.ones(channels, dtype=torch.bool), persistent=False)
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -61,6 +64,13 @@ class GridCodec(nn.Module):
     def compression(self) -> float:
         """Numbers in a field over numbers in its latent: above 1 the latent is smaller."""
         return len(self.system.channels) * math.prod(self.system.shape) / (math.prod(self.grid) * self.dim)
+
+    @property
+    def held(self) -> Tensor | None:
+        """Points of the training grid where a wall holds a value, (C, *S) bool; None where there are none."""
+        walls, domain = self.system.walls, self.layout.domain
+        found = held_points(walls, domain.shape, domain.boundary, self.u_std.device) if walls else None
+        return None if found is None else found[0]
 
     def encode(self, u: Tensor, domain: Domain | None = None) -> Tensor:
         """Physical fields (B, C, *S) on `domain`, the training grid unless given -> latent tokens (B, N, D).
@@ -133,7 +143,7 @@ class GridCodec(nn.Module):
 
     def _moved(self, z: Tensor, change: Tensor) -> Tensor:
         """Latents (B, R N, D) less a change of their fields, which is given as patches (B R, N, C p)."""
-        return z - change.view_as(z)
+        return z - change.reshape(z.shape)
 
     def _decoded(self, z: Tensor, domain: Domain) -> Tensor:
         """Fields (B, C, *S) before walls are held."""

@@ -3,9 +3,9 @@
     u(t + dt) - u(t) = sigma_d * G * (difference of fluxes f)     channels that conserve their mean
     u(t + dt) - u(t) = sigma_d * s                                all others
 
-with f and s from the network and sigma_d the deviation of the channel's change in one step. In the first form the mean
-cannot drift, and the errors that are left are those of a flux, whose difference is small where the flux is smooth: on
-shocks that is worth several times in a rollout.
+with f and s from the network and sigma_d the root mean square of the channel's change in one step. In the first form
+the mean cannot drift, and the errors that are left are those of a flux, whose differences are small where the flux is
+smooth: in a rollout with shocks the error is several times smaller.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ups.core.domain import Domain
 from ups.core.fluxes import divergence
 from ups.core.patches import Layout
+from ups.core.walls import Walls, held_points
 
 GAIN = 25.0
 """G: fluxes are smooth, so their differences are small; between 8 and 40 the result is the same."""
@@ -26,12 +27,15 @@ GAIN = 25.0
 class Increment(nn.Module):
     """Tokens of a network (B, R N, W) -> tokens of the change of standardised fields (B, R N, D).
 
+    Nothing changes at points where a wall holds a value.
+
     Args:
         layout: How domains are cut into tokens.
         channels: C channels of the fields.
+        walls: Values held at walls, or empty.
 
     Attributes:
-        change: Deviation of the change in one step of each channel, in deviations of the channel (C,).
+        change: Root mean square of the change in one step of each channel, in deviations of the channel (C,).
         conserved: Channels that conserve their mean, (C,) bool.
         width: W, C values of s and of the d components of f at each point of a token.
     """
@@ -39,9 +43,9 @@ class Increment(nn.Module):
     change: Tensor
     conserved: Tensor
 
-    def __init__(self, layout: Layout, channels: int):
+    def __init__(self, layout: Layout, channels: int, walls: Walls = ()):
         super().__init__()
-        self.layout, self.channels = layout, channels
+        self.layout, self.channels, self.walls = layout, channels, walls
         self.width = channels * (1 + layout.domain.axes) * math.prod(layout.sides)
         self.register_buffer("change", torch.ones(channels))
         self.register_buffer("conserved", torch.zeros(channels, dtype=torch.bool))
@@ -52,4 +56,7 @@ class Increment(nn.Module):
         fields = patches.join(grids).unflatten(1, (self.channels, -1))
         fluxes = GAIN * divergence(fields[:, :, 1:], domain.boundary)
         change = torch.where(self.conserved.view(-1, *ones), fluxes, fields[:, :, 0]) * self.change.view(-1, *ones)
+        held = held_points(self.walls, patches.shape, domain.boundary, out.device) if self.walls else None
+        if held is not None:
+            change = change.masked_fill(held[0], 0.0)
         return patches.split(change).reshape(*out.shape[:2], -1)

@@ -24,6 +24,7 @@ from ups.core.patches import Layout
 from ups.core.position import Position
 from ups.core.settings import Settings
 from ups.core.system import Statistics, System
+from ups.core.walls import Walls
 from ups.models.autoencoder import LatentSettings, codec_of
 from ups.models.codec import Codec
 from ups.models.increment import Increment
@@ -43,7 +44,8 @@ class OperatorSettings(Settings):
 class LatentOperatorConfig:
     """What fixes the shape of a `LatentOperator`; `layout` says how domains are cut into tokens, `position_axes`
     along which axes they are told where they are. With `channels` the tokens are the fields of so many channels, not
-    learnt latents. `varied` says whether the time step and the parameters vary: nothing else conditions the operator.
+    learnt latents, and do not change where `walls` hold a value. `varied` says whether the time step and the parameters
+    vary: nothing else conditions the operator.
     """
 
     latent_dim: int
@@ -54,6 +56,7 @@ class LatentOperatorConfig:
     time_embed_dim: int = 32
     position_axes: tuple[int, ...] = ()
     channels: int = 0
+    walls: Walls = ()
     varied: tuple[bool, bool] = (True, True)
 
     @property
@@ -70,7 +73,7 @@ class LatentOperator(nn.Module):
         self.cfg = cfg
         steps, params = cfg.varied
         self.conditioning = Conditioning(int(steps), cfg.params, cfg.time_embed_dim, cfg.pdet.hidden_dim, params)
-        self.increment = Increment(cfg.layout, cfg.channels) if cfg.channels else None
+        self.increment = Increment(cfg.layout, cfg.channels, cfg.walls) if cfg.channels else None
         tokens, width = cfg.layout.tokens(cfg.layout.domain), cfg.latent_dim + cfg.position.width
         out = self.increment.width if self.increment else cfg.latent_dim
         self.transformer = PDETransformer(cfg.pdet, tokens, self.conditioning.width, width, out)
@@ -136,6 +139,7 @@ class LatentModel(nn.Module):
                 time_embed_dim=32 if self.codec.exact else latent.dim,
                 position_axes=latent.position_axes(system),
                 channels=len(system.channels) if self.codec.exact else 0,
+                walls=system.walls,
                 varied=system.varied if self.codec.exact else (True, True),
             )
         )
@@ -156,7 +160,7 @@ class LatentModel(nn.Module):
     def new_conditioning(self, scalars: int, out: int) -> Conditioning:
         """A conditioning for a later stage, with the parameters and their statistics of this model."""
         own = self.operator.conditioning
-        made = Conditioning(scalars, len(own.param_mean), 32, out)
+        made = Conditioning(scalars, len(own.param_mean), 32, out, self.operator.cfg.varied[1])
         made.param_mean.copy_(own.param_mean)
         made.param_std.copy_(own.param_std)
         return made
@@ -179,7 +183,8 @@ class LatentModel(nn.Module):
         """All that training asks of the model, in one call, so that whatever wraps a module serves all of it.
 
         Unrolls the operator from the first frame through its own predictions: means that the system conserves are left
-        to drift, so that the latents learn to keep them too. With `steps`, the frames of a free `rollout` instead.
+        to drift where latents are learnt, so that these learn to keep them too. With `steps`, the frames of a free
+        `rollout` instead.
 
         Args:
             frames: True fields on the training grid, (B, K + 1, C, *S); of a free rollout the first, (B, 1, C, *S).

@@ -171,6 +171,8 @@ def _system(config: Config, header: Header) -> list[Contradiction]:
         found.append(_about(sentence, "data.task", "data.files"))
     if config.latent.codec == "patch":
         _collect(found, "latent.tokens", lambda: token_grid(header.shape, config.latent.tokens))
+    else:
+        _collect(found, "latent.patch", lambda: config.latent.grid(header.shape))
     return found
 
 

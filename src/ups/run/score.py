@@ -155,7 +155,8 @@ class ScoringJob:
         physics = physics_forecasters(self.data.system, self.data.settings)
         given = (self.folder, stages["operator"].train_seconds, self.surrogate.device)
         peers = train_baselines(self.config, self.data, *given)
-        rows: dict[str, Forecaster] = {FLOOR: stages.pop(FLOOR), **physics, **peers, **self.dressed(stages)}
+        floor = {FLOOR: stages.pop(FLOOR)} if FLOOR in stages else {}
+        rows: dict[str, Forecaster] = {**floor, **physics, **peers, **self.dressed(stages)}
         if with_ttc:
             rows[TTC] = TTCForecaster(self.surrogate, self.config.ttc, self.reward, settings.batch)
         further, unsettled = self.steady_scores()

@@ -49,8 +49,9 @@ def _models(config: Config, header: Header) -> list[tuple[tuple[str, ...], str, 
 
 
 def _blocks(pdet: PDETransformerConfig) -> int:
-    """Weights of the blocks' MLPs and modulations."""
-    return math.floor(sum(pdet.depths) * pdet.hidden_dim**2 * (2 * pdet.mlp_ratio + 6))
+    """Weights of the blocks' MLPs, and of the modulations that there always are."""
+    modulations = 6 if pdet.block == "transformer" else 0
+    return math.floor(sum(pdet.depths) * pdet.hidden_dim**2 * (2 * pdet.mlp_ratio + modulations))
 
 
 def _fields(config: Config, header: Header) -> list[tuple[tuple[str, ...], str, int]]:

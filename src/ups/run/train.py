@@ -87,6 +87,8 @@ def chosen_stages(context: Context, stage: str) -> list[str]:
     """
     learnt = [name for name in STAGES if name != "autoencoder" or context.latent.codec != "exact"]
     names = [name for name in learnt if context.settings(name).epochs] if stage == "all" else [stage]
+    if stage == "all" and len(learnt) < len(STAGES) and context.settings("autoencoder").epochs:
+        print("latent.codec is exact: stage 0 has nothing to learn and is left out", file=sys.stderr)
     if stage not in ("all", *learnt):
         raise UserError("latent.codec is exact, so stage 0 has nothing to learn; train the operator")
     if not names:

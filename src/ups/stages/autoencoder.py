@@ -1,4 +1,4 @@
-"""Stage 0: trains the codec alone, by the relative error of decode(encode(u))."""
+"""Stage 0: trains a learnt codec alone, by the relative error of decode(encode(u)); an exact one learns nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ups.training.losses import relative_l2
 from ups.training.stage import Progress, Stage
 
 SAMPLED = 64
-"""Training trajectories in which conserved means are looked for."""
+"""Training trajectories in which conserved means and the size of changes are looked for."""
 
 
 def new_model(context: Context) -> LatentModel:
@@ -29,9 +29,13 @@ def new_model(context: Context) -> LatentModel:
         closed = torch.tensor([model.system.closed(channel) for channel in range(len(kept))])
         model.codec.conserved.copy_(kept & closed)
     if (increment := model.operator.increment) is not None:
-        frames = context.data.train.spread(8)[0]
-        change = model.codec.in_deviations(frames[:, 1:] - frames[:, :-1]).transpose(0, 2).flatten(1)
-        increment.change.copy_(change.square().mean(1).sqrt().clamp_min(1e-8))
+        squares = []
+        for frames in context.data.train.one_by_one(SAMPLED):
+            change = model.codec.in_deviations(frames[1:] - frames[:-1]).transpose(0, 1).flatten(1)
+            squares.append(change.square().mean(1))
+        found = torch.stack(squares).mean(0).sqrt()
+        model.codec.moves.copy_(found > 0)
+        increment.change.copy_(found.clamp_min(1e-8))
         increment.conserved.copy_(model.codec.conserved)
     return model
 

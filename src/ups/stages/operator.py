@@ -1,4 +1,4 @@
-"""Stage 1: trains the latent operator, and by default the codec with it.
+"""Stage 1: trains the operator, and by default a learnt codec with it.
 
 With `training.train_codec` the forward and rollout losses are relative errors of decoded fields, joined by the
 reconstruction of the input and the consistency of latents; without it they are mean squared errors in the frozen
@@ -37,15 +37,15 @@ def operator_loss(
 ) -> dict[str, Tensor]:
     """All losses of a batch: "loss", the total, and its components. Of `codec` only what training leaves alone is read:
     its grid and the deviations of the fields."""
-    joint = training.train_codec
+    joint = training.train_codec or codec.exact
     frames = batch.frames[:, : horizon(training, progress.fraction) + 1]
-    frames = with_input_noise(frames, training.noise(codec.exact), codec.u_std)
+    frames = with_input_noise(frames, training.noise(codec.exact), codec.u_std * codec.moves, codec.held)
     reencode = training.rollout_reencode and frames.shape[1] > 2
     due = progress.step % training.inverse_loss_frequency == 0
     there, back = (due and weight > 0 for weight in training.inverse_weights(progress.epoch))
     spectral = training.lambda_spectral > 0
     seen = there or back or (spectral and training.spectral_space == "field")  # a loss compares the first step's field
-    ahead = None if joint else int(seen)
+    ahead = (frames.shape[1] - 1 if codec.exact else None) if joint else int(seen)
     out: Unrolled = model(frames, batch.params, batch.dt, reencode=reencode, inverse=back, ahead=ahead)
     scaled = codec.in_deviations
     predicted, target = (scaled(out.fields), scaled(frames[:, 1:])) if joint else (out.latents, out.encoded[:, 1:])
@@ -68,7 +68,7 @@ def operator_loss(
         spectral_target=energies[1],
         spectral_axes=len(codec.system.shape),
     )
-    if codec.exact or out.reconstruction is None:
+    if out.reconstruction is None:
         return {"loss": bundle.total, **bundle.components}
     extra = {
         "L_rec": relative_l2(scaled(out.reconstruction), scaled(frames[:, 0])),
@@ -78,15 +78,16 @@ def operator_loss(
     return {"loss": total, **bundle.components, **extra}
 
 
-def with_input_noise(frames: Tensor, share: float, std: Tensor) -> Tensor:
+def with_input_noise(frames: Tensor, share: float, std: Tensor, held: Tensor | None = None) -> Tensor:
     """Windows (B, K + 1, C, *S) with Gaussian noise on the first frame, of up to `share` of the fields' deviations std
-    (C,)."""
+    (C,), but at `held` points (C, *S)."""
     if not share:
         return frames
     first = frames[:, :1]
     ones = [1] * (frames.ndim - 1)
     sizes = share * 100 ** -torch.rand(len(frames), *ones, device=frames.device)
     noise = sizes * std.view(-1, *ones[2:]) * torch.randn_like(first)
+    noise = noise if held is None else noise.masked_fill(held, 0.0)
     return torch.cat([first + noise, frames[:, 1:]], 1)
 
 

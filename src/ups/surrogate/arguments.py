@@ -112,7 +112,8 @@ def outside_range(values: Tensor, system: System) -> list[str]:
         slack = 1e-6 * max(abs(low), abs(high))
         beyond = column[(column < low - slack) | (column > high + slack)]
         if len(beyond):
-            found.append(f"{name} = {float(beyond[0]):g} lies outside the trained range {low:g} to {high:g}")
+            where = f"the trained range {low:g} to {high:g}" if low < high else f"the one trained value {low:g}"
+            found.append(f"{name} = {float(beyond[0]):g} lies outside {where}")
     return found
 
 
