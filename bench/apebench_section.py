@@ -24,7 +24,7 @@ def apebench(place: Place) -> str:
                 (
                     f"{scenario}, {column}",
                     over_seeds(scores),
-                    f"{number(best, 2)} ({name})",
+                    f"{number(best)} ({name})",
                     "–" if ratio is None else f"{ratio:.3f}",
                     f"{own[0]['weights']:,}",
                     f"{own[0]['updates']:,}",
