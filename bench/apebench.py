@@ -108,5 +108,5 @@ DATA = (
 
 def batch_nrmse(forecast: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """(n, T, C, *S) twice -> (T,): sqrt(mean_x (v - u)^2 / mean_x u^2), summed over channels, averaged over n."""
-    error, size = ((u).flatten(3).square().mean(-1) for u in (forecast - truth, truth))
+    error, size = (u.flatten(3).square().mean(-1) for u in (forecast - truth, truth))
     return (error / size).sqrt().sum(-1).mean(0)

@@ -249,8 +249,7 @@ class PDETransformer(nn.Module):
             x = self.levels[len(self.levels) - 1 - i](x, cond, tokens)
         scale, bias = self.modulation(cond, x.ndim)
         x = torch.addcmul(bias, F.layer_norm(x, x.shape[-1:]), 1 + scale)
-        with torch.autocast(x.device.type, enabled=False):  # differences of rounded fluxes would be noise
-            return self.output(x.float(), tokens).flatten(1, -2)
+        return self.output(x, tokens).flatten(1, -2)
 
 
 class _Pointwise(nn.Linear):

@@ -33,6 +33,11 @@ def pad(x: Tensor, width: int, boundary: Sequence[str], first_axis: int) -> Tens
     return x
 
 
+def _repeating(boundary: Sequence[str]) -> list[str]:
+    """The boundary of physical fields, which repeat their edge at every side that does not wrap."""
+    return ["periodic" if kind == "periodic" else "neumann" for kind in boundary]
+
+
 class BoundaryConv(nn.Module):
     """A dense convolution (B, C_in, *S) on a domain -> (B, C_out, *S) with an odd `kernel` on 1, 2 or 3 axes.
 
@@ -45,8 +50,8 @@ class BoundaryConv(nn.Module):
         self.conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1](channels_in, channels_out, kernel)
 
     def forward(self, x: Tensor, domain: Domain) -> Tensor:
-        boundary = ["periodic" if kind == "periodic" else "neumann" for kind in domain.boundary]
-        return self.conv(pad(x, self.width, boundary if self.fields else domain.boundary, 2))
+        boundary = _repeating(domain.boundary) if self.fields else domain.boundary
+        return self.conv(pad(x, self.width, boundary, 2))
 
 
 class TokenConv(nn.Module):
@@ -67,8 +72,8 @@ class TokenConv(nn.Module):
             self.conv = nn.Conv2d(dim_in, dim_out, (1 if self.flat else taps, taps), groups=groups)
 
     def forward(self, x: Tensor, tokens: Domain) -> Tensor:
-        boundary = ["periodic" if kind == "periodic" else "neumann" for kind in tokens.boundary]
-        x = pad(x, self.width, boundary if self.fields else tokens.boundary, 1).movedim(-1, 1)
+        boundary = _repeating(tokens.boundary) if self.fields else tokens.boundary
+        x = pad(x, self.width, boundary, 1).movedim(-1, 1)
         return (self.conv(x.unsqueeze(2)).squeeze(2) if self.flat else self.conv(x)).movedim(1, -1)
 
 

@@ -21,7 +21,7 @@ from ups.core.patches import Layout
 from ups.core.walls import Walls, held_points
 
 GAIN = 25.0
-"""G: fluxes are smooth, so their differences are small; between 8 and 40 the result is the same."""
+"""G: fluxes are smooth, so their differences are small and want a factor that brings them to the size of a change."""
 
 
 class Increment(nn.Module):

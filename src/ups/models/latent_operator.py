@@ -85,9 +85,12 @@ class LatentOperator(nn.Module):
         domain = domain or self.cfg.layout.domain
         z, tokens = self.cfg.position.beside(state.z, domain), self.cfg.layout.tokens(domain)
         scalars = [relative.log()] if len(self.conditioning.scalars) else []
-        increment = self.transformer(z, self.conditioning(scalars, state.cond), tokens)
-        if self.increment is not None:
-            increment = self.increment(increment, domain)
+        if self.increment is None:
+            increment = self.transformer(z, self.conditioning(scalars, state.cond), tokens)
+        else:
+            with torch.autocast(z.device.type, enabled=False):  # differences of rounded fluxes would be noise
+                out = self.transformer(z.float(), self.conditioning(scalars, state.cond), tokens)
+                increment = self.increment(out, domain)
         return state.advance(state.z + relative.sqrt().view(-1, 1, 1) * increment, dt)
 
 

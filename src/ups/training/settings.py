@@ -50,7 +50,7 @@ class TrainingSettings(LossWeights):
     """Batches that each of these threads reads ahead."""
     amp: bool | Literal["bf16", "fp16"] = False
     """Automatic mixed precision: true takes bf16 where the device computes it natively; fp16 only on CUDA, with loss
-    scaling."""
+    scaling. The operator of an exact codec stays in float32 all the same: rounded fluxes have noise for differences."""
     compile: bool = False
     """Compiles the model (torch.compile); pays for runs of more than a few minutes."""
     compile_mode: Literal["default", "reduce-overhead", "max-autotune"] = "default"
