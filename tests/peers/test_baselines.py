@@ -18,7 +18,7 @@ def rows(scores: RunScores) -> dict[str, dict[str, Any]]:
     return {row["model"]: row for row in scores.model_dump()["rows"]}
 
 
-@pytest.mark.parametrize("name", ["fno", "unet"])
+@pytest.mark.parametrize("name", ["fno", "unet", "convnext"])
 def test_a_baseline_is_trained_once_for_the_operators_time_and_scored_as_it_is(tmp_path: Path, name: str) -> None:
     if name == "fno":
         pytest.importorskip("neuralop")
@@ -45,7 +45,7 @@ def test_a_baseline_is_trained_once_for_the_operators_time_and_scored_as_it_is(t
 
 def test_without_baselines_nothing_is_trained(tmp_path: Path) -> None:
     result = run(load_config(config(tmp_path)))
-    assert result.metrics is not None and not {"fno", "unet"} & set(rows(result.metrics))
+    assert result.metrics is not None and not {"fno", "unet", "convnext"} & set(rows(result.metrics))
 
 
 def test_an_unknown_baseline_is_one_sentence(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ STEMS = ("autoencoder", "operator", "diffusion_residual", "crps_ensemble", "cons
 def filled(folder: Path) -> Path:
     """A run folder with every file of every stage and of other models."""
     (folder / "checkpoints").mkdir()
-    for stem in (*STEMS, "fno", "unet"):
+    for stem in (*STEMS, "fno", "unet", "convnext"):
         for kind in KINDS:
             (folder / "checkpoints" / f"{stem}{kind}.pt").write_text(stem + kind)
     (folder / "checkpoints" / "operator_of_mine.pt").write_text("mine")
@@ -24,7 +24,7 @@ def filled(folder: Path) -> Path:
 def stems(folder: Path) -> set[str]:
     """Stems whose files lie in a folder; all kinds of each."""
     names = {path.name for path in folder.iterdir()} - {"operator_of_mine.pt"}
-    found = {stem for stem in (*STEMS, "fno", "unet") if f"{stem}.pt" in names}
+    found = {stem for stem in (*STEMS, "fno", "unet", "convnext") if f"{stem}.pt" in names}
     assert names == {f"{stem}{kind}.pt" for stem in found for kind in KINDS}
     return found
 
@@ -32,9 +32,9 @@ def stems(folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("stage", "moved"),
     [
-        ("all", {*STEMS, "fno", "unet"}),
-        ("autoencoder", {*STEMS, "fno", "unet"}),
-        ("operator", {*STEMS, "fno", "unet"} - {"autoencoder"}),
+        ("all", {*STEMS, "fno", "unet", "convnext"}),
+        ("autoencoder", {*STEMS, "fno", "unet", "convnext"}),
+        ("operator", {*STEMS, "fno", "unet", "convnext"} - {"autoencoder"}),
         ("diff_residual", {"diffusion_residual", "consistency_distill"}),
         ("crps_ensemble", {"crps_ensemble"}),
         ("consistency_distill", {"consistency_distill"}),
@@ -46,7 +46,7 @@ def test_a_stage_goes_aside_with_what_builds_on_it_and_nothing_else(
 ) -> None:
     set_aside_checkpoints(filled(tmp_path), stage, "checkpoints.1")
     assert stems(tmp_path / "checkpoints.1") == moved
-    assert stems(tmp_path / "checkpoints") == {*STEMS, "fno", "unet"} - moved
+    assert stems(tmp_path / "checkpoints") == {*STEMS, "fno", "unet", "convnext"} - moved
     assert (tmp_path / "checkpoints" / "operator_of_mine.pt").exists()
 
 
@@ -70,4 +70,4 @@ def test_a_stop_between_two_files_leaves_no_stage_without_what_it_builds_on(
     resumed = {path.name.removesuffix("_resume.pt") for path in checkpoints.glob("*_resume.pt")}
     assert all((checkpoints / f"{stem}{kind}.pt").exists() for stem in resumed for kind in ("", "_ema"))
     set_aside_checkpoints(tmp_path, "all", "aside")
-    assert stems(tmp_path / "aside") == {*STEMS, "fno", "unet"}
+    assert stems(tmp_path / "aside") == {*STEMS, "fno", "unet", "convnext"}

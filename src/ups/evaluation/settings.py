@@ -18,7 +18,8 @@ class EvaluationSettings(Settings):
     """Evaluates after training: `ups run`, `ups orchestrate`, and `scripts/train.py` with all stages."""
     baselines: tuple[PeerName, ...] = ()
     """Other models that are trained on the same data for as long as everything that the operator uses, one row each:
-    `fno` the Fourier neural operator (needs the extra `bench`), `unet` a U-Net. Doubles the time of a run."""
+    `fno` the Fourier neural operator (needs the extra `bench`), `unet` a U-Net, `convnext` one of
+    ConvNeXt blocks. Each adds the time of the training to a run."""
     context: int = Field(default=1, ge=1)
     """Given frames at the start of every trajectory: the free rollout starts from the last, none of them is scored."""
     also_context: tuple[Annotated[int, Field(ge=1)], ...] = ()

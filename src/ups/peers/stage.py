@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from ups.data.dataset import Dataset
 from ups.data.latent_pairs import Windows, build_field_loader
+from ups.peers.convnext import ConvNeXt
 from ups.peers.fno import fno
 from ups.peers.forecaster import CPU
 from ups.peers.one_step import ResidualForecaster, change_std, roll_out
-from ups.peers.settings import PeerSettings
+from ups.peers.settings import Length, PeerSettings
 from ups.peers.unet import UNet
 from ups.training.curriculum import horizon
 from ups.training.fingerprint import fingerprint_of
@@ -33,7 +34,7 @@ class PeerRun:
         settings: How it is built and trained.
         shared: `training` of the run.
         data: The data set of the run.
-        seconds: Time to train for.
+        length: Seconds or updates to train for.
         validation_trajectories: Trajectories of the validation split that choose its best epoch.
         seed: Fixes all randomness.
         device: Where it is trained.
@@ -43,7 +44,7 @@ class PeerRun:
     settings: PeerSettings
     shared: TrainingSettings
     data: Dataset
-    seconds: float
+    length: Length
     validation_trajectories: int = 32
     seed: int = 0
     device: torch.device = CPU
@@ -56,7 +57,7 @@ class PeerRun:
 
 def build(run: PeerRun) -> Stage:
     """The stage; its model is a `ResidualForecaster`."""
-    train, training, settings = run.data.train, run.training, run.settings.stage(run.seconds)
+    train, training, settings = run.data.train, run.training, run.settings.stage(run.length)
     loader = build_field_loader(
         train,
         np.arange(train.n),
@@ -118,5 +119,7 @@ def new_network(run: PeerRun) -> nn.Module:
     channels = len(system.channels)
     inputs = channels + len(system.param_names) + len(system.shape)
     if settings.network == "fno":
-        return fno(settings.fno, inputs, channels, system.shape)
+        return fno(settings.fno, inputs, channels, system.domain)
+    if settings.network == "convnext":
+        return ConvNeXt(settings.convnext, inputs, channels, system.shape)
     return UNet(settings.unet, inputs, channels, system.shape)

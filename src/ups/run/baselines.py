@@ -39,7 +39,7 @@ def train_peer(run: PeerRun, folder: Path, batch: int = 64) -> PeerForecaster:
     Raises:
         UserError: Its checkpoints were made with other settings, data or time, or a package is missing.
     """
-    settings = run.settings.stage(run.seconds)
+    settings = run.settings.stage(run.length)
     model = train_stage(build(run), settings, run.training, folder, seed=run.seed, device=run.device)
     assert isinstance(model, ResidualForecaster)
     seconds = read(Saved, folder / "checkpoints" / f"{run.name}.pt", "remove it and evaluate again").train_seconds
