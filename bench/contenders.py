@@ -10,6 +10,8 @@ from typing import Any
 from bench.cells import key_of
 from bench.problems import PROBLEMS
 from ups.config import Config, load_config
+from ups.config.source import Source, apply_overrides
+from ups.core.errors import UserError
 from ups.data.dataset import Dataset
 from ups.data.statistics import conserves_mean
 from ups.evaluation.baselines import PERSISTENCE
@@ -21,7 +23,7 @@ from ups.peers import stage as peers
 from ups.peers.fno import FNOSettings
 from ups.peers.forecaster import PeerForecaster
 from ups.peers.one_step import ResidualForecaster
-from ups.peers.settings import EVALUATIONS, PeerSettings
+from ups.peers.settings import Length, PeerSettings, Updates, lasting
 from ups.peers.stage import PeerRun
 from ups.run.train import context_of, train_stage
 from ups.stages import autoencoder, operator
@@ -57,28 +59,53 @@ OF_PEERS = {
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """One of the configurations that a model is tried in.
+
+    Attributes:
+        rate: The learning rate.
+        changes: What else is set, `key=value`: of the settings of a peer, or of the config of UPS.
+        label: Its name in results, the rate unless given.
+    """
+
+    rate: float
+    changes: tuple[str, ...] = ()
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name in results."""
+        return self.label or f"{self.rate:g}"
+
+
+def rates(*values: float) -> tuple[Candidate, ...]:
+    """Candidates that differ in their learning rate alone."""
+    return tuple(Candidate(rate) for rate in values)
+
+
+@dataclass(frozen=True)
 class Contender:
     """A model of the comparison.
 
     Attributes:
-        rates: Learning rates that are tried, the usual one first.
+        candidates: The configurations that are tried, the usual one first.
         peer: How it is built and trained, or None for UPS.
-        overrides: Changes to bench/patches.yaml.
-        tuning_minutes: How long it learns at each of its rates.
+        overrides: Changes to the config of UPS, whose shared settings hold for peers too.
+        tuning_minutes: How long it learns in each of its configurations.
         base: The config of UPS that is changed.
     """
 
-    rates: tuple[float, ...]
+    candidates: tuple[Candidate, ...]
     peer: PeerSettings | None = None
     overrides: tuple[str, ...] = ()
     tuning_minutes: float = 1.0
     base: Path = CONFIG
 
-    def at(self, rate: float) -> Contender:
-        """The same with another learning rate."""
-        if self.peer is not None:
-            return replace(self, peer=self.peer.model_copy(update={"lr": rate}))
-        return self.changed(f"stages.operator.optimizer.lr={rate}")
+    def at(self, candidate: Candidate) -> Contender:
+        """The same in one of its configurations."""
+        if self.peer is None:
+            return self.changed(f"stages.operator.optimizer.lr={candidate.rate}", *candidate.changes)
+        return replace(self, peer=_changed(self.peer, (f"lr={candidate.rate}", *candidate.changes)))
 
     def on(self, problem: str) -> Contender:
         """The same with what was chosen for UPS on a problem."""
@@ -98,11 +125,11 @@ class Contender:
         """What all its stages share."""
         return self.peer.training(self.config.training) if self.peer else self.config.training
 
-    def stage(self, seconds: float) -> StageSettings:
-        """The settings of its stage, which fills a time."""
+    def stage(self, length: Length) -> StageSettings:
+        """The settings of its stage, of this length."""
         if self.peer is not None:
-            return self.peer.stage(seconds)
-        return self.config.stages.of("operator").model_copy(update={"epochs": EVALUATIONS, "seconds": seconds})
+            return self.peer.stage(length)
+        return self.config.stages.of("operator").model_copy(update=lasting(length))
 
     def settings(self) -> dict[str, Any]:
         """Everything that is set of it, as plain values; of the stages, those that are trained."""
@@ -114,12 +141,12 @@ class Contender:
         found = self.config.model_dump(mode="json", include={"latent", "operator", "training", "stages", "rollout"})
         return found | {"stages": {name: values for name, values in found["stages"].items() if values["epochs"]}}
 
-    def build(self, data: Dataset, seconds: float, seed: int, folder: Path) -> Stage:
-        """Its stage, which fills a time, in the run folder."""
+    def build(self, data: Dataset, length: Length, seed: int, folder: Path) -> Stage:
+        """Its stage, of this length, in the run folder."""
         if self.peer is not None:
-            return peers.build(PeerRun(self.peer.network, self.peer, self.config.training, data, seconds, seed=seed))
+            return peers.build(PeerRun(self.peer.network, self.peer, self.config.training, data, length, seed=seed))
         context = self.context(data, seed, folder)
-        stages = context.stages.model_copy(update={"operator": self.stage(seconds)})
+        stages = context.stages.model_copy(update={"operator": self.stage(length)})
         return operator.build(replace(context, stages=stages))
 
     def context(self, data: Dataset, seed: int, folder: Path) -> Context:
@@ -127,17 +154,26 @@ class Contender:
         return replace(context_of(self.config, data), folder=folder, seed=seed)
 
 
+def _changed(peer: PeerSettings, changes: tuple[str, ...]) -> PeerSettings:
+    """A peer with `key=value` changes; raises UserError or ValidationError for those that it cannot take."""
+    source = Source("peer", peer.model_dump(mode="json"))
+    apply_overrides(source, changes)
+    if source.problems:
+        raise UserError(str(source.problems[0]))
+    return PeerSettings.model_validate(source.values)
+
+
 def _fno(**size: int) -> Contender:
     """The FNO on single steps, of another size if asked for."""
     peer = PeerSettings(network="fno", fno=FNOSettings.model_validate(size))
-    return Contender((2e-3, 1e-3, 4e-3), peer, tuning_minutes=3.0)
+    return Contender(rates(2e-3, 1e-3, 4e-3), peer, tuning_minutes=3.0)
 
 
 CONTENDERS = {
-    "ups": Contender((8e-3, 4e-3, 1.6e-2)),
+    "ups": Contender(rates(8e-3, 4e-3, 1.6e-2)),
     "fno": _fno(),
-    "fno-rollout": Contender((4e-3, 2e-3, 8e-3), PeerSettings(network="fno", rollout_horizon=3)),
-    "unet": Contender((2e-3, 1e-3, 4e-3), PeerSettings(network="unet")),
+    "fno-rollout": Contender(rates(4e-3, 2e-3, 8e-3), PeerSettings(network="fno", rollout_horizon=3)),
+    "unet": Contender(rates(2e-3, 1e-3, 4e-3), PeerSettings(network="unet")),
 }
 SMALL_LATENTS = "ups-8x"
 """UPS with latents of an eighth of a field of 256 points, in float32, which the validation split prefers for them."""
@@ -149,7 +185,7 @@ VARIANTS: dict[str, tuple[str, Contender]] = {
     "fno-narrow": ("fno", _fno(width=32)),
     "fno-wide": ("fno", _fno(width=96)),
 }
-"""Models of other sizes by name, each with the model whose learning rate it takes."""
+"""Models of other sizes by name, each with the model whose candidate it takes."""
 
 
 @dataclass(frozen=True)
@@ -160,8 +196,9 @@ class Trained:
     facts: dict[str, Any]
 
 
-def train(contender: Contender, data: Dataset, seconds: float, seed: int, folder: Path) -> Trained:
-    """Trains for about `seconds`, or goes on where `folder` holds a part of the same training on the same data.
+def train(contender: Contender, data: Dataset, length: Length, seed: int, folder: Path) -> Trained:
+    """Trains for about so many seconds, or for so many updates, or goes on where `folder` holds a part of the same
+    training on the same data.
 
     The time of an autoencoder stage, where there is one, is taken from that of UPS.
     """
@@ -171,9 +208,10 @@ def train(contender: Contender, data: Dataset, seconds: float, seed: int, folder
     if contender.peer is None and first.epochs:
         built = autoencoder.build(contender.context(data, seed, folder))
         train_stage(built, first, contender.training, folder, seed=seed)
-        seconds -= checkpoint.load(weights / "autoencoder.pt")["train_seconds"]
-    stage = contender.build(data, seconds, seed, folder)
-    model = train_stage(stage, contender.stage(seconds), contender.training, folder, seed=seed)
+        if not isinstance(length, Updates):
+            length -= checkpoint.load(weights / "autoencoder.pt")["train_seconds"]
+    stage = contender.build(data, length, seed, folder)
+    model = train_stage(stage, contender.stage(length), contender.training, folder, seed=seed)
     if isinstance(model, ResidualForecaster):
         facts = _facts(weights, contender.peer.network if contender.peer else "")
         peer = PeerForecaster(model, facts["seconds"])

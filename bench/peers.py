@@ -10,7 +10,7 @@ from bench.cells import Cell, Phase
 from bench.contenders import CONTENDERS, SMALL_LATENTS, VARIANTS, Contender, scores, train
 from bench.problems import MAIN, opened
 from bench.scale import Place, Scale
-from bench.tuning import tuned_rate
+from bench.tuning import tuning
 
 MINUTES = 3.0
 OTHER_MINUTES = (1.0, 10.0)
@@ -82,9 +82,9 @@ def _compare(
     place: Place,
     folder: Path,
 ) -> dict[str, Any]:
-    """Trains at the tuned rate and scores on the test split."""
+    """Trains in the best of its configurations and scores on the test split."""
     data = opened(place, problem, scale, trajectories)
-    rate = tuned_rate(place, VARIANTS[name][0] if name in VARIANTS else name, problem, scale)
-    result = train(contender_of(name).on(problem).at(rate), data, minutes * scale.minute, seed, folder)
+    best = tuning(VARIANTS[name][0] if name in VARIANTS else name, problem, scale).best(place)
+    result = train(contender_of(name).on(problem).at(best), data, minutes * scale.minute, seed, folder)
     found = scores(result.rows, data, seed, folder)
-    return {"rate": rate, "training": result.facts, "scores": found, "data": data.describe()}
+    return {"rate": best.rate, "training": result.facts, "scores": found, "data": data.describe()}

@@ -1,19 +1,28 @@
-"""2D: UPS as it ships against what people would use instead, at equal time on one core, at rates tuned alike."""
+"""2D: UPS as it ships against what people would use instead, at equal time on one core and after as many updates, each
+in the best of four configurations."""
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.cells import Cell, Phase, records
-from bench.contenders import Contender, scores, train
+import torch
+from torch import Tensor
+
+from bench.cells import Cell, Phase
+from bench.contenders import HELD, Candidate, Contender, scores, train
 from bench.problems import SEEDS
+from bench.results import MODEL
 from bench.scale import Place, Scale
+from bench.tuning import Tuning
+from ups.core.deviations import in_deviations
 from ups.data.dataset import Dataset, open_dataset
 from ups.data.settings import DataSettings, FilesSettings
+from ups.evaluation.forecaster import Forecaster
 from ups.peers.fno import FNOSettings
-from ups.peers.settings import PeerSettings
+from ups.peers.settings import Length, PeerSettings, Updates
 from ups.simulate.generate import GenerateSettings, generate
 
 SYSTEMS = {
@@ -22,17 +31,65 @@ SYSTEMS = {
     "kolmogorov2d-0.5": {"pde": "kolmogorov2d", "dt": 0.5},
 }
 """64 x 64 points and 41 frames; the number is the time between two of them."""
+TUNED_ON = {system: system for system in SYSTEMS} | {"kolmogorov2d-0.1": "kolmogorov2d-0.5"}
+"""The system whose best configuration each takes."""
 COUNTS = {"train": 140, "validation": 10, "test": 20}
+SHIPPED = Path(__file__).parent / "ups.yaml"
+_SMALL, _MUON = "batch_size=8", "optimizer=muon"
+_REAL = ("fno.products=real", _MUON)
+
+
+def _peer(settings: PeerSettings, *candidates: Candidate) -> Contender:
+    """A peer that shares the settings of training with UPS as it ships."""
+    return Contender(candidates, settings, base=SHIPPED)
+
+
 MODELS = {
-    "ups": Contender((8e-3, 4e-3), base=Path(__file__).parent / "ups.yaml", overrides=("training.batch_size=16",)),
-    "fno": Contender((4e-3, 2e-3), PeerSettings(network="fno", fno=FNOSettings(width=24, modes=24))),
-    "unet": Contender((2e-3, 1e-3), PeerSettings(network="unet")),
+    "ups": Contender(
+        (
+            Candidate(8e-3),
+            Candidate(4e-3),
+            Candidate(8e-3, ("training.batch_size=8",), "0.008_batch8"),
+            Candidate(4e-3, ("training.batch_size=8",), "0.004_batch8"),
+        ),
+        base=SHIPPED,
+        overrides=("training.batch_size=16",),
+    ),
+    "fno": _peer(
+        PeerSettings(network="fno", fno=FNOSettings(width=24, modes=24)),
+        Candidate(4e-3, (), "complex_width24_modes24_adamw_0.004"),
+        Candidate(8e-3, (*_REAL, "fno.width=32"), "real_width32_modes24_muon_0.008"),
+        Candidate(4e-3, (*_REAL, "fno.width=32", "fno.modes=16"), "real_width32_modes16_muon_0.004"),
+        Candidate(8e-3, (*_REAL, "fno.modes=16", _SMALL), "real_width24_modes16_muon_0.008_batch8"),
+    ),
+    "unet": _peer(
+        PeerSettings(network="unet"),
+        Candidate(2e-3, (), "width36_adamw_0.002"),
+        Candidate(8e-3, (_MUON,), "width36_muon_0.008"),
+        Candidate(8e-3, (_MUON, "unet.width=24"), "width24_muon_0.008"),
+        Candidate(4e-3, (_MUON, "unet.width=24", _SMALL), "width24_muon_0.004_batch8"),
+    ),
+    "convnext": _peer(
+        PeerSettings(network="convnext"),
+        Candidate(2e-3, (), "width32_adamw_0.002"),
+        Candidate(8e-3, (_MUON,), "width32_muon_0.008"),
+        Candidate(4e-3, (_MUON,), "width32_muon_0.004"),
+        Candidate(8e-3, (_MUON, "convnext.width=24", _SMALL), "width24_muon_0.008_batch8"),
+    ),
 }
-MINUTES, TUNING_MINUTES = 10.0, 2.0
+MINUTES, TUNING_MINUTES, UPDATES = 10.0, 2.0, 5_000
+LENGTHS: dict[str, tuple[Length, float]] = {
+    f"{MINUTES:g}min": (60 * MINUTES, 60 * MINUTES + 60),
+    f"{UPDATES}upd": (Updates(UPDATES), 500.0),
+}
+"""Lengths of training by name, each with about the seconds of its cells."""
+LONG, FOLLOWED = 10, 4
+"""A test trajectory is forecast for so many times its frames to see whether it stays bounded; so many of them are."""
 
 
 def cells(scale: Scale) -> list[Cell]:
-    """Data, then two minutes at each rate, then ten minutes at the better one; none in a short look."""
+    """Data, then two minutes of each candidate, then the best ones, the first seed of all first; none in a short
+    look."""
     if scale.name != "full":
         return []
     found = [
@@ -48,19 +105,30 @@ def cells(scale: Scale) -> list[Cell]:
         for system in SYSTEMS
         for split in COUNTS
     ]
-    for system in SYSTEMS:
-        for name, contender in MODELS.items():
-            for rate in contender.rates:
-                settings = {"system": system, "model": name, "rate": rate, "setup": contender.at(rate).settings()}
-                work = partial(_tune, system, name, rate)
-                title = f"{system}_{name}_rate{rate:g}"
-                found.append(Cell("planar", title, Phase.TUNING, settings, work, 60 * TUNING_MINUTES + 10))
-            for seed in scale.seeds:
-                settings = {"system": system, "model": name, "seed": seed, "setup": contender.settings()}
-                work = partial(_compare, system, name, seed)
-                title = f"{system}_{name}_{MINUTES:g}min_seed{seed}"
-                found.append(Cell("planar", title, Phase.TRAINING, settings, work, 60 * MINUTES + 60))
-    return found
+    tuned = dict.fromkeys(TUNED_ON.values())
+    found += [cell for system in tuned for name in MODELS for cell in tuning(system, name).cells()]
+    return found + [
+        Cell(
+            "planar",
+            f"{system}_{name}_{length}_seed{seed}",
+            Phase.TRAINING,
+            {"system": system, "model": name, "length": length, "seed": seed, "setup": contender.settings()}
+            | {"candidates": {c.name: [c.rate, *c.changes] for c in contender.candidates}},
+            partial(_compare, system, name, length, seed),
+            seconds,
+        )
+        for seed in scale.seeds
+        for length, (_, seconds) in LENGTHS.items()
+        for system in SYSTEMS
+        for name, contender in MODELS.items()
+    ]
+
+
+def tuning(system: str, name: str) -> Tuning:
+    """The trials whose best a model takes on a system."""
+    on = TUNED_ON[system]
+    named, data = {"system": on, "model": name}, partial(opened, system=on)
+    return Tuning("planar", f"{on}_{name}", named, MODELS[name], data, 60 * TUNING_MINUTES)
 
 
 def generation(system: str, split: str) -> GenerateSettings:
@@ -86,29 +154,37 @@ def _generate(system: str, split: str, place: Place, folder: Path) -> dict[str, 
     return {}
 
 
-def _tune(system: str, name: str, rate: float, place: Place, folder: Path) -> dict[str, Any]:
-    facts = train(MODELS[name].at(rate), opened(place, system), 60 * TUNING_MINUTES, 0, folder).facts
-    return {"best_score": facts["best_score"], "updates": facts["step"]}
-
-
-def tuned_rate(place: Place, system: str, name: str) -> float:
-    """The rate with the smallest error on the validation split; the usual one where none was tried."""
-    tried = [r for r in records(place, "planar") if "best_score" in r and r["settings"]["system"] == system]
-    own = {r["settings"]["rate"]: r["best_score"] for r in tried if r["settings"]["model"] == name}
-    return min(own, key=lambda rate: own[rate]) if own else MODELS[name].rates[0]
-
-
-def _compare(system: str, name: str, seed: int, place: Place, folder: Path) -> dict[str, Any]:
-    data, rate = opened(place, system), tuned_rate(place, system, name)
-    result = train(MODELS[name].at(rate), data, 60 * MINUTES, seed, folder)
-    found = scores(result.rows, data, seed, folder)["model"]
-    return {
-        "rate": rate,
-        "one_step": found["one_step"]["nrmse"],
-        "rollout": found["rollout"]["nrmse"],
-        "correlation_time": found["rollout"]["correlation_time"],
-        "weights": found["parameters"],
+def _compare(system: str, name: str, length: str, seed: int, place: Place, folder: Path) -> dict[str, Any]:
+    """Trains in the best configuration and scores on the test split; of a peer with its means held too."""
+    data, best = opened(place, system), tuning(system, name).best(place)
+    result = train(MODELS[name].at(best), data, LENGTHS[length][0], seed, folder)
+    found = scores(result.rows, data, seed, folder)
+    record: dict[str, Any] = {
+        "candidate": best.name,
+        "weights": found[MODEL]["parameters"],
         "updates": result.facts["step"],
-        "seconds": round(result.facts["seconds"], 1),
-        "data": data.describe(),
+        "training_seconds": round(result.facts["seconds"], 1),
+        "ms_per_step": found[MODEL]["ms_per_step"],
+        "largest_true": largest(data.test.trajectories(0, data.test.n), data),
     }
+    for row, suffix in ((MODEL, ""), (HELD, "_held")):
+        if row in found:
+            record |= {f"{part}{suffix}": found[row][part]["nrmse"] for part in ("one_step", "rollout")}
+            record[f"correlation_time{suffix}"] = found[row]["rollout"]["correlation_time"]
+            record |= {f"{key}{suffix}": value for key, value in bounded(result.rows[row], data).items()}
+    return {**record, "data": data.describe()}
+
+
+def bounded(forecaster: Forecaster, data: Dataset) -> dict[str, Any]:
+    """The largest value of long forecasts, in deviations of its channel: None, and `finite` false, if one is not."""
+    n = min(FOLLOWED, data.test.n)
+    truth, params = data.test.trajectories(0, n), data.test.params[:n]
+    found = largest(forecaster.rollout(truth, 0, LONG * data.test.frames, params, 1, 0), data)
+    return {"bounded": found, "finite": found is not None}
+
+
+def largest(values: Tensor, data: Dataset) -> float | None:
+    """The largest absolute value of fields (..., C, *S) in deviations of their channel; None if one is not finite."""
+    std = torch.as_tensor(data.statistics.std, dtype=values.dtype)
+    found = float(in_deviations(values, std, len(data.system.shape)).abs().max())
+    return found if math.isfinite(found) else None

@@ -17,7 +17,7 @@ class Scale:
         problems: Data sets by name.
         minute: Seconds that stand for a minute of training.
         seeds: Seeds of training; the first also tunes.
-        rates: Learning rates tried for each model.
+        candidates: Configurations tried of each model.
         file_mb: Sizes of files in the measurement of memory.
         repeats: Repetitions of a measurement of time, of which the median is kept.
     """
@@ -30,7 +30,7 @@ class Scale:
     problems: tuple[str, ...]
     minute: float
     seeds: tuple[int, ...]
-    rates: int
+    candidates: int
     file_mb: tuple[int, ...]
     repeats: int
 
@@ -44,7 +44,7 @@ FULL = Scale(
     problems=("burgers-0.001", "burgers-0.01", "advection", "ks"),
     minute=60.0,
     seeds=(0, 1, 2),
-    rates=3,
+    candidates=3,
     file_mb=(64, 256, 1024),
     repeats=7,
 )
@@ -57,7 +57,7 @@ SHORT = Scale(
     problems=("burgers-0.001", "ks"),
     minute=2.0,
     seeds=(0,),
-    rates=1,
+    candidates=1,
     file_mb=(16, 64),
     repeats=3,
 )

@@ -6,6 +6,10 @@ class UserError(Exception):
     """Bad input or a run folder in the wrong state; the command line prints it as one line and exits with code 2."""
 
 
+class DivergenceError(UserError):
+    """A training whose loss, or whose every score on the validation split, is not finite."""
+
+
 class ForecastWarning(UserWarning):
     """A forecast was made, but with something assumed, or beyond what the model was trained on."""
 

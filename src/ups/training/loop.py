@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ups.core.errors import Stopped, UserError
+from ups.core.errors import DivergenceError, Stopped, UserError
 from ups.training import checkpoint
 from ups.training.budget import Budget, Seconds, Steps, epoch_ended
 from ups.training.clipping import clip_gradients
@@ -183,7 +183,7 @@ class Trainer:
         """A loss that is not finite ends the stage; the last good resume state stays."""
         if not all(math.isfinite(v) for v in sums.values()):
             bad = ", ".join(k for k, v in sums.items() if not math.isfinite(v))
-            raise UserError(
+            raise DivergenceError(
                 f"stage {self.stage.name}: {bad} stopped being finite in epoch {self.tally.epoch + 1}; "
                 f"lower stages.{self.stage.name}.optimizer.lr or set training.grad_clip "
                 f"(the last good state is {self.files.resume})"
@@ -209,7 +209,7 @@ class Trainer:
         patient = settings.patience is None or t.since_improve <= settings.patience
         t.done = last or not patient or means["loss"] <= settings.target_loss
         if t.done and not math.isfinite(t.best_score):
-            raise UserError(
+            raise DivergenceError(
                 f"stage {self.stage.name} never had a finite score on the validation split: its forecasts diverge, "
                 "or a field that it is compared with is zero; lower the learning rate or train for longer"
             )
