@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.cells import records
@@ -190,18 +191,21 @@ def data(place: Place) -> str:
         "Milliseconds hold the compilation of the solver, shared by the trajectories of a split. Every result "
         "holds hashes of its data and of the values of each split, of which the first twelve digits stand below."
     )
-    return section("Data", text, table(heads, rows), *_hashes(place)) if rows else ""
+    seen = [
+        (f"{r['settings']['problem']}, {r['settings']['trajectories']:,} trajectories", r["data"])
+        for r in records(place, "peers")
+        if "data" in r
+    ]
+    return section("Data", text, table(heads, rows), *hashes(seen)) if rows else ""
 
 
-def _hashes(place: Place) -> list[str]:
-    """The start of the hashes of data and splits that the models saw, and a warning where they differ."""
+def hashes(seen: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """The start of the hashes of data and splits that models saw, by the name of each data set, and a warning where
+    they differ."""
     found: dict[str, set[tuple[str, ...]]] = {}
-    for record in records(place, "peers"):
-        settings, described = record["settings"], record.get("data")
-        if described:
-            splits = (described["splits"][split]["hash"][:12] for split in ("train", "validation", "test"))
-            key = f"{settings['problem']}, {settings['trajectories']:,} trajectories"
-            found.setdefault(key, set()).add((described["data_hash"][:12], *splits))
+    for key, described in seen:
+        splits = (described["splits"][split]["hash"][:12] for split in ("train", "validation", "test"))
+        found.setdefault(key, set()).add((described["data_hash"][:12], *splits))
     rows = [[key, *(f"`{part}`" for part in hashes)] for key, all_ in sorted(found.items()) for hashes in sorted(all_)]
     mixed = [key for key, all_ in found.items() if len(all_) > 1]
     warning = [f"**Results of different data are mixed: {'; '.join(mixed)}.**"] if mixed else []
@@ -227,6 +231,7 @@ def distillation(place: Place) -> str:
 
 def duration(place: Place) -> str:
     """How long all trainings took with their scores."""
-    trainings = [r for bench in ("tuning", "peers", "stages") for r in records(place, bench)]
+    trainings = [r for bench in ("tuning", "peers", "stages", "planar") for r in records(place, bench)]
+    trainings = [r for r in trainings if "training" in r]
     found = [max(r["seconds"], r["training"]["seconds"]) for r in trainings]  # a cell that went on ran longer
     return f"{len(found)} trainings took {number(sum(found) / 3600)} hours of one thread." if found else ""

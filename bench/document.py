@@ -8,14 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import apebench_section, cost_sections, peer_sections, pictures
+from bench import apebench_section, cost_sections, peer_sections, pictures, planar_section
 from bench.catalogue import outdated
 from bench.cells import records
 from bench.scale import FULL, SHORT, Place
 
-BENCHES = ("data", "tuning", "peers", "stages", "classical", "speed", "growth", "memory", "distill", "apebench")
+BENCHES = (
+    "data",
+    "tuning",
+    "peers",
+    "stages",
+    "classical",
+    "speed",
+    "growth",
+    "memory",
+    "distill",
+    "apebench",
+    "planar",
+)
 SECTIONS: Sequence[Callable[[Place], str]] = (
     apebench_section.apebench,
+    planar_section.planar,
     peer_sections.targets,
     peer_sections.equal_time,
     peer_sections.budgets,

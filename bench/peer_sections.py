@@ -11,7 +11,7 @@ from bench.peers import FURTHER, MINUTES
 from bench.problems import MAIN
 from bench.results import MODEL, Result, chosen, mean, paired, results, whole
 from bench.scale import Place
-from bench.tables import number, over_seeds, section, table
+from bench.tables import held_for, number, over_seeds, section, table
 
 NAMES = {
     "ups": "UPS",
@@ -19,6 +19,7 @@ NAMES = {
     "fno-rollout": "FNO, trained on rollouts",
     "unet": "U-Net",
     SMALL_LATENTS: "UPS, latents of an eighth of a field",
+    "convnext": "ConvNeXt U-Net",
 }
 SIZES = {
     "ups-narrow": "UPS, blocks of width 32, convolutions of 16 channels",
@@ -94,12 +95,9 @@ def _cells(name: str, scores: Sequence[Any], steps: str, size: str) -> list[str]
         return over_seeds([score[part][key] for score in scores])
 
     bands = " / ".join(number(mean([s["rollout"][f"frmse_{band}"] for s in scores])) for band in ("low", "mid", "high"))
-    lost = sum(score["rollout"]["correlation_lost"] for score in scores)
-    time = of("rollout", "correlation_time")
-    if not lost:
-        time = "never lost"
-    elif lost < len(scores):
-        time = f"≥ {time}, {lost} of {len(scores)} lost"
+    rollouts = [score["rollout"] for score in scores]
+    lost = sum(rollout["correlation_lost"] for rollout in rollouts)
+    time = held_for([rollout["correlation_time"] for rollout in rollouts], lost)
     return [
         name,
         of("one_step", "nrmse"),

@@ -163,14 +163,14 @@ def _compare(system: str, name: str, length: str, seed: int, place: Place, folde
         "candidate": best.name,
         "weights": found[MODEL]["parameters"],
         "updates": result.facts["step"],
-        "training_seconds": round(result.facts["seconds"], 1),
+        "training": result.facts,
         "ms_per_step": found[MODEL]["ms_per_step"],
         "largest_true": largest(data.test.trajectories(0, data.test.n), data),
     }
     for row, suffix in ((MODEL, ""), (HELD, "_held")):
         if row in found:
             record |= {f"{part}{suffix}": found[row][part]["nrmse"] for part in ("one_step", "rollout")}
-            record[f"correlation_time{suffix}"] = found[row]["rollout"]["correlation_time"]
+            record |= {f"{key}{suffix}": found[row]["rollout"][key] for key in ("correlation_time", "correlation_lost")}
             record |= {f"{key}{suffix}": value for key, value in bounded(result.rows[row], data).items()}
     return {**record, "data": data.describe()}
 

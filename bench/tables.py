@@ -32,6 +32,14 @@ def over_seeds(values: Sequence[float | None]) -> str:
     return f"{mean} ({number(min(finite))}–{number(max(finite))})" if len(finite) > 1 else mean
 
 
+def held_for(times: Sequence[float | None], lost: int) -> str:
+    """Correlation times over seeds, of which so many were lost before the end of the data."""
+    if not lost:
+        return "never lost"
+    time = over_seeds(times)
+    return time if lost == len(times) else f"≥ {time}, {lost} of {len(times)} lost"
+
+
 def section(title: str, *parts: str) -> str:
     """A section of the document, or nothing if it has nothing to show."""
     shown = [part for part in parts if part]

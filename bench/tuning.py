@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -73,11 +74,11 @@ class Tuning:
 
     def _try(self, candidate: Candidate, place: Place, folder: Path) -> dict[str, Any]:
         """Trains it; one that diverges has no score."""
-        data = self.data(place)
+        data, began = self.data(place), time.perf_counter()
         try:
             facts = train(self.contender.at(candidate), data, self.seconds, self.seed, folder).facts
         except DivergenceError:
-            facts = {"best_score": None}
+            facts = {"best_score": None, "seconds": time.perf_counter() - began}
         return {"training": facts, "data": data.describe()}
 
 

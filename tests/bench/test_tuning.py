@@ -72,7 +72,7 @@ def test_a_trial_that_diverges_has_a_result_without_a_score(place: Place, monkey
 
     monkeypatch.setattr("bench.tuning.train", diverging)
     (cell, *_) = replace(trials(), data=lambda place: Data()).cells()  # type: ignore[arg-type]
-    assert cell.work(place, place.runs)["training"] == {"best_score": None}
+    assert cell.work(place, place.runs)["training"]["best_score"] is None
 
 
 def test_a_candidate_changes_what_it_names_and_nothing_else() -> None:
