@@ -78,11 +78,10 @@ MODELS = {
     ),
 }
 MINUTES, TUNING_MINUTES, UPDATES = 10.0, 2.0, 5_000
-LENGTHS: dict[str, tuple[Length, float]] = {
-    f"{MINUTES:g}min": (60 * MINUTES, 60 * MINUTES + 60),
-    f"{UPDATES}upd": (Updates(UPDATES), 500.0),
-}
-"""Lengths of training by name, each with about the seconds of its cells."""
+LENGTHS: dict[str, Length] = {f"{MINUTES:g}min": 60 * MINUTES, f"{UPDATES}upd": Updates(UPDATES)}
+"""Lengths of training by name."""
+UPDATE_SECONDS = {"ups": 0.07, "fno": 0.18, "unet": 0.6, "convnext": 0.065}
+"""About how long an update of 16 samples takes."""
 LONG, FOLLOWED = 10, 4
 """A test trajectory is forecast for so many times its frames to see whether it stays bounded; so many of them are."""
 
@@ -115,10 +114,10 @@ def cells(scale: Scale) -> list[Cell]:
             {"system": system, "model": name, "length": length, "seed": seed, "setup": contender.settings()}
             | {"candidates": {c.name: [c.rate, *c.changes] for c in contender.candidates}},
             partial(_compare, system, name, length, seed),
-            seconds,
+            60 + (UPDATE_SECONDS[name] * amount.count if isinstance(amount, Updates) else amount),
         )
         for seed in scale.seeds
-        for length, (_, seconds) in LENGTHS.items()
+        for length, amount in LENGTHS.items()
         for system in SYSTEMS
         for name, contender in MODELS.items()
     ]
@@ -157,7 +156,7 @@ def _generate(system: str, split: str, place: Place, folder: Path) -> dict[str, 
 def _compare(system: str, name: str, length: str, seed: int, place: Place, folder: Path) -> dict[str, Any]:
     """Trains in the best configuration and scores on the test split; of a peer with its means held too."""
     data, best = opened(place, system), tuning(system, name).best(place)
-    result = train(MODELS[name].at(best), data, LENGTHS[length][0], seed, folder)
+    result = train(MODELS[name].at(best), data, LENGTHS[length], seed, folder)
     found = scores(result.rows, data, seed, folder)
     record: dict[str, Any] = {
         "candidate": best.name,

@@ -1,4 +1,4 @@
-"""Cells of the benchmarks: what is finished is not run again, and all of them take eleven hours."""
+"""Cells of the benchmarks: what is finished is not run again, and all of them take fifteen hours."""
 
 import json
 from pathlib import Path
@@ -124,7 +124,7 @@ def test_cells_have_names_of_their_own_and_settings_that_can_be_stored(scale: An
     assert all(json.dumps(c.settings) for c in cells)
 
 
-def test_all_of_it_takes_eleven_hours_on_two_cores() -> None:
+def test_all_of_it_takes_fifteen_hours_on_two_cores() -> None:
     cells = all_cells(FULL)
     alone = sum(c.seconds for c in cells if c.phase is Phase.ALONE)
-    assert 10.8 < (alone + (sum(c.seconds for c in cells) - alone) / 2) / 3600 < 11.5
+    assert 14.2 < (alone + (sum(c.seconds for c in cells) - alone) / 2) / 3600 < 15.2
