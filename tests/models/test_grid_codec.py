@@ -1,5 +1,6 @@
 """The exact codec, and the operator on the points of a grid: what holds whatever the weights are."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -122,3 +123,16 @@ def test_a_patch_must_divide_the_grid() -> None:
     with pytest.raises(UserError, match=r"latent\.patch = 2 must divide the 9 points of the grid"):
         points_model(system((9,)), 2)
     assert points_model(system((9,)), 3).codec.grid == (3,)
+
+
+@pytest.mark.parametrize(("shape", "taps"), [((64,), 5), ((16, 16), 1), ((8, 8, 8), 1)])
+def test_the_first_layer_sees_neighbours_where_that_is_cheap(shape: tuple[int, ...], taps: int) -> None:
+    """On one axis the neighbours in reach of the first layer move its result; on more axes only the token does."""
+    made = LatentModel(system(shape), LatentSettings(), OperatorSettings())
+    torch.manual_seed(0)
+    z = torch.randn(1, math.prod(shape), 1)
+    domain, first = made.codec.layout.domain, made.operator.transformer.input
+    moved = z.clone()
+    moved[0, 0] += 1
+    change = (first(moved.unflatten(1, shape), domain) - first(z.unflatten(1, shape), domain)).abs().sum(-1)
+    assert int((change > 1e-6).sum()) == taps

@@ -76,8 +76,9 @@ class PDETransformerConfig(Settings):
     """Of blocks of convolutions, every so many-th, from the first on, also filters all frequencies; 0 leaves it out."""
     filter_modes: int | None = Field(default=None, ge=1)
     """Frequencies per axis of these filters; all unless given."""
-    stem_taps: int = Field(default=5, ge=1, le=1001)
-    """Points per axis that the first and the last layer see; odd. 1 for transformers."""
+    stem_taps: int | None = Field(default=None, ge=1, le=1001)
+    """Points per axis that the first and the last layer see; odd. Unless given 5 on grids of one axis and 1 on others,
+    where so many points would cost more than they bring; 1 for transformers."""
 
     @model_validator(mode="before")
     @classmethod
@@ -100,7 +101,7 @@ class PDETransformerConfig(Settings):
                 f"depths must be an odd number of positive counts (down, coarsest, up), found {depths}": not odd,
                 f"depths must be at most {DEEPEST} blocks in all, found {sum(depths)}": sum(depths) > DEEPEST,
                 f"conv_taps must be odd, found {self.conv_taps}": self.conv_taps % 2 == 0,
-                f"stem_taps must be odd, found {self.stem_taps}": self.stem_taps % 2 == 0,
+                f"stem_taps must be odd, found {self.stem_taps}": (self.stem_taps or 1) % 2 == 0,
                 "group_size and spectral_modes cannot both be 0: nothing would mix the tokens": not mixing,
             }
         )
@@ -205,13 +206,13 @@ class PDETransformer(nn.Module):
         output_dim: int | None = None,
     ):
         super().__init__()
-        dim, levels = cfg.hidden_dim, len(cfg.depths) // 2
+        dim, levels, stem = cfg.hidden_dim, len(cfg.depths) // 2, cfg.stem_taps or (5 if tokens.axes == 1 else 1)
         grids, self.sides = [tokens], []
         for _ in range(levels):
             self.sides.append(tuple(min(2, g) for g in grids[-1].shape))
             grids.append(_coarser(grids[-1], self.sides[-1]))
         sizes = [*range(levels + 1), *reversed(range(levels))]
-        self.input = _across(input_dim or cfg.input_dim, dim, cfg.stem_taps, tokens.axes)
+        self.input = _across(input_dim or cfg.input_dim, dim, stem, tokens.axes)
         self.levels = nn.ModuleList(
             Level(cfg, depth, sum(cfg.depths[:n]), grids[i], cond_dim)
             for n, (depth, i) in enumerate(zip(cfg.depths, sizes, strict=True))
@@ -220,7 +221,7 @@ class PDETransformer(nn.Module):
         self.up = nn.ModuleList(nn.Linear(dim, dim * math.prod(sides)) for sides in self.sides)
         self.skip = nn.ModuleList(nn.Linear(2 * dim, dim) for _ in self.sides)
         self.modulation = Modulation(cond_dim, 2, dim)
-        self.output = _across(dim, output_dim or cfg.input_dim, cfg.stem_taps, tokens.axes)
+        self.output = _across(dim, output_dim or cfg.input_dim, stem, tokens.axes)
         for values in self.output.parameters():
             nn.init.zeros_(values)
 
