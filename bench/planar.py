@@ -36,6 +36,7 @@ TUNED_ON = {system: system for system in SYSTEMS} | {"kolmogorov2d-0.1": "kolmog
 COUNTS = {"train": 140, "validation": 10, "test": 20}
 SHIPPED = Path(__file__).parent / "ups.yaml"
 _SMALL, _MUON = "batch_size=8", "optimizer=muon"
+_UNROLLED = ("training.rollout_horizon=2", "training.lambda_rollout=1.0", "training.rollout_start=0.5")
 _REAL = ("fno.products=real", _MUON)
 
 
@@ -48,12 +49,12 @@ MODELS = {
     "ups": Contender(
         (
             Candidate(8e-3),
+            Candidate(8e-3, ("training.batch_size=16",), "0.008_batch16"),
             Candidate(4e-3),
-            Candidate(8e-3, ("training.batch_size=8",), "0.008_batch8"),
-            Candidate(4e-3, ("training.batch_size=8",), "0.004_batch8"),
+            Candidate(8e-3, _UNROLLED, "0.008_two-steps"),
         ),
         base=SHIPPED,
-        overrides=("training.batch_size=16",),
+        overrides=("training.batch_size=8",),
     ),
     "fno": _peer(
         PeerSettings(network="fno", fno=FNOSettings(width=24, modes=24)),
@@ -77,7 +78,7 @@ MODELS = {
         Candidate(8e-3, (_MUON, "convnext.width=24", _SMALL), "width24_muon_0.008_batch8"),
     ),
 }
-MINUTES, TUNING_MINUTES, UPDATES = 10.0, 2.0, 5_000
+MINUTES, TUNING_MINUTES, UPDATES = 10.0, 1.0, 5_000
 LENGTHS: dict[str, Length] = {f"{MINUTES:g}min": 60 * MINUTES, f"{UPDATES}upd": Updates(UPDATES)}
 """Lengths of training by name."""
 UPDATE_SECONDS = {"ups": 0.07, "fno": 0.18, "unet": 0.6, "convnext": 0.065}
@@ -87,7 +88,7 @@ LONG, FOLLOWED = 10, 4
 
 
 def cells(scale: Scale) -> list[Cell]:
-    """Data, then two minutes of each candidate, then the best ones, the first seed of all first; none in a short
+    """Data, then a minute of each candidate, then the best ones, the first seed of all first; none in a short
     look."""
     if scale.name != "full":
         return []

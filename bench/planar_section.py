@@ -36,7 +36,7 @@ WORD = {"one_step": "in one step", "rollout": "in the rollout", "correlation_tim
 TEXT = (
     f"64 × 64 points, 41 frames, {COUNTS['train']} training trajectories; `bench/ups.yaml`, the shipped defaults, "
     "against the Fourier neural operator and U-Nets of convolutions and of ConvNeXt blocks, one thread each. Every "
-    f"model was tried in as many configurations, {TUNING_MINUTES:g} minutes each with the first seed, and the rollout "
+    f"model was tried in as many configurations, {TUNING_MINUTES:g} minute each with the first seed, and the rollout "
     "on the validation split chose; Kolmogorov flow takes the choice made with frames 0.5 apart at both spacings. "
     'Errors are nRMSE on the test split, the mean over seeds and their range; "means held" gives a peer the conserved '
     "means that UPS holds by itself, and both of its rows stand here. UPS alone has noise on its inputs and, where a "
