@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from ups.training import checkpoint
 from ups.training.settings import StageSettings, TrainingSettings
 from ups.training.stage import Stage
 
+CLOCK = time.process_time
+"""Fills the time of a training: that of the processor, one thread each, so other work on the machine does not count."""
 CONFIG = Path(__file__).parent / "patches.yaml"
 SCORES = EvaluationSettings(also_context=(10,), members=1, lead_times=(1,), store=0, pictures=False, bootstrap=100)
 """Free rollouts from frames 0 and 9 of every test trajectory, and single steps from each of its frames."""
@@ -207,11 +210,11 @@ def train(contender: Contender, data: Dataset, length: Length, seed: int, folder
     first = contender.config.stages.of("autoencoder")
     if contender.peer is None and first.epochs:
         built = autoencoder.build(contender.context(data, seed, folder))
-        train_stage(built, first, contender.training, folder, seed=seed)
+        train_stage(built, first, contender.training, folder, seed=seed, clock=CLOCK)
         if not isinstance(length, Updates):
             length -= checkpoint.load(weights / "autoencoder.pt")["train_seconds"]
     stage = contender.build(data, length, seed, folder)
-    model = train_stage(stage, contender.stage(length), contender.training, folder, seed=seed)
+    model = train_stage(stage, contender.stage(length), contender.training, folder, seed=seed, clock=CLOCK)
     if isinstance(model, ResidualForecaster):
         facts = _facts(weights, contender.peer.network if contender.peer else "")
         peer = PeerForecaster(model, facts["seconds"])

@@ -120,10 +120,9 @@ def test_a_stage_with_a_time_fills_it_and_its_schedule_follows_the_clock(
         rates.append(self.tally.rate)
         now += 1.0
 
-    monkeypatch.setattr("ups.training.loop.time.perf_counter", lambda: now)
     monkeypatch.setattr(Trainer, "optimizer_step", step)
     log = Memory()
-    fit(stage(), settings(4, seconds=12.0), TrainingSettings(), tmp_path, log)
+    fit(stage(), settings(4, seconds=12.0), TrainingSettings(), tmp_path, log, clock=lambda: now)
     assert [e["steps"] for e in log.entries] == [3, 6, 9, 12]
     peak = OptimizerSettings().lr
     np.testing.assert_allclose(rates, [0.5 * peak * (1 + math.cos(math.pi * k / 12)) for k in range(12)], rtol=1e-6)

@@ -9,6 +9,7 @@ from torch import nn
 
 from ups.tracking.sinks import Tracker
 from ups.tracking.training_logger import TrainingLogger
+from ups.training.budget import Clock, wall_clock
 from ups.training.loop import fit
 from ups.training.settings import StageSettings, TrainingSettings
 from ups.training.stage import Stage
@@ -26,6 +27,7 @@ def train_stage(
     tracker: Tracker = NOBODY,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    clock: Clock = wall_clock,
 ) -> nn.Module:
     """Trains a stage, goes on where it stands, or loads it where it is finished; returns its best model.
 
@@ -37,12 +39,13 @@ def train_stage(
         tracker: Gets the epochs, and the weights in the end.
         seed: Fixes all randomness.
         device: Where training runs.
+        clock: Seconds from any start, which fill the time of a stage: of the clock on the wall unless given.
 
     Raises:
         UserError: What is there was trained with other settings or data, or a loss or score stops being finite.
     """
     checkpoints, log = folder / "checkpoints", TrainingLogger(folder / training.log_path, (tracker.epoch,))
-    model = fit(stage, settings, training, checkpoints, log, seed=seed, device=device)
+    model = fit(stage, settings, training, checkpoints, log, seed=seed, device=device, clock=clock)
     for weights in (checkpoints / f"{stage.stem}{suffix}.pt" for suffix in ("", "_ema")):
         if weights.exists():
             tracker.file(weights)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from ups.training.tally import Tally
+
+Clock = Callable[[], float]
+"""Seconds from any start."""
+
+
+def wall_clock() -> float:
+    """The clock on the wall, in seconds."""
+    return time.perf_counter()
 
 
 class Budget(Protocol):

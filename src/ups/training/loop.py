@@ -8,7 +8,6 @@ stage with a time to fill (`seconds`) follow the clock instead.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from ups.core.errors import DivergenceError, Stopped, UserError
 from ups.training import checkpoint
-from ups.training.budget import Budget, Seconds, Steps, epoch_ended
+from ups.training.budget import Budget, Clock, Seconds, Steps, epoch_ended, wall_clock
 from ups.training.clipping import clip_gradients
 from ups.training.compilation import compile_if_possible, compiler_errors
 from ups.training.ema import Average
@@ -45,8 +44,10 @@ class Trainer:
         log: Log,
         seed: int,
         device: torch.device,
+        clock: Clock = wall_clock,
     ):
         self.stage, self.settings, self.training, self.log = stage, settings, training, log
+        self.clock = clock
         self.files, self.seed, self.device = StageFiles(stage, folder), seed, device
         self.model = stage.model.to(device)
         self.average = Average(self.model, training.ema_decay) if training.ema_decay else None
@@ -160,10 +161,10 @@ class Trainer:
         t = self.tally
         self.model.train()
         sums = {k: torch.tensor(v, dtype=torch.double, device=self.device) for k, v in t.sums.items()}
-        began, saved = time.perf_counter() - t.epoch_seconds, t.epoch_seconds
+        began, saved = self.clock() - t.epoch_seconds, t.epoch_seconds
         while not epoch_ended(self.budget, self.settings.epochs, t):
             self.next_step(batches, sums)
-            t.epoch_seconds = time.perf_counter() - began
+            t.epoch_seconds = self.clock() - began
             bar.reach(self.budget.used(t))
             if self.stop or t.epoch_seconds - saved > self.training.checkpoint_seconds:
                 t.sums = {k: float(v) for k, v in sums.items()}
@@ -176,7 +177,7 @@ class Trainer:
                     self.stop.signum,
                 )
         reached = {k: float(v) for k, v in sums.items()}  # waits for a GPU
-        t.epoch_seconds = time.perf_counter() - began
+        t.epoch_seconds = self.clock() - began
         self.finish_epoch(reached, bar)
 
     def require_finite(self, sums: dict[str, float]) -> None:
@@ -198,9 +199,9 @@ class Trainer:
         t.epoch, t.seconds, t.epoch_seconds, t.sums, t.counts = t.epoch + 1, t.seconds + seconds, 0.0, {}, {}
         t.best_loss = min(t.best_loss, means["loss"])
         last = t.epoch >= settings.epochs
-        began = time.perf_counter()
+        began = self.clock()
         score = self.evaluate() if t.epoch % settings.validate_every == 0 or last else None
-        t.seconds += time.perf_counter() - began
+        t.seconds += self.clock() - began
         if score is not None and t.improves(score, settings.scheduler.patience):
             self.save_weights(self.stage.stem)
         interval = self.training.copy_interval(settings)
@@ -237,10 +238,10 @@ class Trainer:
 
     def compiled(self, batches: Iterator[Any]) -> tuple[Iterator[Any], str]:
         """Compiles the model, tried on the first batch; all batches again, and a sentence where the compiler fails."""
-        began, first = time.perf_counter(), next(batches)
+        began, first = self.clock(), next(batches)
         self.model.train()
         note = compile_if_possible(self.model, self.training.compile_mode, lambda: self.accumulate([first], {}, {}))
-        self.tally.epoch_seconds += time.perf_counter() - began
+        self.tally.epoch_seconds += self.clock() - began
         return chain([first], batches), note
 
     def fit(self) -> nn.Module:
@@ -282,6 +283,7 @@ def fit(
     *,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    clock: Clock = wall_clock,
 ) -> nn.Module:
     """Trains a stage, resuming where it stands, and returns its best model.
 
@@ -293,5 +295,6 @@ def fit(
         log: Where epochs are recorded.
         seed: Fixes all randomness.
         device: Where training runs.
+        clock: Seconds from any start, which fill the time of a stage.
     """
-    return Trainer(stage, settings, training, folder, log, seed, torch.device(device)).fit()
+    return Trainer(stage, settings, training, folder, log, seed, torch.device(device), clock).fit()
