@@ -39,7 +39,7 @@ bench-apebench: $(VENV)/.bench data/bench/apebench/.made  ## APEBench by its own
 data/bench/apebench/.made: bench/apebench_data.py
 	$(BIN)/python -m venv $(VENV)-apebench
 	$(VENV)-apebench/bin/python -m pip install --disable-pip-version-check -q apebench==0.1.1 exponax==0.1.0
-	$(VENV)-apebench/bin/python -P bench/apebench_data.py data/bench/apebench diff_burgers diff_ks diff_kdv diff_disp
+	$(VENV)-apebench/bin/python -P bench/apebench_data.py data/bench/apebench diff_burgers diff_ks diff_kdv diff_disp 2d_diff_ks
 	@touch $@
 
 docs: $(VENV)/.docs  ## the documentation, in site/
