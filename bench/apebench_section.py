@@ -24,8 +24,8 @@ SIZES = "; ".join(f"in {n}D {', '.join(f'`{change}`' for change in changes)}" fo
 TEXT = (
     "[APEBench](https://arxiv.org/abs/2411.00180) by its own protocol: 50 training trajectories of 50 steps, "
     "10,000 updates of batches of 20, geometric mean over steps 1 to 100 of the nRMSE on 30 test trajectories. "
-    f"`default` is the shipped configuration, `small` ({SIZES}) has as many weights as the published networks, 27,000 to "
-    "33,000, whose scores are read off the paper's figure. The best epoch is chosen on five of the training "
+    f"`default` is the shipped configuration, `small` ({SIZES}) has as many weights as the published networks, 27,000 "
+    "to 33,000, whose scores are read off the paper's figure. The best epoch is chosen on five of the training "
     "trajectories, so no other data are seen."
 )
 CALIBRATION = (
