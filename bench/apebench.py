@@ -42,7 +42,10 @@ PUBLISHED = {
 }
 """Scores of its networks, read off its figure (within 0.005)."""
 COLUMNS = ("small", "default")
-SMALL = {1: ("operator.pdet.hidden_dim=24",), 2: ("operator.pdet.hidden_dim=20", "operator.pdet.filter_modes=7")}
+SMALL = {
+    1: ("operator.pdet.hidden_dim=24",),
+    2: ("operator.pdet.hidden_dim=20", "operator.pdet.growth=1", "operator.pdet.filter_modes=7"),
+}
 """Changes to the shipped configuration by the number of axes."""
 NETWORKS = {"diff_ks": {"Dil": "Dil;2;32;2;relu"}}
 """Networks of the package that are trained here, by scenario and by their names in its figure."""

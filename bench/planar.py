@@ -36,6 +36,7 @@ TUNED_ON = {system: system for system in SYSTEMS} | {"kolmogorov2d-0.1": "kolmog
 COUNTS = {"train": 140, "validation": 10, "test": 20}
 SHIPPED = Path(__file__).parent / "ups.yaml"
 _SMALL, _MUON = "batch_size=8", "optimizer=muon"
+_NARROW = "operator.pdet.hidden_dim=24"
 _UNROLLED = ("training.rollout_horizon=2", "training.lambda_rollout=1.0", "training.rollout_start=0.5")
 _REAL = ("fno.products=real", _MUON)
 
@@ -49,9 +50,9 @@ MODELS = {
     "ups": Contender(
         (
             Candidate(8e-3),
-            Candidate(8e-3, ("training.batch_size=16",), "0.008_batch16"),
-            Candidate(4e-3),
-            Candidate(8e-3, _UNROLLED, "0.008_two-steps"),
+            Candidate(8e-3, (_NARROW,), "width24_0.008"),
+            Candidate(8e-3, (_NARROW, "training.batch_size=16"), "width24_0.008_batch16"),
+            Candidate(8e-3, (_NARROW, *_UNROLLED), "width24_0.008_two-steps"),
         ),
         base=SHIPPED,
         overrides=("training.batch_size=8",),

@@ -224,7 +224,13 @@ def test_the_defaults_are_the_settings_that_measured_best(write: Any) -> None:
         32,
         (1, 1, 2, 1, 1),
     )
-    assert (pdet.conv_taps, pdet.filter_every, pdet.filter_modes, pdet.stem_taps) == (5, 2, None, None)
+    assert (pdet.conv_taps, pdet.filter_every, pdet.filter_modes, pdet.stem_taps, pdet.growth) == (
+        5,
+        2,
+        None,
+        None,
+        None,
+    )
     assert (training.ema_decay, training.noise(True), training.noise(False)) == (0.998, 0.003, 0.0)
     assert (operator.optimizer.name, operator.optimizer.lr, operator.scheduler.warmup_steps) == ("muon", 8e-3, 50)
     assert operator.scheduler.name == "cosineannealinglr"

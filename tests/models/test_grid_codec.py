@@ -136,3 +136,14 @@ def test_the_first_layer_sees_neighbours_where_that_is_cheap(shape: tuple[int, .
     moved[0, 0] += 1
     change = (first(moved.unflatten(1, shape), domain) - first(z.unflatten(1, shape), domain)).abs().sum(-1)
     assert int((change > 1e-6).sum()) == taps
+
+
+@pytest.mark.parametrize(
+    ("shape", "widths"), [((64,), [32, 32, 32]), ((32, 32), [32, 64, 128]), ((8, 8, 8), [32, 64, 128])]
+)
+def test_coarser_levels_are_wider_where_they_have_a_quarter_of_the_tokens(
+    shape: tuple[int, ...], widths: list[int]
+) -> None:
+    made = LatentModel(system(shape), LatentSettings(), OperatorSettings()).operator.transformer
+    found = [level.blocks[0].mlp[0].in_features for level in made.levels]
+    assert found == [*widths, *reversed(widths[:-1])]

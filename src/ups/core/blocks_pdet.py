@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -38,7 +39,14 @@ DEEPEST, WIDEST = 1000, 2**16
 
 USUAL: dict[str, dict[str, Any]] = {
     "convolution": {},
-    "transformer": {"hidden_dim": 64, "depths": (4,), "spectral_modes": 17, "conv_taps": 3, "stem_taps": 1},
+    "transformer": {
+        "hidden_dim": 64,
+        "depths": (4,),
+        "spectral_modes": 17,
+        "conv_taps": 3,
+        "stem_taps": 1,
+        "growth": 1,
+    },
 }
 """What measured best with each kind of block, where it is not the default of the field."""
 
@@ -58,6 +66,9 @@ class PDETransformerConfig(Settings):
     """Width of a token; equals `latent.dim` where the codec is learnt."""
     hidden_dim: int = Field(default=32, ge=1, le=WIDEST)
     """Width inside the blocks; 64 for transformers."""
+    growth: int | None = Field(default=None, ge=1, le=16)
+    """Factor of the width from each level to the next coarser one. Unless given 1 on grids of one axis and 2 on others,
+    where a coarser level has a quarter of the tokens or fewer; 1 for transformers."""
     depths: tuple[int, ...] = (1, 1, 2, 1, 1)
     """Blocks per level, down to the coarsest and up again; an odd count. `[6]` stays at full resolution. `[4]` for
     transformers."""
@@ -80,6 +91,15 @@ class PDETransformerConfig(Settings):
     """Points per axis that the first and the last layer see; odd. Unless given 5 on grids of one axis and 1 on others,
     where so many points would cost more than they bring; 1 for transformers."""
 
+    def taps(self, axes: int) -> int:
+        """`stem_taps` on grids of so many axes."""
+        return self.stem_taps or (5 if axes == 1 else 1)
+
+    def widths(self, axes: int) -> list[int]:
+        """The width of each level, the finest first."""
+        growth = self.growth or (1 if axes == 1 else 2)
+        return [self.hidden_dim * growth**level for level in range(len(self.depths) // 2 + 1)]
+
     @model_validator(mode="before")
     @classmethod
     def _usual(cls, given: Any) -> Any:
@@ -93,12 +113,14 @@ class PDETransformerConfig(Settings):
     def _consistent(self) -> PDETransformerConfig:
         depths, width, mixing = list(self.depths), self.hidden_dim, self.group_size or self.spectral_modes
         mixing = mixing or self.block == "convolution"
+        widest = width * (self.growth or 1) ** (len(depths) // 2)
         heads = self.block == "transformer" and width % self.num_heads != 0
         odd = len(depths) % 2 == 1 and min(depths) >= 1
         require_all(
             {
                 f"num_heads must divide hidden_dim = {width}, found {self.num_heads}": heads,
                 f"depths must be an odd number of positive counts (down, coarsest, up), found {depths}": not odd,
+                f"the coarsest level must be at most {WIDEST} wide, found {widest}": widest > WIDEST,
                 f"depths must be at most {DEEPEST} blocks in all, found {sum(depths)}": sum(depths) > DEEPEST,
                 f"conv_taps must be odd, found {self.conv_taps}": self.conv_taps % 2 == 0,
                 f"stem_taps must be odd, found {self.stem_taps}": (self.stem_taps or 1) % 2 == 0,
@@ -129,9 +151,9 @@ def _mlp(dim: int, ratio: float) -> nn.Sequential:
 class TransformerBlock(nn.Module):
     """Block number `index` over patches, (B, *G, D) on a grid of tokens and a condition (B, E) -> (B, *G, D)."""
 
-    def __init__(self, cfg: PDETransformerConfig, tokens: Domain, cond_dim: int, index: int):
+    def __init__(self, cfg: PDETransformerConfig, dim: int, tokens: Domain, cond_dim: int, index: int):
         super().__init__()
-        dim, shift = cfg.hidden_dim, index % 2 == 1
+        shift = index % 2 == 1
         self.star = StarConv(dim, tokens.axes, cfg.conv_taps)
         self.attention = WindowAttention(dim, cfg.num_heads, cfg.group_size, shift) if cfg.group_size else None
         self.spectral = SpectralMixing(dim, tokens, cfg.spectral_modes) if cfg.spectral_modes else None
@@ -152,9 +174,9 @@ class TransformerBlock(nn.Module):
 class ConvolutionBlock(nn.Module):
     """Block number `index` over points, with the same call."""
 
-    def __init__(self, cfg: PDETransformerConfig, tokens: Domain, cond_dim: int, index: int):
+    def __init__(self, cfg: PDETransformerConfig, dim: int, tokens: Domain, cond_dim: int, index: int):
         super().__init__()
-        dim, filtered = cfg.hidden_dim, cfg.filter_every and index % cfg.filter_every == 0
+        filtered = cfg.filter_every and index % cfg.filter_every == 0
         self.conv = TokenConv(dim, dim, cfg.conv_taps, tokens.axes, depthwise=True)
         self.filter = SpectralFilter(dim, tokens, cfg.filter_modes) if filtered else None
         self.mlp = _mlp(dim, cfg.mlp_ratio)
@@ -173,12 +195,12 @@ BLOCKS = {"transformer": TransformerBlock, "convolution": ConvolutionBlock}
 
 
 class Level(nn.Module):
-    """A few blocks at one token resolution; `first` blocks come before it."""
+    """A few blocks of a width at one token resolution; `first` blocks come before it."""
 
-    def __init__(self, cfg: PDETransformerConfig, depth: int, first: int, tokens: Domain, cond_dim: int):
+    def __init__(self, cfg: PDETransformerConfig, dim: int, depth: int, first: int, tokens: Domain, cond_dim: int):
         super().__init__()
         made = range(first, first + depth)
-        self.blocks = nn.ModuleList(BLOCKS[cfg.block](cfg, tokens, cond_dim, index) for index in made)
+        self.blocks = nn.ModuleList(BLOCKS[cfg.block](cfg, dim, tokens, cond_dim, index) for index in made)
 
     def forward(self, x: Tensor, cond: Tensor | None, tokens: Domain) -> Tensor:
         for block in self.blocks:
@@ -206,7 +228,8 @@ class PDETransformer(nn.Module):
         output_dim: int | None = None,
     ):
         super().__init__()
-        dim, levels, stem = cfg.hidden_dim, len(cfg.depths) // 2, cfg.stem_taps or (5 if tokens.axes == 1 else 1)
+        dims, stem = cfg.widths(tokens.axes), cfg.taps(tokens.axes)
+        dim, levels = cfg.hidden_dim, len(dims) - 1
         grids, self.sides = [tokens], []
         for _ in range(levels):
             self.sides.append(tuple(min(2, g) for g in grids[-1].shape))
@@ -214,12 +237,15 @@ class PDETransformer(nn.Module):
         sizes = [*range(levels + 1), *reversed(range(levels))]
         self.input = _across(input_dim or cfg.input_dim, dim, stem, tokens.axes)
         self.levels = nn.ModuleList(
-            Level(cfg, depth, sum(cfg.depths[:n]), grids[i], cond_dim)
+            Level(cfg, dims[i], depth, sum(cfg.depths[:n]), grids[i], cond_dim)
             for n, (depth, i) in enumerate(zip(cfg.depths, sizes, strict=True))
         )
-        self.down = nn.ModuleList(nn.Linear(dim * math.prod(sides), dim) for sides in self.sides)
-        self.up = nn.ModuleList(nn.Linear(dim, dim * math.prod(sides)) for sides in self.sides)
-        self.skip = nn.ModuleList(nn.Linear(2 * dim, dim) for _ in self.sides)
+        cells = [
+            (fine, coarse, math.prod(sides)) for (fine, coarse), sides in zip(pairwise(dims), self.sides, strict=True)
+        ]
+        self.down = nn.ModuleList(nn.Linear(fine * n, coarse) for fine, coarse, n in cells)
+        self.up = nn.ModuleList(nn.Linear(coarse, fine * n) for fine, coarse, n in cells)
+        self.skip = nn.ModuleList(nn.Linear(2 * fine, fine) for fine in dims[:-1])
         self.modulation = Modulation(cond_dim, 2, dim)
         self.output = _across(dim, output_dim or cfg.input_dim, stem, tokens.axes)
         for values in self.output.parameters():
