@@ -49,7 +49,7 @@ def cells(scale: Scale) -> list[Cell]:
 def untrained(*overrides: str) -> LatentModel:
     """The model of bench/patches.yaml with some changes, on a periodic line."""
     config = CONTENDERS["ups"].changed(*overrides).config
-    points = POINTS_PER_TOKEN * config.latent.tokens
+    points = POINTS_PER_TOKEN * (config.latent.tokens or 1)
     system = System(("u",), (points,), (tuple(i / points for i in range(points)),), ("periodic",), ("Nu",), 0.05)
     return LatentModel(system, config.latent, config.operator).eval()
 

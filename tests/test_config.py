@@ -1,5 +1,6 @@
 """The config: what is accepted, and what is written back."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,40 @@ def test_who_gives_the_size_of_a_latent_gets_a_learnt_codec_and_a_transformer(wr
     assert (found.latent.codec, pdet.block, pdet.hidden_dim, pdet.depths) == ("patch", "transformer", 64, (4,))
     assert (pdet.group_size, pdet.spectral_modes, pdet.conv_taps, pdet.stem_taps) == (0, 17, 3, 1)
     assert load_config(write(dump_config(found))) == found
+
+
+@pytest.mark.parametrize(
+    "given", ["compression: 32", "downsample: 8", "codec: hierarchical", "codec: hierarchical, dim: 4"]
+)
+def test_who_gives_a_ratio_of_compression_gets_levels(write: Any, given: str) -> None:
+    found = load_config(write(f"{MINIMAL}\nlatent: {{{given}}}\n"))
+    latent, pdet = found.latent, found.operator.pdet
+    assert (latent.codec, pdet.block) == ("hierarchical", "convolution")
+    assert latent.tokens is None and (latent.dim is None) == (latent.compression is not None)
+    assert latent.compression == (None if "dim" in given else 32 if "32" in given else 8)
+    assert load_config(write(dump_config(found))) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("codec: hierarchical, tokens: 8", "latent.tokens: tokens belongs to codec patch, and codec is hierarchical"),
+        ("codec: hierarchical, patch: 2", "latent.patch: patch belongs to codec exact, and codec is hierarchical"),
+        ("compression: 8, dim: 4", "latent.compression: compression and dim say the same of a hierarchical codec"),
+        (
+            "codec: exact, compression: 8",
+            "latent.compression: compression belongs to codec hierarchical, and codec is exact",
+        ),
+        (
+            "codec: patch, downsample: 4",
+            "latent.downsample: downsample belongs to codec hierarchical, and codec is patch",
+        ),
+        ("downsample: 6", "latent.downsample: downsample must be a power of two, found 6"),
+    ],
+)
+def test_what_a_codec_would_ignore_is_refused(write: Any, given: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        load_config(write(f"{MINIMAL}\nlatent: {{{given}}}\n"))
 
 
 def test_the_benchmarks_use_the_defaults(write: Any) -> None:

@@ -97,8 +97,8 @@ BROKEN = {
         "demo.yaml:7: operator.pdet.depths\\[1\\]: expected a whole number, found the text `x`",
     ),
     "nothing for a number": (
-        "latent:\n  dim:\n",
-        "demo.yaml:4: latent.dim: expected a whole number, found nothing",
+        "latent:\n  width:\n",
+        "demo.yaml:4: latent.width: expected a whole number, found nothing",
     ),
     "a number out of bounds": (
         "latent:\n  dim: 0\n",

@@ -9,7 +9,8 @@ from tests.models.systems import latent_model, system
 from ups.core.boundary import BoundaryConv
 from ups.core.errors import UserError
 from ups.core.system import Boundary
-from ups.models.autoencoder import Autoencoder, LatentSettings, cosine_basis
+from ups.models.autoencoder import Autoencoder, LatentSettings
+from ups.models.learnt_codec import cosine_basis
 
 
 @pytest.mark.parametrize("shape,tokens", [((32,), 8), ((32,), 5), ((8, 12), 12), ((4, 6, 4), 12)])

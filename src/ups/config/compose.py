@@ -64,7 +64,7 @@ def load_config(
     """The config in a YAML file, with `a.b=value` overrides; `further` looks for contradictions beyond the config.
 
     Without `run.dir` the run folder is `runs/<name of the file>`; of `latent.dim` and `operator.pdet.input_dim`, one
-    that is not given follows the other, and `data.subsample.dt` follows `training.dt`; a learnt codec takes blocks of
+    that is not given follows the other, and `data.subsample.dt` follows `training.dt`; learnt patches take blocks of
     transformers unless others are given; `evaluation.nfe` that is not given is `diffusion.steps`.
     Raises `UserError` with one line `FILE:LINE: key: sentence` for each problem.
     """
@@ -78,8 +78,9 @@ def load_config(
         step = value_at(values, STEPS[0])
         stepped = [] if step is None else [(STEPS[1], step)]
         latent = value_at(values, ("latent",))
-        learnt = isinstance(latent, dict) and LatentSettings.kind(latent) == "patch"
-        blocks = [(("operator", "pdet", "block"), "transformer")] if learnt else []
+        kind = LatentSettings.kind(latent) if isinstance(latent, dict) else "exact"
+        usual = {"patch": "transformer", "hierarchical": "convolution"}  # which `input_dim` alone would not say
+        blocks = [(("operator", "pdet", "block"), usual[kind])] if kind in usual else []
         return [*paths, *sampled, *stepped, *blocks, *((key, width) for key, width in widths if width is not None)]
 
     def contradictions(config: Config) -> list[Contradiction]:
@@ -104,7 +105,7 @@ def _contradictions(config: Config) -> list[Contradiction]:
         given_both = f"training.dt = {config.training.dt} and data.subsample.dt = {step}"
         found.append((STEPS, f"{given_both} are one setting: give one of them, or both the same value"))
     width, given = config.latent.dim, config.operator.pdet.input_dim
-    if config.latent.codec == "patch" and width != given:
+    if config.latent.codec != "exact" and width not in (None, given):
         found.append((WIDTHS, f"the operator works on tokens of width latent.dim = {width}, found input_dim = {given}"))
     pdet, latent = config.operator.pdet, config.latent
     for key, given in (("group_size", pdet.group_size), ("spectral_modes", pdet.spectral_modes)):

@@ -60,8 +60,9 @@ class PDETransformerConfig(Settings):
     """
 
     block: Literal["convolution", "transformer"] = "convolution"
-    """`convolution` for tokens that are points of the grid (`latent.codec: exact`), `transformer` for learnt patches;
-    unless given, `transformer` where the codec is learnt or `input_dim` is given."""
+    """`convolution` for tokens that are points of the grid (`latent.codec: exact`) or of a coarser one
+    (`hierarchical`), `transformer` for learnt patches; unless given, `transformer` where the codec is `patch`, or
+    where `input_dim` is given and no codec."""
     input_dim: int = Field(default=64, ge=1, le=WIDEST)
     """Width of a token; equals `latent.dim` where the codec is learnt."""
     hidden_dim: int = Field(default=32, ge=1, le=WIDEST)

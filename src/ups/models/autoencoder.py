@@ -1,16 +1,11 @@
-"""Stage 0: the codec between fields and latent tokens.
+"""Stage 0: the codec between fields and learnt patches.
 
-    z = (P E(u) + c_enc(u) - m) / s          u = D(z s + m)
-
-u is standardised per channel; P cuts it into patches and E keeps the lowest cosine modes of each (all of them where
-the latent has room), so the codec starts as an exactly invertible map and c_enc, a zero-initialised convolutional
-correction, as well as its mirror in the decoder, learn what the dynamics want. Full-resolution convolutions before and
-after the patches make shifts by less than a patch easy. m and s are the latents' mean and deviation over training data.
+Beside the cosine modes of each patch, convolutions at full resolution before and after the patches learn what the
+dynamics want, and make shifts by less than a patch easy.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -24,9 +19,9 @@ from ups.core.boundary import BoundaryConv, DomainSequential
 from ups.core.domain import Domain
 from ups.core.errors import UserError
 from ups.core.patches import token_grid
-from ups.core.settings import Settings
+from ups.core.settings import Settings, require_all
 from ups.core.system import System
-from ups.models.grid_codec import GridCodec
+from ups.models.learnt_codec import LearntCodec
 
 
 def _word(value: Any) -> Any:
@@ -40,23 +35,32 @@ PositionMode = Annotated[Literal["auto", "on", "off"], BeforeValidator(_word)]
 class LatentSettings(Settings):
     """The latent space.
 
-    Good values: `exact`, unless latents are to be small: `tokens * dim` an eighth of the field's size, at several times
-    the error; one token for 8 grid points of an axis and `dim` 64 for accuracy with learnt patches in 1D.
+    Good values: `exact`, unless latents are to be small: then `hierarchical` with `compression` 8 to 64, at several
+    times the error; one token for 8 grid points of an axis and `dim` 64 for accuracy with learnt patches in 1D.
     """
 
-    codec: Literal["exact", "patch"] = "exact"
+    codec: Literal["exact", "patch", "hierarchical"] = "exact"
     """`exact` rearranges the grid: nothing is lost, nothing is learnt, and the latent is as large as the field;
-    `patch` learns tokens of `dim` numbers, of which there are `tokens`. Unless given, `patch` where one of `dim`,
-    `tokens`, `width` and `kernel` is."""
+    `patch` learns tokens of `dim` numbers, of which there are `tokens`; `hierarchical` learns to compress by
+    `compression`, level by level, each of which halves the grid. Unless given, `hierarchical` where `compression` or
+    `downsample` is, else `patch` where one of `dim`, `tokens`, `width` and `kernel` is."""
     patch: int | None = Field(default=None, ge=1, le=WIDEST)
     """Points of an exact codec's patches along each axis; unless given 1, and 2 on grids of more than 2,048 points of
     two and three axes that have an even number of points."""
-    dim: int = Field(default=64, ge=1, le=WIDEST)
-    """Width D of a token; equals `operator.pdet.input_dim`."""
-    tokens: int = Field(default=32, ge=1, le=2**20)
-    """Number N of tokens; need not divide the grid."""
+    compression: float | None = Field(default=None, ge=1, le=WIDEST)
+    """Numbers in a field over numbers in the latent of a hierarchical codec, which sets `dim`, to the nearest whole
+    number; 8 unless it or `dim` is given."""
+    downsample: int | None = Field(default=None, ge=2, le=1024)
+    """Points of each axis for a token of a hierarchical codec, a power of two; unless given the smallest from 4 on that
+    gives a token as many points as `compression`."""
+    dim: int | None = Field(default=64, ge=1, le=WIDEST)
+    """Width D of a token, 64 for learnt patches; equals `operator.pdet.input_dim`. A hierarchical codec takes it
+    instead of `compression`."""
+    tokens: int | None = Field(default=32, ge=1, le=2**20)
+    """Number N of learnt patches, 32 unless given; need not divide the grid. Not for a hierarchical codec, which has
+    `downsample`."""
     width: int = Field(default=32, ge=1, le=WIDEST)
-    """Channels of the convolutions around the patches."""
+    """Channels of the convolutions around the patches, or of the finest level of a hierarchical codec."""
     kernel: int = Field(default=5, ge=1, le=1001)
     """Points of these convolutions along each axis; odd."""
     hold_means: bool = True
@@ -70,14 +74,24 @@ class LatentSettings(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _learnt(cls, given: Any) -> Any:
-        """Fill in the codec that is meant."""
-        return {**given, "codec": cls.kind(given)} if isinstance(given, Mapping) else given
+    def _meant(cls, given: Any) -> Any:
+        """Fill in the codec that is meant, and what is usual for it."""
+        if not isinstance(given, Mapping):
+            return given
+        codec = cls.kind(given)
+        usual: dict[str, Any] = {"dim": 64, "tokens": 32}
+        if codec == "hierarchical":
+            usual = {"dim": None, "tokens": None, "compression": 8.0 if given.get("dim") is None else None}
+        return {**usual, **{k: v for k, v in given.items() if v is not None or k not in usual}, "codec": codec}
 
     @staticmethod
     def kind(given: Mapping[str, Any]) -> Any:
         """The codec of settings that may not name it: who gives the size of a learnt latent means one."""
-        return given.get("codec", "patch" if given.keys() & {"dim", "tokens", "width", "kernel"} else "exact")
+        if given.keys() & {"compression", "downsample"}:
+            usual = "hierarchical"
+        else:
+            usual = "patch" if given.keys() & {"dim", "tokens", "width", "kernel"} else "exact"
+        return given.get("codec", usual)
 
     @field_validator("kernel")
     @classmethod
@@ -86,13 +100,61 @@ class LatentSettings(Settings):
             raise ValueError(f"kernel must be odd, found {kernel}")
         return kernel
 
+    @model_validator(mode="after")
+    def _consistent(self) -> LatentSettings:
+        levels, points = self.codec == "hierarchical", self.downsample or 2
+        require_all(
+            {
+                f"compression belongs to codec hierarchical, and codec is {self.codec}": not levels
+                and self.compression is not None,
+                f"downsample belongs to codec hierarchical, and codec is {self.codec}": not levels
+                and self.downsample is not None,
+                "tokens belongs to codec patch, and codec is hierarchical: set downsample": levels
+                and self.tokens is not None,
+                "patch belongs to codec exact, and codec is hierarchical": levels and self.patch is not None,
+                "compression and dim say the same of a hierarchical codec: give one of them": levels
+                and self.compression is not None
+                and self.dim is not None,
+                f"downsample must be a power of two, found {points}": points & (points - 1) != 0,
+            }
+        )
+        return self
+
+    def factor(self, shape: Sequence[int]) -> int:
+        """Points of each axis for a token of a hierarchical codec; raises UserError for more than the grid has."""
+        factor = self.downsample or 4
+        while not self.downsample and factor ** len(shape) < (self.compression or 1):
+            factor *= 2
+        if factor > min(shape):
+            raise UserError(
+                f"latent.downsample = {factor} must be at most the fewest points of an axis, {min(shape)} of the grid "
+                f"{' x '.join(map(str, shape))}"
+            )
+        return factor
+
     def grid(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Tokens per axis of the exact codec on a grid; raises UserError for patches that do not divide it."""
+        """Tokens per axis on a grid; raises UserError where there are none that fit."""
+        if self.codec == "hierarchical":
+            return tuple(-(-n // self.factor(shape)) for n in shape)
+        if self.codec == "patch":
+            return token_grid(shape, self.tokens or 1)
         fine = len(shape) > 1 and math.prod(shape) > 2048 and all(n % 2 == 0 for n in shape)
         patch = self.patch or (2 if fine else 1)
         if any(n % patch for n in shape):
             raise UserError(f"latent.patch = {patch} must divide the {' x '.join(map(str, shape))} points of the grid")
         return tuple(n // patch for n in shape)
+
+    def token_width(self, channels: int, shape: Sequence[int]) -> int:
+        """Width D of a token of a learnt codec; raises UserError where `compression` leaves a token no number."""
+        if self.dim is not None:
+            return self.dim
+        ratio, numbers = self.compression or 1.0, channels * math.prod(shape) / math.prod(self.grid(shape))
+        if (width := round(numbers / ratio)) < 1:
+            raise UserError(
+                f"latent.compression = {ratio:g} leaves nothing of the {numbers:g} numbers of a token: raise "
+                "latent.downsample"
+            )
+        return width
 
     def position_axes(self, system: System) -> tuple[int, ...]:
         """The axes along which tokens are told where they are."""
@@ -100,66 +162,38 @@ class LatentSettings(Settings):
         return tuple(axes[self.position])
 
     def least_weights(self, shape: Sequence[int]) -> int:
-        """What the codec of a grid has at least: one of its convolutions, and the map from a patch to a token."""
+        """What the codec of a grid has at least: one of its convolutions, and the map from a patch to a token, or the
+        channel mixing of the coarsest level."""
         if self.codec == "exact":
             return 0
-        patch = -(-math.prod(shape) // self.tokens)
-        return patch * self.width * self.dim + self.kernel ** len(shape) * self.width**2
+        if self.codec == "hierarchical":
+            widest = self.width * self.factor(shape) // 2
+            return 2 * widest**2 + self.kernel ** len(shape) * widest
+        patch = -(-math.prod(shape) // (self.tokens or 1))
+        return patch * self.width * (self.dim or 1) + self.kernel ** len(shape) * self.width**2
 
 
-def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
-    """Orthonormal rows (keep, channels * points): the pixels themselves if all are kept, else the lowest cosine modes
-    of a patch."""
-    points = math.prod(sides)
-    if keep == channels * points:
-        return torch.eye(keep)
-    modes = sorted(
-        itertools.product(*(range(p) for p in sides)),
-        key=lambda k: sum(i * i / p / p for i, p in zip(k, sides, strict=True)),
-    )[: -(-keep // channels)]
-    waves = []
-    for k in modes:
-        rows = torch.ones(1)
-        for i, p in zip(k, sides, strict=True):
-            wave = torch.cos(torch.pi / p * (torch.arange(p) + 0.5) * i) * math.sqrt((1 if i == 0 else 2) / p)
-            rows = torch.outer(rows, wave).flatten()
-        waves.append(rows)
-    basis = torch.zeros(keep, channels, points)
-    for row, (wave, channel) in enumerate(itertools.islice(itertools.product(waves, range(channels)), keep)):
-        basis[row, channel] = wave
-    return basis.flatten(1)
-
-
-class Autoencoder(GridCodec):
-    """The codec that learns: a patch of many points is a token of `latent.dim` numbers.
+class Autoencoder(LearntCodec):
+    """The codec of learnt patches: many points are a token of `latent.dim` numbers.
 
     Args:
         system: Channels of the data, and the domain whose tokens fix the patches of all others.
         latent: Size of the latent space.
     """
 
-    basis: Tensor
-    z_mean: Tensor
-    z_std: Tensor
-    exact = False
-
     def __init__(self, system: System, latent: LatentSettings):
-        super().__init__(system, token_grid(system.shape, latent.tokens))
         channels, width, axes = len(system.channels), latent.width, len(system.shape)
+        super().__init__(system, latent.grid(system.shape), latent.token_width(channels, system.shape))
         points = math.prod(self.layout.sides)
-        self.dim, self.linear_dim = latent.dim, min(latent.dim, channels * points)
-        self.register_buffer("basis", cosine_basis(channels, self.layout.sides, self.linear_dim), persistent=False)
-        self.register_buffer("z_mean", torch.zeros(latent.dim))
-        self.register_buffer("z_std", torch.ones(latent.dim))
         self.stem = DomainSequential(
             BoundaryConv(channels, width, latent.kernel, axes, fields=True),
             nn.GELU(),
             BoundaryConv(width, width, latent.kernel, axes),
             nn.GELU(),
         )
-        self.to_latent = nn.Linear(width * points, latent.dim)
+        self.to_latent = nn.Linear(width * points, self.dim)
         beside = max(width - channels, 1)  # with the field itself, `width` channels: what convolutions are fast with
-        self.from_latent = nn.Linear(latent.dim, beside * points)
+        self.from_latent = nn.Linear(self.dim, beside * points)
         self.head = DomainSequential(
             BoundaryConv(beside + channels, width, latent.kernel, axes, fields=True),
             nn.GELU(),
@@ -177,32 +211,8 @@ class Autoencoder(GridCodec):
                 if tensor is not None:
                     tensor.zero_()
 
-    @torch.no_grad()
-    def calibrate(self, u: Tensor) -> None:
-        """Sets the latents' mean and deviation from training fields u (B, C, *S); decode(encode(u)) stays as it is."""
-        z = self.encode(u) * self.z_std + self.z_mean
-        self.z_mean.copy_(z.mean((0, 1)))
-        self.z_std.copy_(z.std((0, 1)).clamp_min(1e-3))
+    def _correction(self, v: Tensor, domain: Domain) -> Tensor:
+        return self.to_latent(self.layout.patches(domain).split(self.stem(v, domain)))
 
-    def _tokens(self, v: Tensor, domain: Domain) -> Tensor:
-        patches = self.layout.patches(domain)
-        z = self.to_latent(patches.split(self.stem(v, domain)))
-        with torch.autocast(v.device.type, enabled=False):  # the exact path stays exact
-            linear = patches.split(v) @ self.basis.T
-        z = torch.cat([z[..., : self.linear_dim] + linear, z[..., self.linear_dim :]], -1)
-        return (z - self.z_mean) / self.z_std
-
-    def _fields(self, z: Tensor, domain: Domain) -> Tensor:
-        patches, z = self.layout.patches(domain), z * self.z_std + self.z_mean
-        with torch.autocast(z.device.type, enabled=False):
-            v = patches.join(z[..., : self.linear_dim] @ self.basis)
-        return v + self.head(torch.cat([patches.join(self.from_latent(z)), v], 1), domain)
-
-    def _moved(self, z: Tensor, change: Tensor) -> Tensor:
-        exact, learnt, by = z[..., : self.linear_dim], z[..., self.linear_dim :], change @ self.basis.T
-        return torch.cat([exact - by.view(*z.shape[:2], -1) / self.z_std[: self.linear_dim], learnt], -1)
-
-
-def codec_of(system: System, latent: LatentSettings) -> GridCodec:
-    """The codec that the settings name, for a system."""
-    return Autoencoder(system, latent) if latent.codec == "patch" else GridCodec(system, latent.grid(system.shape))
+    def _detail(self, z: Tensor, v: Tensor, domain: Domain) -> Tensor:
+        return self.head(torch.cat([self.layout.patches(domain).join(self.from_latent(z)), v], 1), domain)

@@ -85,8 +85,7 @@ class GridCodec(nn.Module):
                 f"fields must have shape (batch, channels, *grid) = (B, {', '.join(map(str, expected))}), "
                 f"found {tuple(u.shape)}"
             )
-        v = interleaved(self.in_deviations(u - self._channelwise(self.u_mean)), self.layout.strides(domain))
-        z = self._tokens(v, domain)
+        z = self._tokens(self._standardised(u, domain), domain)
         return z.reshape(len(u), -1, z.shape[-1])
 
     def decode(self, z: Tensor, domain: Domain | None = None, points: Tensor | None = None) -> Tensor:
@@ -132,6 +131,10 @@ class GridCodec(nn.Module):
     def in_deviations(self, u: Tensor) -> Tensor:
         """Fields (..., C, *S) over each channel's deviation, so that channels of any unit weigh alike in a norm."""
         return in_deviations(u, self.u_std, len(self.system.shape))
+
+    def _standardised(self, u: Tensor, domain: Domain) -> Tensor:
+        """Physical fields (B, C, *S) -> standardised fields of interleaved grids (B R, C, *S)."""
+        return interleaved(self.in_deviations(u - self._channelwise(self.u_mean)), self.layout.strides(domain))
 
     def _tokens(self, v: Tensor, domain: Domain) -> Tensor:
         """Standardised fields of interleaved grids (B R, C, *S) -> latent tokens (B R, N, D)."""

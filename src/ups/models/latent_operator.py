@@ -25,8 +25,10 @@ from ups.core.position import Position
 from ups.core.settings import Settings
 from ups.core.system import Statistics, System
 from ups.core.walls import Walls
-from ups.models.autoencoder import LatentSettings, codec_of
+from ups.models.autoencoder import Autoencoder, LatentSettings
 from ups.models.codec import Codec
+from ups.models.grid_codec import GridCodec
+from ups.models.hierarchical import Hierarchical
 from ups.models.increment import Increment
 
 
@@ -113,6 +115,16 @@ class Unrolled:
     reencoded: Tensor | None = None
 
 
+def codec_of(system: System, latent: LatentSettings) -> GridCodec:
+    """The codec that the settings name, for a system."""
+    if latent.codec == "exact":
+        return GridCodec(system, latent.grid(system.shape))
+    if latent.codec == "patch":
+        return Autoencoder(system, latent)
+    factor, dim = latent.factor(system.shape), latent.token_width(len(system.channels), system.shape)
+    return Hierarchical(system, factor, dim, latent.width, latent.kernel)
+
+
 class LatentModel(nn.Module):
     """A codec with the operator that belongs to it; stage 1 trains both, and later stages freeze both.
 
@@ -132,6 +144,7 @@ class LatentModel(nn.Module):
     ):
         super().__init__()
         self.codec = codec_of(system, latent)
+        patches = latent.codec == "patch"
         self.operator = LatentOperator(
             LatentOperatorConfig(
                 latent_dim=self.codec.dim,
@@ -139,11 +152,11 @@ class LatentModel(nn.Module):
                 layout=self.codec.layout,
                 dt=system.dt,
                 params=len(system.param_names),
-                time_embed_dim=32 if self.codec.exact else latent.dim,
+                time_embed_dim=self.codec.dim if patches else 32,
                 position_axes=latent.position_axes(system),
                 channels=len(system.channels) if self.codec.exact else 0,
                 walls=system.walls,
-                varied=system.varied if self.codec.exact else (True, True),
+                varied=(True, True) if patches else system.varied,
             )
         )
         if statistics is not None:

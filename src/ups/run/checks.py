@@ -16,7 +16,6 @@ from ups.config.load import Contradiction
 from ups.config.source import dotted
 from ups.core.device import device_of, processors
 from ups.core.errors import UserError
-from ups.core.patches import token_grid
 from ups.core.stages import STAGES
 from ups.core.tasks import TASKS
 from ups.data.header import Header, read_header
@@ -59,8 +58,9 @@ def contradictions(config: Config) -> list[Contradiction]:
     device = _collect(found, "run.device", lambda: device_of(config.run.device))
     header = _collect(found, "data", lambda: read_header(config.data))
     if header is not None:
-        found += [*_lengths(config, header), *_system(config, header), *_conditioning(config, header)]
-        found += too_large(config, header, device or torch.device("cpu"))
+        unfit = _layout(config, header)
+        found += [*_lengths(config, header), *_system(config, header), *unfit, *_conditioning(config, header)]
+        found += [] if unfit else too_large(config, header, device or torch.device("cpu"))
     return list(dict.fromkeys(found))
 
 
@@ -160,7 +160,7 @@ def _lengths(config: Config, header: Header) -> list[Contradiction]:
 
 
 def _system(config: Config, header: Header) -> list[Contradiction]:
-    """What the data are, against the task and the layout of the latent."""
+    """What the data are, against the task."""
     found: list[Contradiction] = []
     known = TASKS.get(header.task)
     if known and (len(known.channels), len(known.boundary)) != (len(header.channels), len(header.shape)):
@@ -169,10 +169,15 @@ def _system(config: Config, header: Header) -> list[Contradiction]:
             f"hold {', '.join(header.channels)} on {len(header.shape)}; name such data with data.files and no data.task"
         )
         found.append(_about(sentence, "data.task", "data.files"))
-    if config.latent.codec == "patch":
-        _collect(found, "latent.tokens", lambda: token_grid(header.shape, config.latent.tokens))
-    else:
-        _collect(found, "latent.patch", lambda: config.latent.grid(header.shape))
+    return found
+
+
+def _layout(config: Config, header: Header) -> list[Contradiction]:
+    """What of the latent does not fit the grid of the data."""
+    found: list[Contradiction] = []
+    key = {"exact": "patch", "patch": "tokens", "hierarchical": "downsample"}[config.latent.codec]
+    if _collect(found, f"latent.{key}", lambda: config.latent.grid(header.shape)):
+        _collect(found, "latent.compression", lambda: config.latent.token_width(len(header.channels), header.shape))
     return found
 
 

@@ -43,7 +43,8 @@ def _models(config: Config, header: Header) -> list[tuple[tuple[str, ...], str, 
         (("operator.pdet.hidden_dim", "operator.pdet.depths"), "the operator's weights", _blocks(config.operator.pdet)),
     ]
     if any(spec.residual and config.stages.of(name).epochs for name, spec in STAGES.items()):
-        weights = _blocks(config.diffusion.backbone(config.operator.pdet, latent.dim))
+        width = latent.token_width(len(header.channels), header.shape)
+        weights = _blocks(config.diffusion.backbone(config.operator.pdet, width))
         found.append((("diffusion.hidden_dim", "diffusion.depths"), "the residual model's weights", weights))
     return [(keys, f"{what} in training", 4 * COPIES * count) for keys, what, count in found]
 
@@ -65,7 +66,8 @@ def _fields(config: Config, header: Header) -> list[tuple[tuple[str, ...], str, 
         key = f"stages.{stage}.batch_size" if config.stages.of(stage).batch_size else "training.batch_size"
         samples = min(batches[stage], header.train * header.frames)
         frames = (training.rollout_horizon if training.lambda_rollout else 1) + 1
-        tokens = latent.tokens if latent.codec == "patch" else math.prod(latent.grid(header.shape))
+        patches = latent.tokens if latent.codec == "patch" else None
+        tokens = patches or math.prod(latent.grid(header.shape))
         around = 4 * header.points * latent.width if latent.codec == "patch" else 0
         inside = 4 * (around + 6 * tokens * config.operator.pdet.hidden_dim)
         keys = (key, "training.rollout_horizon")
