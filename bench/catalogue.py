@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from bench import apebench, classical, distill, growth, memory, peers, planar, problems, speed, stages, tuning
+from bench import (
+    apebench,
+    classical,
+    compression,
+    distill,
+    growth,
+    memory,
+    peers,
+    planar,
+    problems,
+    speed,
+    stages,
+    tuning,
+)
 from bench.cells import Cell, stored
 from bench.scale import Place, Scale
 
-BENCHES = (problems, tuning, peers, stages, classical, speed, growth, memory, distill, apebench, planar)
+BENCHES = (problems, tuning, peers, stages, classical, speed, growth, memory, distill, apebench, planar, compression)
 """Modules whose `cells` make up all benchmarks."""
 
 

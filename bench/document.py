@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import apebench_section, cost_sections, peer_sections, pictures, planar_section
+from bench import apebench_section, compression_section, cost_sections, peer_sections, pictures, planar_section
 from bench.catalogue import outdated
 from bench.cells import records
 from bench.scale import FULL, SHORT, Place
@@ -25,10 +25,12 @@ BENCHES = (
     "distill",
     "apebench",
     "planar",
+    "compression",
 )
 SECTIONS: Sequence[Callable[[Place], str]] = (
     apebench_section.apebench,
     planar_section.planar,
+    compression_section.compression,
     peer_sections.targets,
     peer_sections.equal_time,
     peer_sections.budgets,
