@@ -64,6 +64,14 @@ CONTRADICTIONS = {
     ),
     "a log that is a folder": (["training.log_path=../data"], "training.log_path: .*data is a folder"),
     "tokens that fit no grid": (["latent.tokens=64"], "latent.tokens: .*between 1 and the number of grid points 32"),
+    "fewer points than one token has": (
+        ["latent={downsample: 64}", "operator.pdet.block=transformer"],
+        "latent.downsample: .* = 64 must be at most the fewest points of an axis, 32",
+    ),
+    "compression to nothing": (
+        ["latent={downsample: 4, compression: 9}", "operator.pdet.block=transformer"],
+        "latent.compression: .* = 9 leaves nothing of the 4 numbers of a token: raise latent.downsample",
+    ),
     "threads": (["run.threads=1000"], r"run.threads: 1000 threads, but this process has \d+ processors"),
     "more threads": ([f"run.threads={2**40}"], "run.threads: expected .*1024"),
     "readers": (["training.num_workers=100000"], "training.num_workers: expected .*1024"),
