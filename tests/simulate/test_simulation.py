@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ups.simulate.generate import GenerateSettings, ensemble, refinement_error
-from ups.simulate.initial import pdebench_waves
+from ups.simulate.initial import pdebench_waves, weak_noise
 from ups.simulate.pdes import PDES
 from ups.simulate.solver import Grid, compiled, solve
 
@@ -29,6 +29,7 @@ def simulate(n: int = 4, **values: object) -> np.ndarray:
         ({"pde": "ks1d", "frames": 11}, 4),
         ({"pde": "kdv1d"}, 4),
         ({"pde": "kolmogorov2d", "frames": 3, "dt": 0.1}, 1),
+        ({"pde": "swift_hohenberg3d", "frames": 4}, 2),
     ],
 )
 def test_twice_the_points_and_half_the_step_change_little(values: dict, rows: int) -> None:
@@ -41,7 +42,7 @@ def test_gray_scott_is_right_to_half_a_percent_on_the_grid_of_the_data() -> None
     assert refinement_error(settings, 2) < 5e-3
 
 
-@pytest.mark.parametrize("task", ["gray_scott2d", "kolmogorov2d"])
+@pytest.mark.parametrize("task", ["gray_scott2d", "kolmogorov2d", "swift_hohenberg3d"])
 def test_single_precision_is_far_more_exact_than_the_grid(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = GenerateSettings(pde=task, frames=3, dt=0.1 if task == "kolmogorov2d" else None).simulation()
     name = runs.grid.pde
@@ -108,6 +109,26 @@ def test_diffusion_is_steady_at_the_end_of_the_default_trajectory() -> None:
     u = simulate(16, pde="diffusion1d")[:, :, 0]
     change = np.sqrt(np.mean((u[:, -1] - u[:, -2]) ** 2, axis=-1) / np.mean(u[:, -1] ** 2, axis=-1))
     assert change.max() < 1e-3
+
+
+def test_swift_hohenberg_falls_down_its_potential_and_its_waves_of_number_1_grow_first() -> None:
+    # u_t = -dV/du, V = mean_x( ((1 + lap) u)^2 / 2 - r u^2 / 2 - u^3 / 3 + u^4 / 4 )
+    u = simulate(2, pde="swift_hohenberg3d", frames=21)[:, :, 0]
+    kappa = 2 * np.pi * np.fft.fftfreq(16, 4 * np.pi / 16)
+    square = sum(k**2 for k in np.meshgrid(kappa, kappa, kappa, indexing="ij"))
+    space = (-3, -2, -1)
+    bent = np.fft.ifftn((1 - square) * np.fft.fftn(u, axes=space), axes=space).real
+    potential = (bent**2 / 2 - 0.7 * u**2 / 2 - u**3 / 3 + u**4 / 4).mean(space)
+    assert (np.diff(potential) < 0).all()
+    energy = np.abs(np.fft.fftn(u[:, 1], axes=space)) ** 2
+    assert (energy[:, np.abs(square - 1) < 0.5].sum(1) > 0.5 * energy.sum(space)).all()
+
+
+def test_weak_noise_is_the_same_function_on_every_grid() -> None:
+    fine, coarse = (Grid("swift_hohenberg", 3, 1.0, n, 1.0, 2, 1).mesh() for n in (32, 16))
+    u = weak_noise(np.random.default_rng(0), fine)
+    np.testing.assert_allclose(u[:, ::2, ::2, ::2], weak_noise(np.random.default_rng(0), coarse), atol=1e-12)
+    assert abs(u.mean()) < 1e-12 and np.sqrt(np.mean(u**2)) == pytest.approx(0.2)
 
 
 def test_burgers_conserves_the_mean_and_loses_energy_at_the_viscous_rate() -> None:

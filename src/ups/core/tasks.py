@@ -40,6 +40,7 @@ class Task:
 
 LINE: tuple[Literal["periodic"]] = ("periodic",)
 PLANE: tuple[Literal["periodic"], Literal["periodic"]] = ("periodic", "periodic")
+SPACE: tuple[Literal["periodic"], Literal["periodic"], Literal["periodic"]] = ("periodic", "periodic", "periodic")
 
 TASKS: dict[str, Task] = {
     "advection1d": Task(
@@ -95,6 +96,17 @@ TASKS: dict[str, Task] = {
         41,
         0.5,
         (1,),
+    ),
+    "swift_hohenberg3d": Task(
+        "3D_SwiftHohenberg_Sols_r{r}.hdf5",
+        "swift_hohenberg",
+        ("u",),
+        SPACE,
+        {"r": 0.7},
+        4 * math.pi,
+        16,
+        51,
+        2.0,
     ),
 }
 

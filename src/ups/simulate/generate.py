@@ -35,7 +35,7 @@ class GenerateSettings(Settings):
 
     pde: str = "burgers1d"
     """Task to simulate: advection1d, burgers1d, forced_burgers1d, diffusion1d, fisher_kpp1d, ks1d, kdv1d,
-    gray_scott2d or kolmogorov2d."""
+    gray_scott2d, kolmogorov2d or swift_hohenberg3d."""
     trajectories: int = Field(default=1000, ge=1, le=10_000_000)
     """Number of trajectories; the first n of a larger set are the set of n."""
     resolution: int | None = Field(default=None, ge=4, le=2**20)

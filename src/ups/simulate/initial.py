@@ -70,7 +70,7 @@ def small_noise(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
 
 
 def blobs(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
-    """The rest state u = 1, v = 0 with four smooth drops of v that use up u; shape (2, X, Y)."""
+    """The rest state u = 1, v = 0 with four smooth drops of v that use up u; shape (2, *S)."""
     centre, width = rng.uniform(0.0, 1.0, (4, len(mesh))), rng.uniform(0.08, 0.14, 4)
     rest = np.ones_like(mesh[0])
     for c, w in zip(centre, width, strict=True):
@@ -86,3 +86,18 @@ def vorticity(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
     numbers[(numbers == 0).all(axis=1)] = 1
     angle = 2 * np.pi * (np.multiply.outer(numbers[:, 0], x) + np.multiply.outer(numbers[:, 1], y))
     return 0.9 * np.sin(angle + phase[:, None, None]).sum(axis=0)[None]
+
+
+def weak_noise(rng: np.random.Generator, mesh: Mesh) -> np.ndarray:
+    """Gaussian amplitudes of all wave numbers -3 to 3 per axis, zero mean, root mean square 0.2; shape (1, *S).
+
+    All of them, because waves that are not there cannot grow but out of the solver's rounding.
+    """
+    numbers = np.arange(-3, 4)
+    u = rng.normal(size=(7,) * len(mesh)) + 1j * rng.normal(size=(7,) * len(mesh))
+    u[(3,) * len(mesh)] = 0.0
+    u *= 0.4 / np.linalg.norm(u + np.flip(u).conj())
+    for axis in range(len(mesh)):
+        line = np.arange(mesh[0].shape[axis]) / mesh[0].shape[axis]
+        u = np.tensordot(u, np.exp(2j * np.pi * np.multiply.outer(numbers, line)), axes=(0, 0))
+    return u.real[None]

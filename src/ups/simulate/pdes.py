@@ -100,6 +100,12 @@ def _gray_scott(points: int, length: float, h: Any, params: Params) -> Stepper:
     )
 
 
+def _swift_hohenberg(points: int, length: float, h: Any, params: Params) -> Stepper:
+    import exponax
+
+    return exponax.stepper.reaction.SwiftHohenberg(3, length, points, h, reactivity=params["r"], order=4)
+
+
 def _kolmogorov(points: int, length: float, h: Any, params: Params) -> Stepper:
     import exponax
 
@@ -196,6 +202,14 @@ PDES: dict[str, Pde] = {
         spacing=lambda p, length: 1 / 128,
         step=lambda p, dx: 5.0,
         stepper=_gray_scott,
+        single=True,
+    ),
+    "swift_hohenberg": Pde(
+        "u_t = r u - (1 + lap)^2 u + u^2 - u^3",
+        initial.weak_noise,
+        spacing=lambda p, length: np.pi / 8,
+        step=lambda p, dx: 0.25,
+        stepper=_swift_hohenberg,
         single=True,
     ),
     "kolmogorov": Pde(

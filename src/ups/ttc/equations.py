@@ -1,4 +1,4 @@
-"""Known PDEs on a periodic line or plane: the right-hand sides of `ups.simulate.pdes`.
+"""Known PDEs on a periodic line, plane or cube: the right-hand sides of `ups.simulate.pdes`.
 
     u_t = L u + N(u),   L diagonal in Fourier space with symbol l(kappa), kappa = 2 pi n / length
 
@@ -18,7 +18,7 @@ from torch import Tensor
 Waves = tuple[Tensor, ...]
 """Wave numbers of each axis, broadcastable against each other."""
 Parameters = Mapping[str, Tensor]
-"""Name to values (B, 1, 1) on a line, (B, 1, 1, 1) on a plane."""
+"""Name to values (B, 1, *1), which broadcast against fields (B, C, *S)."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,11 @@ def _stirring(w: Tensor, kappa: Waves, p: Parameters) -> Tensor:
     return torch.fft.rfft2(-carried - MODE * (MODE * place).cos())
 
 
+def _growth_of_patterns(kappa: Waves, p: Parameters) -> Tensor:
+    """r - (1 - |kappa|^2)^2, largest at wave number 1."""
+    return p["r"] - (1 - _square(kappa)).square()
+
+
 EQUATIONS: dict[str, Equation] = {
     "advection1d": Equation(("beta",), lambda k, p: -1j * p["beta"] * k[0]),
     "burgers1d": Equation(("Nu",), lambda k, p: -p["Nu"] / math.pi * k[0] ** 2, _convection),
@@ -95,5 +100,8 @@ EQUATIONS: dict[str, Equation] = {
     "ks1d": Equation(("Nu",), lambda k, p: k[0] ** 2 - p["Nu"] * k[0] ** 4, _convection),
     "gray_scott2d": Equation(("F", "k"), _decay_of_both, _reaction),
     "kolmogorov2d": Equation(("Nu",), lambda k, p: -p["Nu"] * _square(k) - 0.1, _stirring),
+    "swift_hohenberg3d": Equation(
+        ("r",), _growth_of_patterns, lambda u, k, p: torch.fft.rfftn(u.square() - u**3, dim=(-3, -2, -1))
+    ),
 }
 """Deterministic tasks whose equation is known, by the names of `ups.core.tasks`."""

@@ -106,6 +106,7 @@ PHYSICS: Mapping[str, Physics] = MappingProxyType(
         "ks1d": Physics({"residual": 1.0}, ("residual", "mean", "bounds"), substeps=8),
         "kolmogorov2d": Physics({"residual": 1.0}, ("residual", "mean", "bounds"), points=64, substeps=32),
         "gray_scott2d": Physics({"residual": 1.0}, ("residual", "bounds"), points=48, substeps=50),
+        "swift_hohenberg3d": Physics({"residual": 1.0}, ("residual", "bounds"), points=16, substeps=16),
     }
 )
 """The one table of tasks. Where there is a residual, the other rewards add no information and rank candidates worse
