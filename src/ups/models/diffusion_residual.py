@@ -10,6 +10,8 @@ The denoised residual is x - tau v, and the score of x_tau is -(x + (1 - tau) v)
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -18,9 +20,10 @@ from torch import Tensor, nn
 
 from ups.core.blocks_pdet import WIDEST, PDETransformer, PDETransformerConfig
 from ups.core.domain import Domain
+from ups.core.errors import UserError
 from ups.core.latent_state import LatentState
 from ups.core.settings import Settings
-from ups.models.latent_operator import LatentModel
+from ups.models.latent_operator import LatentModel, LatentOperatorConfig
 
 
 class DiffusionSettings(Settings):
@@ -73,13 +76,42 @@ class DiffusionSettings(Settings):
         return PDETransformerConfig.model_validate({"block": "transformer", **size, **shared})
 
 
+@dataclass(frozen=True)
+class DiffusionResidualConfig:
+    """A residual network for tokens of which nothing but the width is known, with `cond_dim` parameters.
+
+    Raises:
+        UserError: `residual_guidance_weight` is not 1: a weighted residual is not distributed as the one learnt.
+    """
+
+    latent_dim: int
+    hidden_dim: int = 128
+    cond_dim: int = 0
+    residual_guidance_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.residual_guidance_weight != 1.0:
+            raise UserError(f"residual_guidance_weight must be 1, found {self.residual_guidance_weight}")
+
+    @property
+    def operator(self) -> LatentOperatorConfig:
+        """An operator on such tokens, of the same width."""
+        pdet = {"input_dim": self.latent_dim, "hidden_dim": self.hidden_dim, "num_heads": math.gcd(8, self.hidden_dim)}
+        return LatentOperatorConfig(self.latent_dim, PDETransformerConfig.model_validate(pdet), params=self.cond_dim)
+
+    @property
+    def settings(self) -> DiffusionSettings:
+        """Size of the network."""
+        return DiffusionSettings(hidden_dim=self.hidden_dim, num_heads=math.gcd(4, self.hidden_dim))
+
+
 class DiffusionResidual(nn.Module):
     """The network v(x_tau, tau; z_t, z~, c), zero at initialisation; it also serves the student and the other
     objectives.
 
     Args:
-        model: The codec and the operator whose residual it learns.
-        settings: Size of the network.
+        of: The codec and the operator whose residual it learns, or the config of a network that knows neither.
+        settings: Size of the network; that of the config unless given.
 
     Attributes:
         scale: s, deviation of the residual per channel (D,).
@@ -90,35 +122,49 @@ class DiffusionResidual(nn.Module):
     change: Tensor
     dt: Tensor
 
-    def __init__(self, model: LatentModel, settings: DiffusionSettings):
+    def __init__(self, of: LatentModel | DiffusionResidualConfig, settings: DiffusionSettings | None = None):
         super().__init__()
-        self.settings, self.layout, latent_dim = settings, model.codec.layout, model.codec.dim
-        cfg = settings.backbone(model.operator.cfg.pdet, latent_dim)
-        self.conditioning = model.new_conditioning(2, cfg.hidden_dim)
-        self.position = model.operator.cfg.position
+        operator, known = (of.operator.cfg, of) if isinstance(of, LatentModel) else (of.operator, of.operator)
+        self.settings = settings or (DiffusionSettings() if isinstance(of, LatentModel) else of.settings)
+        self.operator, self.layout, latent_dim = operator, operator.layout, operator.latent_dim
+        cfg = self.settings.backbone(operator.pdet, latent_dim)
+        self.conditioning = known.new_conditioning(2, cfg.hidden_dim)
+        self.position = operator.position
         tokens, width = self.layout.tokens(self.layout.domain), 3 * latent_dim + self.position.width
         self.transformer = PDETransformer(cfg, tokens, cfg.hidden_dim, width, latent_dim)
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("change", torch.ones(latent_dim))
-        self.register_buffer("dt", torch.tensor(model.system.dt))
+        self.register_buffer("dt", torch.tensor(operator.dt))
 
     def forward(
-        self, x: Tensor, tau: Tensor, state: LatentState, base: Tensor, dt: Tensor, domain: Domain | None = None
+        self,
+        x: Tensor | LatentState,
+        tau: Tensor,
+        state: LatentState | None = None,
+        base: Tensor | None = None,
+        dt: Tensor | None = None,
+        domain: Domain | None = None,
     ) -> Tensor:
         """One evaluation.
 
         Args:
-            x: Noisy residual, (B, N, D).
+            x: Noisy residual, (B, N, D); or, for a network that learns the mean residual of a prediction z~ from z~
+                alone, the state with that prediction, and then no `state`.
             tau: Noise level, (B,).
             state: Latents before the step, (B, N, D), and their conditions.
-            base: The operator's prediction z~, (B, N, D).
-            dt: Physical step, (B,).
+            base: The operator's prediction z~, (B, N, D); the latents of the state unless given.
+            dt: Physical step, (B,); that of the data unless given.
             domain: What the latents are of, the training grid unless given.
 
         Returns:
             (B, N, D).
         """
-        cond = self.conditioning([tau, (dt / self.dt).log()], state.cond)
-        domain = domain or self.layout.domain
+        if isinstance(x, LatentState):
+            x, state = torch.zeros_like(x.z), x
+        assert state is not None
+        base = state.z if base is None else base
+        relative = self.dt.new_ones(len(x)) if dt is None else dt / self.dt
+        cond = self.conditioning([tau, relative.log()], state.cond)
+        domain = domain or self.operator.domain_of(x)
         z = torch.cat([x, state.z, (base - state.z) / self.change], -1)
         return self.transformer(self.position.beside(z, domain), cond, self.layout.tokens(domain))

@@ -42,6 +42,10 @@ class OperatorSettings(Settings):
     """The PDE-Transformer inside."""
 
 
+LINE = Layout(Domain.unit((64,)), (64,))
+"""Tokens of which nothing else is known: points of a periodic line, however many there are."""
+
+
 @dataclass(frozen=True)
 class LatentOperatorConfig:
     """What fixes the shape of a `LatentOperator`; `layout` says how domains are cut into tokens, `position_axes`
@@ -52,8 +56,8 @@ class LatentOperatorConfig:
 
     latent_dim: int
     pdet: PDETransformerConfig
-    layout: Layout
-    dt: float
+    layout: Layout = LINE
+    dt: float = 0.1
     params: int = 0
     time_embed_dim: int = 32
     position_axes: tuple[int, ...] = ()
@@ -65,6 +69,14 @@ class LatentOperatorConfig:
     def position(self) -> Position:
         """What tokens are told of where they are."""
         return Position(self.layout, self.position_axes)
+
+    def domain_of(self, z: Tensor) -> Domain:
+        """Where tokens z (B, N, D) live unless it is said: the training grid, or a line of N points."""
+        return Domain.unit(z.shape[1:2]) if self.layout == LINE else self.layout.domain
+
+    def new_conditioning(self, scalars: int, out: int) -> Conditioning:
+        """A conditioning by so many scalars and the parameters, which are not standardised."""
+        return Conditioning(scalars, self.params, 32, out, self.varied[1])
 
 
 class LatentOperator(nn.Module):
@@ -81,10 +93,10 @@ class LatentOperator(nn.Module):
         self.transformer = PDETransformer(cfg.pdet, tokens, self.conditioning.width, width, out)
 
     def forward(self, state: LatentState, dt: Tensor, domain: Domain | None = None) -> LatentState:
-        """`state.z` (B, N, D) on `domain`, the training grid unless given, and the physical step `dt` (B,) -> the state
-        `dt` later."""
-        relative = dt / self.cfg.dt
-        domain = domain or self.cfg.layout.domain
+        """`state.z` (B, N, D) on `domain`, the training grid unless given, and the physical step `dt`, (B,) or one for
+        all -> the state `dt` later."""
+        relative = (dt / self.cfg.dt).expand(len(state.z))
+        domain = domain or self.cfg.domain_of(state.z)
         z, tokens = self.cfg.position.beside(state.z, domain), self.cfg.layout.tokens(domain)
         scalars = [relative.log()] if len(self.conditioning.scalars) else []
         if self.increment is None:
@@ -175,8 +187,7 @@ class LatentModel(nn.Module):
 
     def new_conditioning(self, scalars: int, out: int) -> Conditioning:
         """A conditioning for a later stage, with the parameters and their statistics of this model."""
-        own = self.operator.conditioning
-        made = Conditioning(scalars, len(own.param_mean), 32, out, self.operator.cfg.varied[1])
+        own, made = self.operator.conditioning, self.operator.cfg.new_conditioning(scalars, out)
         made.param_mean.copy_(own.param_mean)
         made.param_std.copy_(own.param_std)
         return made

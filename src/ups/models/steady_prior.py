@@ -7,39 +7,65 @@ with the same drift in every step. It trains on pairs of a latent and the steady
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
-from ups.core.blocks_pdet import PDETransformer
+from ups.core.blocks_pdet import PDETransformer, PDETransformerConfig
 from ups.core.domain import Domain
 from ups.core.latent_state import LatentState
-from ups.models.latent_operator import LatentModel
+from ups.models.latent_operator import LatentModel, LatentOperatorConfig
+
+
+@dataclass(frozen=True)
+class SteadyPriorConfig:
+    """A prior for tokens of which nothing but the width is known, with `cond_dim` parameters."""
+
+    latent_dim: int
+    hidden_dim: int = 128
+    num_steps: int = 6
+    cond_dim: int = 0
+
+    @property
+    def operator(self) -> LatentOperatorConfig:
+        """An operator on such tokens, of the same width."""
+        pdet = {"input_dim": self.latent_dim, "hidden_dim": self.hidden_dim, "num_heads": math.gcd(8, self.hidden_dim)}
+        return LatentOperatorConfig(self.latent_dim, PDETransformerConfig.model_validate(pdet), params=self.cond_dim)
 
 
 class SteadyPrior(nn.Module):
     """Refines a `LatentState` into a steady one; the identity at initialisation.
 
     Args:
-        model: The codec and the operator, whose backbone it takes.
-        num_steps: Refinement steps K.
+        of: The codec and the operator, whose backbone it takes, or the config of a prior that knows neither.
+        num_steps: Refinement steps K; those of the config, or 6, unless given.
     """
 
-    def __init__(self, model: LatentModel, num_steps: int):
+    def __init__(self, of: LatentModel | SteadyPriorConfig, num_steps: int | None = None):
         super().__init__()
-        self.num_steps, self.layout = num_steps, model.codec.layout
-        pdet, latent_dim = model.operator.cfg.pdet, model.codec.dim
-        self.conditioning = model.new_conditioning(1, pdet.hidden_dim)
-        self.position = model.operator.cfg.position
+        operator, known = (of.operator.cfg, of) if isinstance(of, LatentModel) else (of.operator, of.operator)
+        self.num_steps = num_steps or (6 if isinstance(of, LatentModel) else of.num_steps)
+        self.operator, self.layout = operator, operator.layout
+        pdet, latent_dim = operator.pdet, operator.latent_dim
+        self.conditioning = known.new_conditioning(1, pdet.hidden_dim)
+        self.position = operator.position
         tokens, width = self.layout.tokens(self.layout.domain), 2 * latent_dim + self.position.width
         self.drift = PDETransformer(pdet, tokens, pdet.hidden_dim, width, latent_dim)
 
-    def forward(self, state: LatentState, domain: Domain | None = None) -> LatentState:
-        """`state.z` (B, N, D) on `domain`, the training grid unless given -> the state with its steady latent."""
-        z, domain = state.z, domain or self.layout.domain
+    def forward(
+        self, state: LatentState, domain: Domain | None = None, cond: Mapping[str, Tensor] | None = None
+    ) -> LatentState:
+        """`state.z` (B, N, D) on `domain`, the training grid unless given -> the state with its steady latent; `cond` takes
+        the place of the state's own."""
+        z, domain = state.z, domain or self.operator.domain_of(state.z)
+        cond = state.cond if cond is None else cond
         for k in range(self.num_steps):
             tau = z.new_full((len(z),), k / max(self.num_steps - 1, 1))
             given = self.position.beside(torch.cat([z, state.z], -1), domain)
-            z = z + self.drift(given, self.conditioning([tau], state.cond), self.layout.tokens(domain))
+            z = z + self.drift(given, self.conditioning([tau], cond), self.layout.tokens(domain))
         return LatentState(z, state.t, state.cond)
 
 

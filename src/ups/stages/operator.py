@@ -61,7 +61,7 @@ def operator_loss(
         encoded_latent=out.latents[:, 0] if there else None,
         pred_latent=out.latents[:, 0] if back else None,
         decoder=lambda z: scaled(out.fields[:, 0]),  # both were computed with the rest
-        encoder=lambda v: out.reencoded,  # pyright: ignore[reportArgumentType]
+        encoder=(lambda v: out.reencoded) if back else None,  # pyright: ignore[reportArgumentType]
         pred_rollout=predicted[:, 1:] if unrolled else None,
         target_rollout=target[:, 1:] if unrolled else None,
         spectral_pred=energies[0],

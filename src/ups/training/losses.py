@@ -6,9 +6,9 @@ training split (`ups.core.deviations`), so that no loss depends on the units of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -128,11 +128,15 @@ class LossBundle:
     components: dict[str, Tensor]
 
 
+PLACES = frozenset({"input_positions", "query_positions", "coords", "meta"})
+NO_WEIGHT = {name: 0.0 for name in LossWeights.model_fields if name.startswith("lambda_") and name != "lambda_forward"}
+
+
 def compute_operator_loss_bundle(
     *,
     pred_next: Tensor,
     target_next: Tensor,
-    weights: LossWeights,
+    weights: LossWeights | Mapping[str, Any],
     current_epoch: float,
     measure: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,
     input_fields: Tensor | None = None,
@@ -145,21 +149,33 @@ def compute_operator_loss_bundle(
     spectral_pred: Tensor | None = None,
     spectral_target: Tensor | None = None,
     spectral_axes: int = 1,
+    **places: Any,
 ) -> LossBundle:
     """All losses of the operator stage; what is not given is not computed.
 
     Args:
         pred_next, target_next: One-step prediction and truth, both latents (B, N, D) or both fields (B, C, *S).
-        weights: Weights and curriculum.
+        weights: Weights and curriculum; as a mapping, by name, and those that are not there 0.
         current_epoch: Epoch for the curriculum.
         measure: Distance of `L_forward` and `L_rollout`.
         input_fields, encoded_latent: Fields (B, C, *S) and the latents (B, N, D) that must decode to them
             (`L_inv_enc`).
-        pred_latent: The operator's latent prediction (B, N, D), which must survive decoding and encoding (`L_inv_dec`).
+        pred_latent: Latents that must survive decoding and encoding (`L_inv_dec`), such as the operator's prediction;
+            `encoded_latent` unless given.
         decoder, encoder: The codec, z -> u and u -> z.
         pred_rollout, target_rollout: Later steps of a rollout, (B, K, ...).
         spectral_pred, spectral_target: Tensors whose last `spectral_axes` axes are spatial (`L_spec`).
+        places: `input_positions`, `query_positions`, `coords` and `meta`, which codecs of other kinds need: one that
+            knows its grid does not.
+
+    Raises:
+        TypeError: An argument is none of these.
     """
+    if unknown := places.keys() - PLACES:
+        raise TypeError(f"compute_operator_loss_bundle() got the unexpected arguments {', '.join(sorted(unknown))}")
+    if not isinstance(weights, LossWeights):
+        weights = LossWeights.model_validate({**NO_WEIGHT, **weights})
+    pred_latent = encoded_latent if pred_latent is None else pred_latent
     terms: list[tuple[str, float, Tensor]] = [("L_forward", weights.lambda_forward, measure(pred_next, target_next))]
     inv_enc, inv_dec = weights.inverse_weights(current_epoch)
     if inv_enc and decoder and input_fields is not None and encoded_latent is not None:
