@@ -108,9 +108,7 @@ class SpectralFilter(_Frequencies):
             axes = tuple(range(2, 2 + len(length)))
             wide = mirror(x, tokens.boundary, 1).float().movedim(-1, 1)
             y = torch.fft.irfftn(torch.fft.rfftn(wide, dim=axes) * weight, s=length, dim=axes)
-        for axis, g in enumerate(tokens.shape, start=2):
-            y = y.narrow(axis, 0, g)
-        return y.movedim(1, -1).to(x.dtype)
+        return _within(y.movedim(1, -1), tokens).to(x.dtype)
 
 
 def _filled(weight: Tensor, length: tuple[int, ...], kept: tuple[int, ...]) -> Tensor:
@@ -142,9 +140,7 @@ class SpectralMixing(_Frequencies):
         with torch.autocast(x.device.type, enabled=False):
             pairs = self._to_pairs(mirror(x, tokens.boundary, 1).float(), length, kept)
             y = self._from_pairs(self._mixed(pairs, self.weights(length, kept)), length, kept)
-        for axis, g in enumerate(tokens.shape, start=1):
-            y = y.narrow(axis, 0, g)
-        return y.to(x.dtype)
+        return _within(y, tokens).to(x.dtype)
 
     def _to_pairs(self, x: Tensor, length: tuple[int, ...], kept: tuple[int, ...]) -> Tensor:
         """Real and imaginary parts of the kept frequencies: (B, *L, D) -> (2, B, *K, D)."""
@@ -177,6 +173,13 @@ class SpectralMixing(_Frequencies):
             spectrum = torch.fft.ifftn(spectrum, dim=others)
             pairs = torch.stack([spectrum.real, spectrum.imag])
         return _waves(length[-1], kept[-1], pairs.device)[1] @ pairs.movedim(0, -3).flatten(-3, -2)
+
+
+def _within(y: Tensor, tokens: Domain) -> Tensor:
+    """(B, *L, D) on axes that may have been mirrored -> (B, *G, D) on the tokens."""
+    for axis, g in enumerate(tokens.shape, start=1):
+        y = y.narrow(axis, 0, g)
+    return y
 
 
 def _lengths(tokens: Domain) -> tuple[int, ...]:
