@@ -206,6 +206,16 @@ BROKEN = {
         "training:\n  amp: fp16\nrun:\n  device: cpu\n",
         "demo.yaml:4: training.amp: fp16 needs a CUDA device, use bf16 on a CPU \\(`run.device`: line 6\\)",
     ),
+    "a weight of learnt latents": (
+        "training:\n  lambda_latent: 0.3\nlatent: {codec: exact}\n",
+        "demo.yaml:4: training.lambda_latent: lambda_latent = 0.3 is about latents that are learnt, and the codec "
+        "is exact \\(`latent.codec`: line 5\\)",
+    ),
+    "a measure of learnt latents": (
+        "training:\n  latent_measure: squared\n",
+        "demo.yaml:4: training.latent_measure: latent_measure = squared is about latents that are learnt, .* exact "
+        "\\(`latent.codec`: default\\)",
+    ),
     "a tab": (
         "latent:\n\tdim: 3\n",
         "demo.yaml:4: not valid YAML: .*; YAML is indented with spaces, not tabs",

@@ -25,6 +25,8 @@ from ups.ttc.rewards import misfit
 from ups.ttc.settings import TTCSettings
 
 WIDTHS: tuple[Key, Key] = (("latent", "dim"), ("operator", "pdet", "input_dim"))
+LEARNT_ONLY = ("lambda_latent", "lambda_reconstruction", "latent_measure", "fixed_latent_target")
+"""Settings of `training` without effect where the codec is exact: its latents are the fields."""
 STEPS: tuple[Key, Key] = (("training", "dt"), ("data", "subsample", "dt"))
 
 
@@ -116,6 +118,12 @@ def _contradictions(config: Config) -> list[Contradiction]:
         found.append(
             ((("latent", "patch"), ("latent", "codec")), "patch belongs to codec exact, and the codec is learnt")
         )
+    if latent.codec == "exact":
+        own, usual = config.training, TrainingSettings()
+        for name in LEARNT_ONLY:
+            if (value := getattr(own, name)) not in (getattr(usual, name), 0):
+                keys = (("training", name), ("latent", "codec"))
+                found.append((keys, f"{name} = {value} is about latents that are learnt, and the codec is exact"))
     wanted = {stage for stage in STAGES if config.stages.of(stage).epochs}
     for spec in STAGES.values():
         if spec.name in wanted and spec.why and (needed := spec.predecessors[-1]) not in wanted:
