@@ -54,3 +54,26 @@ def test_strides_that_leave_the_trajectory_are_refused():
     with pytest.raises(UserError, match=r"windows of 2 frames, 12 apart \(data.strides\), are needed .* have 12"):
         counting(strides=(1, 12))
     assert len(counting(strides=(1, 11)).strides) == 2
+
+
+def visited(loader: WindowBatches, first: int, steps: int) -> list[float]:
+    """First frames of the windows of some steps, in their order."""
+    return torch.cat([windows.frames[:, 0].flatten() for windows in islice(loader(first), steps)]).tolist()
+
+
+def test_an_epoch_longer_than_the_data_goes_through_them_again_in_another_order():
+    loader, everything = counting(steps_per_epoch=17), visited(counting(), 0, 7)  # a pass is 55 windows in 7 batches
+    assert loader.steps_per_epoch == 17
+    passes = [visited(loader, *part) for part in ((0, 7), (7, 7), (14, 3), (17, 7), (24, 7))]
+    assert passes[0] == everything and len(set(passes[2])) == 24
+    for other in (passes[1], passes[3], passes[4]):
+        assert sorted(other) == sorted(everything) and other != everything
+    assert passes[3] not in passes[:3] and passes[1][:24] != passes[2]
+    whole = list(islice(loader(0), 40))
+    for step in (6, 7, 13, 16, 17, 31):
+        assert torch.equal(next(loader(step)).frames, whole[step].frames)
+
+
+def test_an_epoch_within_the_data_is_the_first_part_of_its_own_pass():
+    part = counting(steps_per_epoch=3)
+    assert visited(part, 0, 3) == visited(counting(), 0, 3) and visited(part, 3, 3) == visited(counting(), 7, 3)

@@ -1,8 +1,8 @@
 """Training batches whose content is a function of the step.
 
-Epoch e visits all (trajectory, first frame) windows in an order drawn from (seed, e), and strides in time and shifts
-along periodic axes are drawn from (seed, step), so that starting at any step gives the batches that an uninterrupted
-run would have seen there.
+A pass visits all (trajectory, first frame) windows in an order drawn from the seed and its number, and an epoch is a
+part of one pass, or several. Strides in time and shifts along periodic axes are drawn from (seed, step), so that
+starting at any step gives the batches that an uninterrupted run would have seen there.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Windows:
         return Windows(self.frames[part], self.params[part], self.dt[part])
 
 
-def order(seed: int, epoch: int, n: int) -> np.ndarray:
-    """The permutation of n windows that epoch `epoch` follows."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(n)
+def order(seed: int, number: int, n: int) -> np.ndarray:
+    """The permutation of n windows that pass `number` follows."""
+    return np.random.Generator(np.random.Philox(key=[seed, number])).permutation(n)
 
 
 def shift(frames: Tensor, offsets: np.ndarray, axis: int) -> Tensor:
@@ -76,12 +76,12 @@ class WindowBatches:
         params: Parameters of all trajectories, (n, P).
         frames: Frames in a trajectory.
         length: Frames in a window, K + 1.
-        batch_size: Windows in a batch; the last batch of an epoch may be smaller.
+        batch_size: Windows in a batch; the last batch of a pass may be smaller.
         dt: Time between frames of a trajectory.
         strides: Frames of a trajectory from one frame of a window to the next: each window has one of these.
         seed: Fixes order, shifts and strides.
         shift_axes: Axes of a window that are shifted at random, or none.
-        steps_per_epoch: Batches in an epoch; all windows unless given.
+        steps_per_epoch: Batches in an epoch; those of one pass over all windows unless given. Each begins a pass.
         workers: Threads that read ahead; 0 reads on demand.
         prefetch: Batches that each of them reads ahead.
         pin: Whether batches lie in pinned memory, from which copies to a GPU do not block.
@@ -115,12 +115,12 @@ class WindowBatches:
         self.workers, self.prefetch, self.pin = workers, prefetch, pin
         self.frames, self.starts = frames, frames - length + 1
         self.total = len(params) * self.starts
-        available = math.ceil(self.total / batch_size)
-        self.steps_per_epoch = min(steps_per_epoch, available) if steps_per_epoch else available
+        self.steps_per_pass = math.ceil(self.total / batch_size)
+        self.steps_per_epoch = steps_per_epoch or self.steps_per_pass
 
     def batch(self, step: int, visit: np.ndarray) -> Windows:
-        """The batch of a step, given its epoch's order."""
-        first = step % self.steps_per_epoch * self.batch_size
+        """The batch of a step, given its pass's order."""
+        first = step % self.steps_per_epoch % self.steps_per_pass * self.batch_size
         chosen = visit[first : first + self.batch_size]
         trajectory, stride = chosen // self.starts, self.draw_strides(step, len(chosen))
         starts = self.frames - (self.length - 1) * stride
@@ -137,12 +137,13 @@ class WindowBatches:
         return np.random.Generator(np.random.Philox(key=[self.seed + 2, step])).choice(self.strides, n)
 
     def steps(self, step: int) -> Iterator[tuple[int, np.ndarray]]:
-        """(step, order of its epoch) from `step` on."""
-        for epoch in count(step // self.steps_per_epoch):
-            visit = order(self.seed, epoch, self.total)
-            for i in range(step % self.steps_per_epoch, self.steps_per_epoch):
-                yield epoch * self.steps_per_epoch + i, visit
-            step = 0
+        """(step, order of its pass) from `step` on."""
+        passes, known, visit = math.ceil(self.steps_per_epoch / self.steps_per_pass), -1, np.empty(0, dtype=int)
+        for now in count(step):
+            epoch, within = divmod(now, self.steps_per_epoch)
+            if (number := epoch * passes + within // self.steps_per_pass) != known:
+                known, visit = number, order(self.seed, number, self.total)
+            yield now, visit
 
     def __call__(self, step: int) -> Iterator[Windows]:
         """Endless batches from micro-step `step` on."""

@@ -39,7 +39,7 @@ class TrainingSettings(LossWeights):
     batch_size: int = Field(default=32, ge=1, le=1_000_000)
     """Samples in a micro-batch."""
     steps_per_epoch: int | None = Field(default=None, ge=1)
-    """Micro-batches in an epoch; at most, and unless given, one pass over all windows of the training split."""
+    """Micro-batches in an epoch; unless given one pass over all windows of the training split."""
     num_workers: int = Field(default=0, ge=0, le=1024)
     """Threads that read ahead where data do not fit in memory; data in memory need none."""
     pin_memory: bool = False
