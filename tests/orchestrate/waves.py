@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.small import advection, config
 from ups.evaluation import evaluate
-from ups.orchestrate import Options, Result, judged, orchestrate, steps
+from ups.orchestrate import Options, Result, gated, orchestrate, steps
 from ups.orchestrate.state import State
 from ups.run import score as scoring
 from ups.training import stage_files
@@ -101,14 +101,14 @@ def half_of(name: str) -> Callable[[dict[str, Any], Path], None]:
 
 def within(split: str, begin: Callable[[], None]) -> None:
     """Calls `begin` when the evaluation on `split` begins; the tiny ones of a dry run do not count."""
-    scored = judged.evaluate_run
+    scored = gated.evaluate_run
 
     def evaluated(folder: Path, part: str, *rest: Any) -> Any:
         if part == split:
             begin()
         return scored(folder, part, *rest)
 
-    setattr(judged, "evaluate_run", evaluated)  # noqa: B010
+    setattr(gated, "evaluate_run", evaluated)  # noqa: B010
 
 
 if __name__ == "__main__":

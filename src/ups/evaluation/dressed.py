@@ -4,7 +4,8 @@
 
 e_i are the errors of free rollouts on n validation trajectories by lead time, so the noise has their covariance at each
 lead time and between lead times. Any calibrated noise gains 1 - 1 / sqrt(2) = 29 % of CRPS over a single forecast whose
-errors are Gaussian: an ensemble that learnt something has to beat this one.
+errors are Gaussian: an ensemble that learnt something has to beat this one. Forecasts are dressed with their past
+errors as in Roulston and Smith, "Combining dynamical and statistical ensembles", Tellus A 55, 2003.
 """
 
 from __future__ import annotations

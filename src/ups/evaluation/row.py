@@ -208,7 +208,7 @@ class Row(ForecastScores):
         return self.role in ("truth", "solver", "peer")
 
     @property
-    def trained(self) -> bool:
+    def of_stack(self) -> bool:
         """Whether it is a forecast of the stack."""
         return self.role in ("model", "informed")
 

@@ -119,7 +119,7 @@ class Scores(Record):
     @property
     def models(self) -> list[Row]:
         """Rows of the stack that have a score along the whole rollout."""
-        return [row for row in self.rows if row.trained and row.marching and row.error is None]
+        return [row for row in self.rows if row.of_stack and row.marching and row.error is None]
 
 
 S = TypeVar("S", bound=Scores)

@@ -77,7 +77,7 @@ def score(
 
 
 @dataclass(frozen=True)
-class Judged:
+class GatedEntry:
     """The entry of a run on one split, with the decision of its gate once that is made.
 
     Attributes:
@@ -95,13 +95,13 @@ class Judged:
         """Whether the gate let the run pass."""
         return self.entry.gate == "passed"
 
-    def with_decision(self, outcome: Outcome) -> Judged:
+    def with_decision(self, outcome: Outcome) -> GatedEntry:
         """The same with the decision in its entry."""
         gate = "passed" if outcome.data["passed"] else "failed"
         return replace(self, entry=replace(self.entry, gate=gate, reason=outcome.sentence))
 
 
-def judge_scores(plan: Plan, split: str, scores: RunScores, model: str | None) -> Judged:
+def gated_entry(plan: Plan, split: str, scores: RunScores, model: str | None) -> GatedEntry:
     """The entry of a run, and its gate against the champion of the same protocol.
 
     Args:
@@ -138,21 +138,21 @@ def judge_scores(plan: Plan, split: str, scores: RunScores, model: str | None) -
         return Outcome(sentence, {"protocol": entry.protocol, "model": chosen, "scores": entry.scores(), **found})
 
     inputs = [entry.protocol, chosen, entry.scores(), settings.metric, settings.ratio, settings.min_deltas]
-    return Judged(entry, inputs, work)
+    return GatedEntry(entry, inputs, work)
 
 
-def finish_board(plan: Plan, judged: Sequence[Judged]) -> list[Outcome]:
+def finish_board(plan: Plan, gated: Sequence[GatedEntry]) -> list[Outcome]:
     """Enters what was judged into the leaderboard; returns the run's place in each protocol.
 
     What was entered before, of weights that the folder no longer holds, is dropped.
     """
     metric = plan.options.gate.metric
-    if not judged:
+    if not gated:
         drop_old_weights(plan)
         return []
-    order = update(plan.runs, [j.entry for j in judged], metric)
+    order = update(plan.runs, [j.entry for j in gated], metric)
     places = []
-    for entry in (j.entry for j in judged):
+    for entry in (j.entry for j in gated):
         group = [e for e in order if e.protocol == entry.protocol]
         place = group.index(entry) + 1
         value = cost(metric, entry.scores())

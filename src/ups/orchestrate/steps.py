@@ -24,7 +24,7 @@ from ups.data.dataset import Dataset, open_dataset
 from ups.data.sidecar import SIDECAR
 from ups.orchestrate.checks import check_config, check_data, data_files
 from ups.orchestrate.estimate import estimate
-from ups.orchestrate.judged import Judged, drop_old_weights, finish_board, judge_scores, score
+from ups.orchestrate.gated import GatedEntry, drop_old_weights, finish_board, gated_entry, score
 from ups.orchestrate.leaderboard import read_entries
 from ups.orchestrate.peaks import device_peak, host_peak, reset_peak
 from ups.orchestrate.plan import Options, Plan, resolve
@@ -88,7 +88,7 @@ class Orchestration:
         self.plan, self.state, self.say = plan, state, say
         self.options, self.own = plan.options, plan.folder / "orchestrate"
         self.log: list[dict[str, Any]] = []
-        self.judged: dict[str, Judged] = {}
+        self.gated: dict[str, GatedEntry] = {}
         self.opened = ExitStack()
         self._data: Dataset | None = None
         self._tracker: Tracker | None = None
@@ -195,17 +195,17 @@ class Orchestration:
         config = self.plan.small if split == "validation" else self.plan.full
         scored = score(config, split, self.data, self.tracker, self.files)
         self.step(name, scored.inputs, scored.work, scored.kept)
-        judged = judge_scores(self.plan, split, scored.scores(), model)
-        outcome = self.step(gate, judged.inputs, judged.work)
-        self.judged[split] = judged.with_decision(outcome)
-        return judged.entry.model
+        gated = gated_entry(self.plan, split, scored.scores(), model)
+        outcome = self.step(gate, gated.inputs, gated.work)
+        self.gated[split] = gated.with_decision(outcome)
+        return gated.entry.model
 
     def _why_not(self, split: str, skip: bool) -> str | None:
         if skip:
             return "--skip-small-eval" if split == "validation" else "--skip-full-eval"
         if not (self.plan.small if split == "validation" else self.plan.full).evaluation.enabled:
             return "evaluation.enabled is false"
-        if split == "test" and "validation" in self.judged and not self.judged["validation"].passed:
+        if split == "test" and "validation" in self.gated and not self.gated["validation"].passed:
             return "the small gate failed"
         if not (self.plan.folder / "checkpoints" / "operator.pt").exists() and self.options.train_stage != "all":
             return "the operator is not trained yet"
@@ -213,7 +213,7 @@ class Orchestration:
 
     def finish(self) -> Result:
         """The leaderboard and the summary."""
-        ranks = finish_board(self.plan, list(self.judged.values()))
+        ranks = finish_board(self.plan, list(self.gated.values()))
         for rank in ranks:
             self.note("leaderboard", "done", rank.sentence, rank.data)
         if not ranks:
@@ -225,8 +225,8 @@ class Orchestration:
         return Result(self.plan.folder, summary)
 
     def _summary(self) -> dict[str, Any]:
-        judged, options = self.judged.values(), self.options
-        verdict = "not judged" if not judged else "passed" if all(j.passed for j in judged) else "failed"
+        gated, options = self.gated.values(), self.options
+        verdict = "not judged" if not gated else "passed" if all(j.passed for j in gated) else "failed"
         return {
             "format": 1,
             "run": self.plan.run,

@@ -166,7 +166,7 @@ def comparison_figure(path: Path, runs: Sequence[ScoredRun]) -> None:
 
 def best_row(run: ScoredRun) -> Row:
     """The trained row of lowest CRPS with a curve, or the first row if none has a score."""
-    models = [row for row in run.rows.values() if row.trained and row.marching and row.error is None]
+    models = [row for row in run.rows.values() if row.of_stack and row.marching and row.error is None]
     return min(models, key=lambda row: row.crps or 0.0, default=next(iter(run.rows.values())))
 
 

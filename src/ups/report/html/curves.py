@@ -53,7 +53,7 @@ def _row(row: Row) -> dict[str, Any]:
     ensemble = row.members > 1
     return {
         "name": row.model,
-        "model": row.trained,
+        "model": row.of_stack,
         "members": row.members,
         "nrmse": short(row.rollout.nrmse_per_frame),
         "correlation": short(row.rollout.correlation_per_frame),

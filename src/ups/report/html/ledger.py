@@ -34,7 +34,7 @@ CLASSES = {"pays": "good", "does not pay": "bad", "undecided": "open"}
 def ledger_section(scores: Scores) -> Markup:
     """Table and legend."""
     entries = scores.ledger
-    models = {row.model for row in scores.rows if row.trained}
+    models = {row.model for row in scores.rows if row.of_stack}
     marching = [entry for entry in entries if entry.model in {row.model for row in scores.models}]
     low = gain_axis_start(entries)
     best = {
