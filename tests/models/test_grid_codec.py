@@ -1,7 +1,9 @@
 """The exact codec, and the operator on the points of a grid: what holds whatever the weights are."""
 
+import copy
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -42,13 +44,24 @@ def test_decoding_gives_back_what_was_encoded(shape: tuple[int, ...], patch: int
     torch.testing.assert_close(codec.decode(z), u, rtol=1e-6, atol=1e-6)
 
 
+def test_which_means_are_conserved_is_one_tensor_wherever_the_model_goes(tmp_path: Path) -> None:
+    model = points_model(system((12,), channels=2))
+    model.codec.conserved[0] = True
+    assert model.operator.increment is not None and model.operator.increment.conserved.tolist() == [True, False]
+    torch.save(model.state_dict(), tmp_path / "model.pt")  # both names, as checkpoints have had them
+    again = points_model(system((12,), channels=2))
+    again.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    for moved in (again, copy.deepcopy(again), copy.deepcopy(again).to("meta"), copy.deepcopy(again).double()):
+        assert moved.operator.increment is not None
+        assert moved.operator.increment.conserved is moved.codec.conserved
+    assert again.codec.conserved.tolist() == [True, False]
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", ["periodic", "wall"])
 def test_rollouts_in_both_spaces_agree_and_keep_conserved_means(shape: tuple[int, ...], kind: str) -> None:
     model = points_model(system(shape, kind, channels=2), 2)
-    increment = model.operator.increment
-    assert increment is not None
-    increment.conserved[0] = model.codec.conserved[0] = True
+    model.codec.conserved[0] = True
     u = model.codec.decode(torch.randn_like(model.codec.encode(torch.zeros(3, 2, *shape))))
     given = (4, torch.full((3, 1), 0.1), torch.full((3,), 0.1))
     with torch.no_grad():
@@ -97,8 +110,7 @@ def test_a_model_of_one_grid_runs_on_a_finer_and_on_a_larger_one(depths: tuple[i
 def test_mixed_precision_leaves_a_step_as_it_is() -> None:
     """The change from point to point is a small part of a flux: of 256 points in bfloat16 it would be off by 20 %."""
     model, x = points_model(system((256,))), torch.arange(256) * (2 * torch.pi / 256)
-    assert model.operator.increment is not None
-    model.operator.increment.conserved[0] = True
+    model.codec.conserved[0] = True
     state, dt = LatentState(x.sin().view(1, 256, 1), cond={"params": torch.full((1, 1), 0.1)}), torch.full((1,), 0.1)
     with torch.no_grad():
         exact = model.operator(state, dt).z

@@ -172,6 +172,21 @@ def test_models_hold_the_means_that_their_data_conserve_unless_told_not_to(path:
     assert not new_model(prepare(load_config(path, ["latent.hold_means=false"]))).codec.conserved.any()
 
 
+def test_a_channel_that_training_trajectories_do_not_move_is_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    u, ground = rng.normal(size=(16, 9, 32)), np.repeat(rng.normal(size=(16, 1, 32)), 9, axis=1)
+    np.savez(tmp_path / "rod.npz", u=u, ground=ground)
+    mapping = {"values": ["u", "ground"], "axes": "n t x", "length": 1.0, "dt": 0.05}
+    data = {"task": None, "files": [str(tmp_path / "rod.npz")], "mapping": mapping, "boundary": "open"}
+    learnt = {"lambda_latent": 1.0, "latent_measure": "relative"}
+    exact = {"latent": {"codec": "exact"}, "operator": {"pdet": {"hidden_dim": 8, "depths": [1]}}, "training": learnt}
+    context = prepare(load_config(config(tmp_path, data=data, **exact)))
+    sentence = (
+        "none of the up to 64 training trajectories that were looked at changes in ground: forecasts keep what they"
+    )
+    assert any(note.startswith(sentence) for note in build_stage(context, "operator").notes)
+
+
 @pytest.mark.parametrize(
     ("boundary", "held"),
     [

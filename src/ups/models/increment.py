@@ -36,7 +36,7 @@ class Increment(nn.Module):
 
     Attributes:
         change: Root mean square of the change in one step of each channel, in deviations of the channel (C,).
-        conserved: Channels that conserve their mean, (C,) bool.
+        conserved: Channels that conserve their mean, (C,) bool; in a `LatentModel` the codec's own tensor.
         width: W, C values of s and of the d components of f at each point of a token.
     """
 

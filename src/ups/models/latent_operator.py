@@ -171,6 +171,7 @@ class LatentModel(nn.Module):
                 varied=(True, True) if patches else system.varied,
             )
         )
+        self._share()
         if statistics is not None:
             for buffer, values in (
                 (self.codec.u_mean, statistics.mean),
@@ -179,6 +180,17 @@ class LatentModel(nn.Module):
                 (self.operator.conditioning.param_std, statistics.param_std),
             ):
                 buffer.copy_(torch.tensor(values))
+
+    def _share(self) -> None:
+        """Lets codec and increment hold one tensor of the channels that conserve their mean."""
+        if self.operator.increment is not None:
+            self.operator.increment.conserved = self.codec.conserved
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LatentModel:
+        """What moves a module to a device or to a type makes two tensors of one that is shared."""
+        super()._apply(fn, recurse)
+        self._share()
+        return self
 
     @property
     def system(self) -> System:

@@ -58,8 +58,8 @@ class SteadyPrior(nn.Module):
     def forward(
         self, state: LatentState, domain: Domain | None = None, cond: Mapping[str, Tensor] | None = None
     ) -> LatentState:
-        """`state.z` (B, N, D) on `domain`, the training grid unless given -> the state with its steady latent; `cond` takes
-        the place of the state's own."""
+        """`state.z` (B, N, D) on `domain`, the training grid unless given -> the state with its steady latent; `cond`
+        takes the place of the state's own."""
         z, domain = state.z, domain or self.operator.domain_of(state.z)
         cond = state.cond if cond is None else cond
         for k in range(self.num_steps):

@@ -36,7 +36,6 @@ def new_model(context: Context) -> LatentModel:
         found = torch.stack(squares).mean(0).sqrt()
         model.codec.moves.copy_(found > 0)
         increment.change.copy_(found.clamp_min(1e-8))
-        increment.conserved.copy_(model.codec.conserved)
     return model
 
 
@@ -45,6 +44,15 @@ def held_means(model: LatentModel) -> tuple[str, ...]:
     codec = model.codec
     names = [name for name, held in zip(codec.system.channels, codec.conserved.tolist(), strict=True) if held]
     return (f"forecasts keep the mean of {', '.join(names)}, as the training data do",) if names else ()
+
+
+def still_channels(model: LatentModel) -> tuple[str, ...]:
+    """The sentence on channels in which training trajectories showed no change, if there are any."""
+    codec, names = model.codec, list[str]()
+    if model.operator.increment is not None:
+        names = [name for name, moves in zip(codec.system.channels, codec.moves.tolist(), strict=True) if not moves]
+    there = f"none of the up to {SAMPLED} training trajectories that were looked at changes in {', '.join(names)}"
+    return (f"{there}: forecasts keep what they are given",) if names else ()
 
 
 def held_walls(model: LatentModel) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from ups.core.system import System
 from ups.data.latent_pairs import Windows, build_field_loader
 from ups.models.grid_codec import GridCodec
 from ups.models.latent_operator import LatentModel, Unrolled
-from ups.stages.autoencoder import calibration_fields, held_means, held_walls, new_model
+from ups.stages.autoencoder import calibration_fields, held_means, held_walls, new_model, still_channels
 from ups.stages.context import Context
 from ups.stages.predecessors import require
 from ups.training.checkpoint import digest, load_state
@@ -138,7 +138,13 @@ def build(context: Context, name: str = "operator") -> Stage:
         fingerprint=fingerprint,
         payload=describe(context),
         command=partial(context.command, name, True),
-        notes=(*held_means(model), *held_walls(model), *step_notes(data.system), *context.position_notes()),
+        notes=(
+            *held_means(model),
+            *still_channels(model),
+            *held_walls(model),
+            *step_notes(data.system),
+            *context.position_notes(),
+        ),
     )
 
 
