@@ -124,6 +124,11 @@ def test_swift_hohenberg_falls_down_its_potential_and_its_waves_of_number_1_grow
     assert (energy[:, np.abs(square - 1) < 0.5].sum(1) > 0.5 * energy.sum(space)).all()
 
 
+def test_patterns_stay_finite_for_as_long_as_they_are_followed() -> None:
+    u = simulate(1, pde="swift_hohenberg3d", frames=41, dt=8.0, points=16, substeps=16)
+    assert np.isfinite(u).all() and 0.3 < np.abs(u[:, -1]).max() < 3.0
+
+
 def test_weak_noise_is_the_same_function_on_every_grid() -> None:
     fine, coarse = (Grid("swift_hohenberg", 3, 1.0, n, 1.0, 2, 1).mesh() for n in (32, 16))
     u = weak_noise(np.random.default_rng(0), fine)

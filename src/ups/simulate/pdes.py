@@ -45,6 +45,8 @@ class Pde:
     """Whether white-in-time noise of strength `sigma` drives the large scales (`ups.simulate.forcing`)."""
     galilean: bool = False
     """Whether u(x - m t, t) + m solves the equation whenever u does: one axis, one channel, no forcing fixed in x."""
+    growing: bool = False
+    """Whether waves grow by the linear part alone, until the rest of the equation stops them."""
     single: bool = False
     """Whether it is solved in single precision, whose error is far below that of the grid."""
 
@@ -210,6 +212,7 @@ PDES: dict[str, Pde] = {
         spacing=lambda p, length: np.pi / 8,
         step=lambda p, dx: 0.25,
         stepper=_swift_hohenberg,
+        growing=True,
         single=True,
     ),
     "kolmogorov": Pde(

@@ -169,6 +169,8 @@ def _trajectory(grid: Grid, u_hat: Any, u0: Any, params: Params, noise: Any) -> 
         u_hat, _ = jax.lax.scan(step, u_hat, kicks, length=grid.substeps)
         u_hat = u_hat * drift
         u = mean + jnp.fft.irfftn(u_hat, s=shape, axes=axes)
+        if pde.growing and grid.axes > 1:  # no field has these parts of a half spectrum, so nothing stops their growth
+            u_hat = jnp.fft.rfftn(u - mean, axes=axes)
         return u_hat, u[(slice(None), *[slice(None, None, grid.stride)] * grid.axes)]
 
     return jax.lax.scan(frame, u_hat, noise, length=grid.frames - 1)
