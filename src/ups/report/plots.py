@@ -62,7 +62,7 @@ def snapshots(
     times: np.ndarray,
     channel: str,
     title: str,
-    axes: Sequence[str] = ("x", "y"),
+    axes: Sequence[str] = ("x", "y", "z"),
     columns: int = 4,
 ) -> None:
     """One channel of one trajectory in 2D, or in the middle of the last axis in 3D, at `columns` times spread evenly.
@@ -70,7 +70,9 @@ def snapshots(
     `truth (T, X, Y[, Z])`, `members (M, T, X, Y[, Z])`, `times (T,)`, all physical; `axes` are named.
     """
     if truth.ndim == 4:
-        truth, members = truth[..., truth.shape[-1] // 2], members[..., truth.shape[-1] // 2]
+        middle = truth.shape[-1] // 2
+        truth, members = truth[..., middle], members[..., middle]
+        title = f"{title}, {axes[2]} = {coords[2][middle]:.3g}"
     frames = np.unique(np.linspace(0, len(times) - 1, columns).round().astype(int))
     panels = _panels(truth, members)
     extent = (*edges(coords[0]), *edges(coords[1]))

@@ -40,15 +40,17 @@ class RunResult:
     Attributes:
         folder: The run folder.
         metrics: What `metrics.json` holds, typed, or None where evaluation is switched off.
+        device: `run.device`.
     """
 
     folder: Path
     metrics: RunScores | None
+    device: str = "auto"
 
     @property
     def model(self) -> Surrogate:
-        """The trained surrogate."""
-        return Surrogate.load(self.folder)
+        """The trained surrogate, on the device of the run."""
+        return Surrogate.load(self.folder, device_of(self.device))
 
 
 def context_of(config: Config, data: Dataset) -> Context:
@@ -184,4 +186,4 @@ def run(config: Config, tracker: Tracker | None = None) -> RunResult:
             metrics = None
             if config.evaluation.enabled:
                 metrics = evaluate_run(config.run.dir, config=config, data=context.data, tracker=listening)
-    return RunResult(config.run.dir, metrics)
+    return RunResult(config.run.dir, metrics, config.run.device)

@@ -63,6 +63,8 @@ class Surrogate:
         self.device = torch.device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.heads, self.steady_prior = dict(heads or {}), steady_prior
+        for module in (*(head.network for head in self.heads.values()), *([steady_prior] if steady_prior else [])):
+            module.to(self.device)
         self.space, self.run = space, run
         self.data_hash, self.train_seconds = data_hash, dict(train_seconds or {})
 
