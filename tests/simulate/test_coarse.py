@@ -42,9 +42,9 @@ def test_two_axes_come_back_on_the_grid_they_came_from() -> None:
 
 def test_three_axes_come_back_on_the_grid_they_came_from() -> None:
     u = GenerateSettings(pde="swift_hohenberg3d", frames=2).simulation().run(range(1))
-    v, _ = coarse_solution("swift_hohenberg3d", u[:, 0], np.array([0.0, 2.0]), {}, 14, 4)
+    v, _ = coarse_solution("swift_hohenberg3d", u[:, 0], np.array([0.0, 2.0]), {}, 12, 4)
     assert v.shape == u.shape
-    assert error(v[:, 1:], u[:, 1:]) < 0.05
+    assert error(v[:, 1:], u[:, 1:]) < 0.1
 
 
 @pytest.mark.parametrize(
