@@ -30,7 +30,7 @@ format: $(STAMP)  ## bring all files into shape
 bench: $(VENV)/.bench  ## a small look at every benchmark (minutes)
 	$(BIN)/python -m bench.run --short
 
-bench-full: $(VENV)/.bench data/bench/apebench/.made  ## all benchmarks and their page (15 hours on two cores)
+bench-full: $(VENV)/.bench data/bench/apebench/.made  ## all benchmarks and their page (18 hours on two cores)
 	$(BIN)/python -m bench.run
 
 bench-apebench: $(VENV)/.bench data/bench/apebench/.made  ## APEBench by its own protocol (hours)

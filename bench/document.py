@@ -49,7 +49,7 @@ LEARNT = Path(__file__).parent / "learnt.md"
 """What was found out on the validation split, and what did not help: the one part that no cell measures."""
 INTRODUCTION = """# Benchmarks
 
-`make bench-full` measures everything here (about 15 hours on two cores by its own estimate) and writes this page;
+`make bench-full` measures everything here (about 18 hours on two cores by its own estimate) and writes this page;
 `make bench` takes minutes for a small look at every part, which says nothing about the models. What has a result in
 `bench/results` is not measured again.
 

@@ -124,7 +124,7 @@ def test_cells_have_names_of_their_own_and_settings_that_can_be_stored(scale: An
     assert all(json.dumps(c.settings) for c in cells)
 
 
-def test_all_of_it_takes_fifteen_hours_on_two_cores() -> None:
+def test_all_of_it_takes_eighteen_hours_on_two_cores() -> None:
     cells = all_cells(FULL)
     alone = sum(c.seconds for c in cells if c.phase is Phase.ALONE)
-    assert 14.2 < (alone + (sum(c.seconds for c in cells) - alone) / 2) / 3600 < 15.2
+    assert 17.5 < (alone + (sum(c.seconds for c in cells) - alone) / 2) / 3600 < 18.9

@@ -157,5 +157,6 @@ def test_coarser_levels_are_wider_where_they_have_a_quarter_of_the_tokens(
     shape: tuple[int, ...], widths: list[int]
 ) -> None:
     made = LatentModel(system(shape), LatentSettings(), OperatorSettings()).operator.transformer
-    found = [level.blocks[0].mlp[0].in_features for level in made.levels]
+    weights = dict(made.named_parameters())
+    found = [weights[f"levels.{n}.blocks.0.mlp.0.weight"].shape[1] for n in range(len(made.levels))]
     assert found == [*widths, *reversed(widths[:-1])]
