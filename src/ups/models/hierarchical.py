@@ -107,8 +107,8 @@ class Hierarchical(LearntCodec):
 
 def _blocks(width: int, kernel: int, domain: Domain) -> Level:
     """A block of a level, which nothing conditions."""
-    shape = {"block": "convolution", "hidden_dim": width, "conv_taps": kernel, "filter_every": 0}
-    return Level(PDETransformerConfig.model_validate(shape), 1, 0, domain, 0)
+    shape = {"block": "convolution", "conv_taps": kernel, "filter_every": 0}
+    return Level(PDETransformerConfig.model_validate(shape), width, 1, 0, domain, 0)
 
 
 def _patches(fine: Domain, coarse: Domain) -> Patches:
