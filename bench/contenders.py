@@ -51,6 +51,7 @@ HELD = "held means"
 OF_PEERS = {
     "accum_steps",
     "ema_decay",
+    "emphasis",
     "grad_clip",
     "rollout_horizon",
     "rollout_start",

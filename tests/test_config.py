@@ -233,6 +233,7 @@ def test_the_defaults_are_the_settings_that_measured_best(write: Any) -> None:
         None,
     )
     assert (training.ema_decay, training.noise(True), training.noise(False)) == (0.998, 0.003, 0.0)
+    assert training.emphasis == 1.0
     assert (operator.optimizer.name, operator.optimizer.lr, operator.scheduler.warmup_steps) == ("muon", 8e-3, 50)
     assert operator.scheduler.name == "cosineannealinglr"
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ups.core.errors import UserError
-from ups.data.latent_pairs import WindowBatches, Windows, build_latent_pair_loader, order
+from ups.data.latent_pairs import EVEN, WindowBatches, Windows, build_latent_pair_loader, order
 
 FRAMES = 12
 
@@ -77,3 +77,28 @@ def test_an_epoch_longer_than_the_data_goes_through_them_again_in_another_order(
 def test_an_epoch_within_the_data_is_the_first_part_of_its_own_pass():
     part = counting(steps_per_epoch=3)
     assert visited(part, 0, 3) == visited(counting(), 0, 3) and visited(part, 3, 3) == visited(counting(), 7, 3)
+
+
+def test_with_weights_windows_are_visited_as_often_as_these_say_up_to_one():
+    weights = np.tile([8.0, 4.0, 2.0, 1.0, 0.0], 20)
+    expected = EVEN + (1 - EVEN) * 100 * weights / weights.sum()
+    for number in range(3):
+        visited = np.bincount(order(0, number, 100, weights), minlength=100)
+        assert visited.sum() == 100 and (abs(visited - expected) < 1).all()
+    several = sum(np.bincount(order(0, number, 100, weights), minlength=100) for number in range(200)) / 200
+    np.testing.assert_allclose(several, expected, atol=0.2)  # a window that is due once in five passes comes in a fifth
+
+
+def test_equal_weights_visit_every_window_once():
+    visited = order(1, 2, 50, np.full(50, 0.3))
+    assert sorted(visited) == list(range(50)) and list(visited) != list(range(50))
+
+
+def test_weights_of_first_frames_hold_for_all_trajectories():
+    def windows(trajectory: np.ndarray, start: np.ndarray, length: int, stride: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.stack([trajectory, start], 1)).float().reshape(-1, 1, 1, 2).expand(-1, 2, 1, 2)
+
+    batches = WindowBatches(windows, torch.zeros(40, 0), 6, 2, 200, 1.0, weights=np.array([9.0, 0, 0, 0, 0]))
+    seen = next(batches(0)).frames[:, 0, 0]
+    starts = torch.bincount(seen[:, 1].long(), minlength=5)
+    assert starts[0] >= 160 and (starts[1:] > 0).all() and len(seen[:, 0].unique()) == 40

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ups.core.errors import UserError
-from ups.data.statistics import RunningMoments, conserves_mean
+from ups.data.statistics import RunningMoments, conserves_mean, relative_changes
 
 
 def moments(values: np.ndarray, cuts: list[int]) -> RunningMoments:
@@ -57,3 +57,16 @@ def test_a_mean_that_one_trajectory_does_not_keep_is_not_conserved() -> None:
     u = u - u.mean(-1, keepdim=True)
     u[7, 3] += 4e-3
     assert conserves_mean(u, torch.ones(1)).tolist() == [False]
+
+
+def test_changes_are_relative_to_the_size_of_a_standardised_frame() -> None:
+    """A wave that shrinks by half, then by a tenth, around any mean and in any unit; still frames have no change."""
+    wave = torch.sin(2 * torch.pi * torch.arange(16) / 16)
+    sizes = torch.tensor([1.0, 0.5, 0.45, 0.45])
+    u = 300.0 + 7.0 * (sizes[:, None] * wave)[:, None]
+    found = relative_changes([u, u], torch.tensor([300.0]), torch.tensor([7.0]))
+    np.testing.assert_allclose(found, [1.0, 1 / 9, 0.0], atol=1e-5)
+    carried = torch.cat([u, torch.full_like(u, 2.0)], 1)  # a channel that never changes counts for nothing
+    np.testing.assert_allclose(
+        relative_changes([carried], torch.tensor([300.0, 2.0]), torch.tensor([7.0, 0.0])), found, atol=1e-6
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 
 from ups.core.domain import Boundary
 from ups.core.errors import UserError
@@ -26,12 +27,14 @@ from ups.data.settings import DataSettings
 from ups.data.sidecar import Opened, keep, key_of, recall
 from ups.data.split import Split
 from ups.data.splits import Parts, places, split_rows
-from ups.data.statistics import RunningMoments
+from ups.data.statistics import RunningMoments, relative_changes
 from ups.data.storage import files_closed
 from ups.data.trajectories import Trajectories
 from ups.data.walls import RunningWalls
 
 MEGABYTE = 2**20
+SAMPLED = 64
+"""Training trajectories whose changes say how often windows are visited."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,15 @@ class Dataset:
     """With the stride in time that `subsample.dt` has led to."""
     inhomogeneities: tuple[Inhomogeneity, ...] = ()
     """How the training data show their position along periodic axes; not looked for where the task is known."""
+
+    def visits(self, emphasis: float) -> np.ndarray | None:
+        """How often windows of the training split are visited by their first frame, relative to each other,
+        (frames - 1,): the relative change to the next frame to the power `emphasis`; None where all are alike."""
+        if not emphasis:
+            return None
+        mean, std = (torch.tensor(values) for values in (self.statistics.mean, self.statistics.std))
+        changes = relative_changes(self.train.one_by_one(SAMPLED), mean, std)
+        return changes**emphasis if changes.any() else None
 
     def shift_axes(self, wanted: bool | Literal["auto"]) -> tuple[int, ...]:
         """Axes of windows `(B, T, C, *S)` along which samples are shifted: the periodic ones that are not fixed; with

@@ -1,8 +1,9 @@
 """Training batches whose content is a function of the step.
 
-A pass visits all (trajectory, first frame) windows in an order drawn from the seed and its number, and an epoch is a
-part of one pass, or several. Strides in time and shifts along periodic axes are drawn from (seed, step), so that
-starting at any step gives the batches that an uninterrupted run would have seen there.
+A pass visits all (trajectory, first frame) windows, or as many drawn by the weights of their first frames, in an order
+drawn from the seed and its number; an epoch is a part of one pass, or several. Strides in time and shifts along
+periodic axes are drawn from (seed, step), so that starting at any step gives the batches that an uninterrupted run
+would have seen there.
 """
 
 from __future__ import annotations
@@ -54,9 +55,20 @@ class Windows:
         return Windows(self.frames[part], self.params[part], self.dt[part])
 
 
-def order(seed: int, number: int, n: int) -> np.ndarray:
-    """The permutation of n windows that pass `number` follows."""
-    return np.random.Generator(np.random.Philox(key=[seed, number])).permutation(n)
+EVEN = 0.2
+"""Share of the windows of a pass that is drawn evenly where the others follow the weights of their first frames."""
+
+
+def order(seed: int, number: int, n: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """The n windows that pass `number` visits: a permutation of all, or with weights (n,) as many drawn by them, each
+    as often as its weight says, up to one."""
+    draws = np.random.Generator(np.random.Philox(key=[seed, number]))
+    if weights is None:
+        return draws.permutation(n)
+    mixed = draws.permutation(n)  # the frames of trajectories have a rhythm, with which even steps would agree
+    ends = np.cumsum(EVEN + (1 - EVEN) * n * weights[mixed] / weights.sum())
+    drawn = np.searchsorted(ends, np.arange(n) + draws.random(), side="right").clip(max=n - 1)
+    return draws.permutation(mixed[drawn])
 
 
 def shift(frames: Tensor, offsets: np.ndarray, axis: int) -> Tensor:
@@ -78,6 +90,8 @@ class WindowBatches:
         length: Frames in a window, K + 1.
         batch_size: Windows in a batch; the last batch of a pass may be smaller.
         dt: Time between frames of a trajectory.
+        weights: How often windows are visited by their first frame, relative to each other, (frames - 1,); all once
+            in every pass unless given.
         strides: Frames of a trajectory from one frame of a window to the next: each window has one of these.
         seed: Fixes order, shifts and strides.
         shift_axes: Axes of a window that are shifted at random, or none.
@@ -96,6 +110,7 @@ class WindowBatches:
         batch_size: int,
         dt: float,
         *,
+        weights: np.ndarray | None = None,
         strides: Sequence[int] = (1,),
         seed: int = 0,
         shift_axes: Sequence[int] = (),
@@ -115,6 +130,7 @@ class WindowBatches:
         self.workers, self.prefetch, self.pin = workers, prefetch, pin
         self.frames, self.starts = frames, frames - length + 1
         self.total = len(params) * self.starts
+        self.weights = None if weights is None else np.tile(weights[: self.starts], len(params))
         self.steps_per_pass = math.ceil(self.total / batch_size)
         self.steps_per_epoch = steps_per_epoch or self.steps_per_pass
 
@@ -142,7 +158,7 @@ class WindowBatches:
         for now in count(step):
             epoch, within = divmod(now, self.steps_per_epoch)
             if (number := epoch * passes + within // self.steps_per_pass) != known:
-                known, visit = number, order(self.seed, number, self.total)
+                known, visit = number, order(self.seed, number, self.total, self.weights)
             yield now, visit
 
     def __call__(self, step: int) -> Iterator[Windows]:

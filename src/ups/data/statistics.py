@@ -6,11 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ups.core.deviations import in_deviations
 from ups.core.errors import UserError
 
 CONSERVED = 1e-3
 """Largest change of a conserved mean, relative to a channel's deviation: above what a simulation in float32 or with a
 slightly leaky scheme shows."""
+NEGLIGIBLE = 0.01
+"""Root mean square of a standardised frame below which a change counts as of a frame of this size."""
 
 
 class RunningMoments:
@@ -58,3 +61,14 @@ def conserves_mean(trajectories: Iterable[Tensor], std: Tensor) -> Tensor:
     means = torch.stack([u.flatten(2).mean(-1, dtype=torch.double) for u in trajectories])
     change = (means - means[:, :1]).square().mean(1).sqrt().amax(0)
     return change <= CONSERVED * std.to(change)
+
+
+def relative_changes(trajectories: Iterable[Tensor], mean: Tensor, std: Tensor) -> np.ndarray:
+    """How far each frame of trajectories `(T, C, *S)` is from the one before it, `(T - 1,)`: the norm of the change
+    over that of the frame, both standardised by mean and deviation `(C,)`, on average over trajectories."""
+    ratios = []
+    for u in trajectories:
+        ones = [1] * (u.ndim - 2)
+        v = in_deviations(u - mean.to(u).view(-1, *ones), std.to(u), len(ones)).flatten(1)
+        ratios.append(v.diff(dim=0).norm(dim=1) / v[1:].norm(dim=1).clamp_min(NEGLIGIBLE * v.shape[1] ** 0.5))
+    return torch.stack(ratios).mean(0).double().numpy()

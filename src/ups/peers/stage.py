@@ -64,6 +64,7 @@ def build(run: PeerRun) -> Stage:
         run.data.system.dt,
         training.rollout_horizon + 1,
         run.settings.batch_size,
+        weights=run.data.visits(training.emphasis),
         shift_axes=run.data.shift_axes(training.shift_augmentation),
         **training.loading(settings, run.seed, train.in_memory, run.device.type == "cuda"),
     )

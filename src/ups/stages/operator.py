@@ -122,6 +122,7 @@ def build(context: Context, name: str = "operator") -> Stage:
         data.system.dt,
         (training.rollout_horizon if training.lambda_rollout else 1) + 1,
         context.batch_size(name),
+        weights=data.visits(training.emphasis),
         strides=data.settings.strides,
         shift_axes=context.shift_axes,
         **context.loading(name),
