@@ -51,7 +51,7 @@ MODELS = {
         (
             Candidate(8e-3),
             Candidate(8e-3, (_NARROW,), "width24_0.008"),
-            Candidate(8e-3, (_NARROW, "training.batch_size=16"), "width24_0.008_batch16"),
+            Candidate(8e-3, _UNROLLED, "0.008_two-steps"),
             Candidate(8e-3, (_NARROW, *_UNROLLED), "width24_0.008_two-steps"),
         ),
         base=SHIPPED,
