@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ups.core.depthwise import depthwise
 from ups.core.domain import Domain, sides
 
 
@@ -74,7 +75,12 @@ class TokenConv(nn.Module):
     def forward(self, x: Tensor, tokens: Domain) -> Tensor:
         boundary = _repeating(tokens.boundary) if self.fields else tokens.boundary
         x = pad(x, self.width, boundary, 1).movedim(-1, 1)
-        return (self.conv(x.unsqueeze(2)).squeeze(2) if self.flat else self.conv(x)).movedim(1, -1)
+        return (self._across(x.unsqueeze(2)).squeeze(2) if self.flat else self._across(x)).movedim(1, -1)
+
+    def _across(self, x: Tensor) -> Tensor:
+        conv = self.conv
+        alone = isinstance(conv, nn.Conv2d) and conv.groups > 1
+        return depthwise(x, conv.weight, conv.bias) if alone else conv(x)
 
 
 class StarConv(nn.Module):
