@@ -145,8 +145,27 @@ class Modulation(nn.Module):
         return values.view(-1, *[1] * (ndim - 2), values.shape[-1]).chunk(self.count, -1)
 
 
-def _mlp(dim: int, ratio: float) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(dim, int(dim * ratio)), nn.GELU(), nn.Linear(int(dim * ratio), dim))
+def _normed(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """scale * LayerNorm(x) + bias of tokens (B, *G, D), scale and bias (B or 1, 1, ..., D): weights of the norm itself
+    where they are one for all samples."""
+    if len(scale) == 1:
+        return F.layer_norm(x, x.shape[-1:], scale.flatten(), bias.flatten())
+    return torch.addcmul(bias, F.layer_norm(x, x.shape[-1:]), scale)
+
+
+class _Mlp(nn.Sequential):
+    """scale * MLP(x) of tokens (B, *G, D), scale (B or 1, 1, ..., D)."""
+
+    def __init__(self, dim: int, ratio: float):
+        super().__init__(nn.Linear(dim, int(dim * ratio)), nn.GELU(), nn.Linear(int(dim * ratio), dim))
+
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        wide, activation, narrow = self
+        assert isinstance(narrow, nn.Linear)
+        x = activation(wide(x))
+        if len(scale) > 1:
+            return scale * narrow(x)
+        return F.linear(x, scale.view(-1, 1) * narrow.weight, scale.flatten() * narrow.bias)  # cheaper than of tokens
 
 
 class TransformerBlock(nn.Module):
@@ -158,18 +177,17 @@ class TransformerBlock(nn.Module):
         self.star = StarConv(dim, tokens.axes, cfg.conv_taps)
         self.attention = WindowAttention(dim, cfg.num_heads, cfg.group_size, shift) if cfg.group_size else None
         self.spectral = SpectralMixing(dim, tokens, cfg.spectral_modes) if cfg.spectral_modes else None
-        self.mlp = _mlp(dim, cfg.mlp_ratio)
+        self.mlp = _Mlp(dim, cfg.mlp_ratio)
         self.modulation = Modulation(cond_dim, 6, dim)
 
     def forward(self, x: Tensor, cond: Tensor | None, tokens: Domain) -> Tensor:
         a1, b1, g1, a2, b2, g2 = self.modulation(cond, x.ndim)
         x = x + self.star(x, tokens)
-        h = torch.addcmul(b1, F.layer_norm(x, x.shape[-1:]), 1 + a1)
+        h = _normed(x, 1 + a1, b1)
         for mix in (self.attention, self.spectral):
             if mix is not None:
                 x = torch.addcmul(x, g1, mix(h, tokens))
-        h = torch.addcmul(b2, F.layer_norm(x, x.shape[-1:]), 1 + a2)
-        return torch.addcmul(x, g2, self.mlp(h))
+        return x + self.mlp(_normed(x, 1 + a2, b2), g2)
 
 
 class ConvolutionBlock(nn.Module):
@@ -180,7 +198,7 @@ class ConvolutionBlock(nn.Module):
         filtered = cfg.filter_every and index % cfg.filter_every == 0
         self.conv = TokenConv(dim, dim, cfg.conv_taps, tokens.axes, depthwise=True)
         self.filter = SpectralFilter(dim, tokens, cfg.filter_modes) if filtered else None
-        self.mlp = _mlp(dim, cfg.mlp_ratio)
+        self.mlp = _Mlp(dim, cfg.mlp_ratio)
         self.modulation = Modulation(cond_dim, 3, dim)
 
     def forward(self, x: Tensor, cond: Tensor | None, tokens: Domain) -> Tensor:
@@ -188,7 +206,7 @@ class ConvolutionBlock(nn.Module):
         h = self.conv(x, tokens)
         if self.filter is not None:
             h = h + self.filter(x, tokens)
-        return torch.addcmul(x, 1 + g, self.mlp(torch.addcmul(b, F.layer_norm(h, h.shape[-1:]), 1 + a)))
+        return x + self.mlp(_normed(h, 1 + a, b), 1 + g)
 
 
 BLOCKS = {"transformer": TransformerBlock, "convolution": ConvolutionBlock}
@@ -276,8 +294,7 @@ class PDETransformer(nn.Module):
             x = self.skip[i](torch.cat([fine, across], -1))
             x = self.levels[len(self.levels) - 1 - i](x, cond, tokens)
         scale, bias = self.modulation(cond, x.ndim)
-        x = torch.addcmul(bias, F.layer_norm(x, x.shape[-1:]), 1 + scale)
-        return self.output(x, tokens).flatten(1, -2)
+        return self.output(_normed(x, 1 + scale, bias), tokens).flatten(1, -2)
 
 
 class _Pointwise(nn.Linear):
