@@ -21,6 +21,9 @@ def test_join_inverts_split_for_any_grid_and_any_number_of_tokens(axes: list[tup
     tokens = patches.split(u)
     assert tokens.shape == (2, math.prod(grid), channels * patches.points)
     assert torch.equal(patches.join(tokens), u)
+    last = patches.split_last(u.movedim(1, -1))
+    assert torch.equal(last.unflatten(-1, (-1, channels)).mT.flatten(2), tokens)
+    assert torch.equal(patches.join_last(last), u.movedim(1, -1))
 
 
 def test_tokens_hold_neighbouring_points() -> None:

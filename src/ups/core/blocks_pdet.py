@@ -262,8 +262,8 @@ class PDETransformer(nn.Module):
         cells = [
             (fine, coarse, math.prod(sides)) for (fine, coarse), sides in zip(pairwise(dims), self.sides, strict=True)
         ]
-        self.down = nn.ModuleList(nn.Linear(fine * n, coarse) for fine, coarse, n in cells)
-        self.up = nn.ModuleList(nn.Linear(coarse, fine * n) for fine, coarse, n in cells)
+        self.down = nn.ModuleList(_Down(fine * n, coarse) for fine, coarse, n in cells)
+        self.up = nn.ModuleList(_Up(coarse, fine * n) for fine, coarse, n in cells)
         self.skip = nn.ModuleList(nn.Linear(2 * fine, fine) for fine in dims[:-1])
         self.modulation = Modulation(cond_dim, 2, dim)
         self.output = _across(dim, output_dim or cfg.input_dim, stem, tokens.axes)
@@ -286,12 +286,11 @@ class PDETransformer(nn.Module):
             coarse = _coarser(tokens, sides)
             patches = Patches(tokens.shape, coarse.shape, sides)
             finer.append((x, tokens, patches))
-            x, tokens = down(patches.split(x.movedim(-1, 1))).unflatten(1, coarse.shape), coarse
+            x, tokens = down(x, patches), coarse
         x = self.levels[len(self.down)](x, cond, tokens)
         for i in reversed(range(len(self.down))):
             across, tokens, patches = finer[i]
-            fine = patches.join(self.up[i](x.flatten(1, -2))).movedim(1, -1)
-            x = self.skip[i](torch.cat([fine, across], -1))
+            x = self.skip[i](torch.cat([self.up[i](x, patches), across], -1))
             x = self.levels[len(self.levels) - 1 - i](x, cond, tokens)
         scale, bias = self.modulation(cond, x.ndim)
         return self.output(_normed(x, 1 + scale, bias), tokens).flatten(1, -2)
@@ -302,6 +301,24 @@ class _Pointwise(nn.Linear):
 
     def forward(self, x: Tensor, tokens: Domain) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().forward(x)
+
+
+class _Down(nn.Linear):
+    """The tokens of a patch (B, *S, D) -> a coarser token (B, *G, E). Weights are in the order of `Patches.split`."""
+
+    def forward(self, x: Tensor, patches: Patches) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        weight = self.weight.unflatten(1, (-1, patches.points)).mT.flatten(1)
+        return F.linear(patches.split_last(x), weight, self.bias).unflatten(1, patches.grid)
+
+
+class _Up(nn.Linear):
+    """The way back, (B, *G, E) -> (B, *S, D)."""
+
+    def forward(self, x: Tensor, patches: Patches) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        weight, bias = (
+            w.unflatten(0, (-1, patches.points)).transpose(0, 1).flatten(0, 1) for w in (self.weight, self.bias)
+        )
+        return patches.join_last(F.linear(x.flatten(1, -2), weight, bias))
 
 
 def _across(dim_in: int, dim_out: int, taps: int, axes: int) -> nn.Module:

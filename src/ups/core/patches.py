@@ -83,23 +83,42 @@ class Patches:
     def split(self, u: Tensor) -> Tensor:
         """(B, C, *S) -> (B, N, C * p), N tokens in row-major order of the token grid."""
         d = len(self.shape)
-        for axis, (s, g, p) in enumerate(zip(self.shape, self.grid, self.sides, strict=True)):
-            dim = 2 + 2 * axis
-            if s != g * p:
-                u = u.index_select(dim, _gather(s, g, p, u.device))
-            u = u.unflatten(dim, (g, p))
         order = [0, *(2 + 2 * i for i in range(d)), 1, *(3 + 2 * i for i in range(d))]
-        return u.permute(order).flatten(1, d).flatten(2)
+        return self._cut(u, 2).permute(order).flatten(1, d).flatten(2)
 
     def join(self, tokens: Tensor) -> Tensor:
         """(B, N, C * p) -> (B, C, *S), the inverse of `split`."""
         d = len(self.shape)
         x = tokens.unflatten(1, self.grid).unflatten(-1, (-1, *self.sides))
-        x = x.permute(0, 1 + d, *(i for axis in range(d) for i in (1 + axis, 2 + d + axis)))
+        return self._glued(x.permute(0, 1 + d, *(i for axis in range(d) for i in (1 + axis, 2 + d + axis))), 2)
+
+    def split_last(self, x: Tensor) -> Tensor:
+        """(B, *S, C) -> (B, N, p * C): `split` for channels that are last, and stay last so that less is moved."""
+        d = len(self.shape)
+        order = [0, *(1 + 2 * i for i in range(d)), *(2 + 2 * i for i in range(d)), 1 + 2 * d]
+        return self._cut(x, 1).permute(order).flatten(1, d).flatten(2)
+
+    def join_last(self, tokens: Tensor) -> Tensor:
+        """(B, N, p * C) -> (B, *S, C), the inverse of `split_last`."""
+        d = len(self.shape)
+        x = tokens.unflatten(1, self.grid).unflatten(-1, (*self.sides, -1))
+        return self._glued(x.permute(0, *(i for axis in range(d) for i in (1 + axis, 1 + d + axis)), 1 + 2 * d), 1)
+
+    def _cut(self, u: Tensor, first: int) -> Tensor:
+        """Each spatial axis, from `first` on, into tokens and points of a token: S -> G, p."""
         for axis, (s, g, p) in enumerate(zip(self.shape, self.grid, self.sides, strict=True)):
-            x = x.flatten(2 + axis, 3 + axis)
+            dim = first + 2 * axis
             if s != g * p:
-                x = x.index_select(2 + axis, _scatter(s, g, p, tokens.device))
+                u = u.index_select(dim, _gather(s, g, p, u.device))
+            u = u.unflatten(dim, (g, p))
+        return u
+
+    def _glued(self, x: Tensor, first: int) -> Tensor:
+        """The inverse of `_cut`."""
+        for dim, (s, g, p) in enumerate(zip(self.shape, self.grid, self.sides, strict=True), start=first):
+            x = x.flatten(dim, dim + 1)
+            if s != g * p:
+                x = x.index_select(dim, _scatter(s, g, p, x.device))
         return x
 
 
