@@ -80,6 +80,11 @@ class Patches:
         """Points of a patch."""
         return math.prod(self.sides)
 
+    @property
+    def disjoint(self) -> bool:
+        """Whether no point is in two tokens."""
+        return all(s == g * p for s, g, p in zip(self.shape, self.grid, self.sides, strict=True))
+
     def split(self, u: Tensor) -> Tensor:
         """(B, C, *S) -> (B, N, C * p), N tokens in row-major order of the token grid."""
         d = len(self.shape)
