@@ -126,7 +126,8 @@ def _contradictions(config: Config) -> list[Contradiction]:
                 found.append((keys, f"{name} = {value} is about latents that are learnt, and the codec is exact"))
     wanted = {stage for stage in STAGES if config.stages.of(stage).epochs}
     for spec in STAGES.values():
-        if spec.name in wanted and spec.why and (needed := spec.predecessors[-1]) not in wanted:
+        needs = spec.needs(latent.codec == "exact")
+        if spec.name in wanted and spec.why and needs and (needed := needs[-1]) not in wanted:
             keys: tuple[Key, ...] = (("stages", spec.name, "epochs"), ("stages", needed, "epochs"))
             found.append((keys, f"{spec.name} needs stage {needed} ({spec.why}), which is skipped with epochs = 0"))
     if "consistency_distill" in wanted and config.diffusion.objective != "flow":

@@ -21,7 +21,8 @@ class StageSpec:
         module: The file of `ups.stages` that builds it; called like the stage unless given.
         file: Stem of its checkpoints; called like the stage unless given.
         predecessors: Stages whose weights it loads, those that come first in front.
-        why: Why it cannot be trained in a run that skips the last of them; empty where it can.
+        for_codec: Those of them that it loads for the sake of a learnt codec alone.
+        why: Why it cannot be trained in a run that skips the last that it needs; empty where it can.
         residual: Whether it learns the operator's residual, on trajectories that are reserved for that.
         sampler: The name by which `Surrogate.rollout` draws from it; empty where it is no sampler.
         evaluations: Network evaluations of a draw that are scored, one row each; empty for the sampler's own.
@@ -34,6 +35,7 @@ class StageSpec:
     module: str = ""
     file: str = ""
     predecessors: tuple[str, ...] = ()
+    for_codec: tuple[str, ...] = ()
     why: str = ""
     residual: bool = False
     sampler: str = ""
@@ -46,6 +48,10 @@ class StageSpec:
         """Stem of its checkpoints."""
         return self.file or self.name
 
+    def needs(self, exact: bool) -> tuple[str, ...]:
+        """The predecessors that it needs, with an exact codec or a learnt one."""
+        return tuple(name for name in self.predecessors if not (exact and name in self.for_codec))
+
 
 _ENTRIES = (
     StageSpec(name="autoencoder", about="Stage 0: the codec alone."),
@@ -53,6 +59,7 @@ _ENTRIES = (
         name="operator",
         about="Stage 1: the operator, with the codec unless `training.train_codec` is false.",
         predecessors=("autoencoder",),
+        for_codec=("autoencoder",),
         rows=("operator",),
         built_on="persistence",
     ),
@@ -96,6 +103,7 @@ _ENTRIES = (
         about="Stage 4: the steady state in a few steps.",
         module="steady",
         predecessors=("operator",),
+        for_codec=("operator",),
         why="it works on the latents that are trained with the operator",
         rows=("steady_prior",),
         built_on="operator@T",
@@ -111,17 +119,17 @@ def require_stage(name: str) -> None:
         raise UserError(f"no stage {name!r}: expected all, {', '.join(STAGES)}")
 
 
-def needed_by(stage: str) -> tuple[str, ...]:
-    """The stages that must be trained before a stage can be used, and itself, in order."""
+def needed_by(stage: str, exact: bool = False) -> tuple[str, ...]:
+    """The stages that must be trained to use a stage, itself the last, in order; with an `exact` codec, or not."""
     wanted = {stage}
     for spec in reversed(STAGES.values()):
-        wanted |= set(spec.predecessors) if spec.name in wanted else set()
+        wanted |= set(spec.needs(exact)) if spec.name in wanted else set()
     return tuple(name for name in STAGES if name in wanted)
 
 
-def built_on_by(stage: str) -> tuple[str, ...]:
-    """A stage and all that build on it, later ones first; every stage for `all`."""
-    return tuple(name for name in reversed(STAGES) if stage in ("all", *needed_by(name)))
+def built_on_by(stage: str, exact: bool = False) -> tuple[str, ...]:
+    """A stage and all that build on it, later ones first; every stage for `all`; with an `exact` codec or not."""
+    return tuple(name for name in reversed(STAGES) if stage in ("all", *needed_by(name, exact)))
 
 
 def samplers() -> dict[str, StageSpec]:

@@ -70,7 +70,10 @@ class SurrogateForecaster:
 
 def forecasters(surrogate: Surrogate, nfe: Sequence[int], batch: int) -> dict[str, Forecaster]:
     """The rows of an evaluation: of a learnt codec its floor and the operator in the other space, the operator in the
-    run's space, and each sampler, the diffusion residual with each number of steps in `nfe` (else with its own)."""
+    run's space, and each sampler, the diffusion residual with each number of steps in `nfe` (else with its own); none
+    without an operator."""
+    if not surrogate.has_operator:
+        return {}
     codec, space = surrogate.model.codec, surrogate.space
     other = "latent" if space == "field" else "field"
 
@@ -102,4 +105,5 @@ def sampler_rows(spec: StageSpec, head: ResidualHead, nfe: Sequence[int]) -> dic
 
 def training_seconds(surrogate: Surrogate, stage: str) -> float:
     """Time spent on training a stage and all that it needs."""
-    return sum(surrogate.train_seconds.get(name, 0.0) for name in needed_by(stage))
+    needed = needed_by(stage, surrogate.model.codec.exact)
+    return sum(surrogate.train_seconds.get(name, 0.0) for name in needed)

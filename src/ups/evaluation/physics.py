@@ -139,7 +139,7 @@ def without_true_ensemble(system: System, data: DataSettings) -> str | None:
 def break_even_of(scores: Scores, model: str) -> str | None:
     """After how many forecasts the training of `model` has paid, in words; None without a classical solver."""
     steps = scores.protocol.frames - scores.protocol.context
-    scored = [row for row in scores.rows if row.rollout.nrmse is not None and row.error is None]
+    scored = [row for row in scores.rows if row.rollout.nrmse is not None and row.error is None and row.marching]
     costs = [(row, row.rollout.nrmse or 0.0, row.ms_per_step * steps / 1e3) for row in scored]
     runs = [SolverRun(row.model, error, seconds) for row, error, seconds in costs if row.role == "solver"]
     own = next(((error, seconds, row.train_seconds) for row, error, seconds in costs if row.model == model), None)

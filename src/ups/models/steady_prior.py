@@ -3,6 +3,7 @@
     z^(k+1) = z^(k) + drift(z^(k), z^(0); tau_k, c),   tau_k = k / (K - 1),   k = 0 ... K - 1
 
 with the same drift in every step. It trains on pairs of a latent and the steady latent that its trajectory reaches.
+Where the latent is the field itself, channels that never change in training, such as a source, are left as they are.
 """
 
 from __future__ import annotations
@@ -40,9 +41,15 @@ class SteadyPrior(nn.Module):
     """Refines a `LatentState` into a steady one; the identity at initialisation.
 
     Args:
-        of: The codec and the operator, whose backbone it takes, or the config of a prior that knows neither.
+        of: The codec, and the operator whose backbone it takes and whose weights it does not; or the config of a prior
+            that knows neither.
         num_steps: Refinement steps K; those of the config, or 6, unless given.
+
+    Attributes:
+        moves: Of latents that are fields, which of the D numbers of a token change in time, (D,) bool; else None.
     """
+
+    moves: Tensor | None
 
     def __init__(self, of: LatentModel | SteadyPriorConfig, num_steps: int | None = None):
         super().__init__()
@@ -53,7 +60,8 @@ class SteadyPrior(nn.Module):
         self.conditioning = known.new_conditioning(1, pdet.hidden_dim)
         self.position = operator.position
         tokens, width = self.layout.tokens(self.layout.domain), 2 * latent_dim + self.position.width
-        self.drift = PDETransformer(pdet, tokens, pdet.hidden_dim, width, latent_dim)
+        self.drift = PDETransformer(pdet, tokens, self.conditioning.width, width, latent_dim)
+        self.register_buffer("moves", moving(of) if isinstance(of, LatentModel) and of.codec.exact else None)
 
     def forward(
         self, state: LatentState, domain: Domain | None = None, cond: Mapping[str, Tensor] | None = None
@@ -65,8 +73,17 @@ class SteadyPrior(nn.Module):
         for k in range(self.num_steps):
             tau = z.new_full((len(z),), k / max(self.num_steps - 1, 1))
             given = self.position.beside(torch.cat([z, state.z], -1), domain)
-            z = z + self.drift(given, self.conditioning([tau], cond), self.layout.tokens(domain))
+            drift = self.drift(given, self.conditioning([tau], cond), self.layout.tokens(domain))
+            z = z + (drift if self.moves is None else drift * self.moves)
         return LatentState(z, state.t, state.cond)
+
+
+def moving(model: LatentModel) -> Tensor:
+    """Which numbers of a token of an exact codec are of channels that change in time, (D,) bool."""
+    codec = model.codec
+    ones = [1] * len(codec.system.shape)
+    fields = codec.moves.float().view(1, -1, *ones).expand(1, -1, *codec.system.shape)
+    return codec.layout.patches(codec.layout.domain).split(fields)[0, 0] > 0
 
 
 def is_steady(change: Tensor, size: Tensor, dt: float, duration: float, tolerance: float) -> Tensor:

@@ -28,14 +28,14 @@ from ups.evaluation.predictions import read_predictions
 from ups.evaluation.progress import ScoringBar
 from ups.evaluation.row import Row
 from ups.evaluation.scores import read_scores, write_scores
-from ups.evaluation.steady import steady_score_rows
+from ups.evaluation.steady import steady_forecasters, steady_score_rows
 from ups.report.figures import draw_pictures
 from ups.report.html.report import write_report
 from ups.report.scores import RunScores
 from ups.report.terminal import show
 from ups.run.baselines import train_baselines
 from ups.run.folder import config_hash, config_of, target_of, tracker_of
-from ups.stages.steady import none_steady, steady_rows
+from ups.stages.steady import mean_steady, none_steady, steady_rows
 from ups.surrogate.surrogate import Surrogate
 from ups.tracking.sinks import Tracker
 from ups.ttc.candidates import head_of, samplers_of
@@ -153,13 +153,13 @@ class ScoringJob:
         batch = min(settings.batch, self.part.n, settings.trajectories or self.part.n)
         stages = forecasters(self.surrogate, settings.nfe, batch)
         physics = physics_forecasters(self.data.system, self.data.settings)
-        given = (self.folder, stages["operator"].train_seconds, self.surrogate.device)
-        peers = train_baselines(self.config, self.data, *given)
+        peers, without_peers = self.peers(stages)
         floor = {FLOOR: stages.pop(FLOOR)} if FLOOR in stages else {}
         rows: dict[str, Forecaster] = {**floor, **physics, **peers, **self.dressed(stages)}
         if with_ttc:
             rows[TTC] = TTCForecaster(self.surrogate, self.config.ttc, self.reward, settings.batch)
-        further, unsettled = self.steady_scores()
+        solvers = {name: forecaster for name, forecaster in physics.items() if forecaster.role == "solver"}
+        further, unsettled = self.steady_scores(solvers)
         options = {"std": self.data.statistics.std, "seed": seed, "device": self.surrogate.device, "further": further}
         with ScoringBar("scoring") as bar:
             given = (self.part, self.data.system, settings, self.target, self.protocol())
@@ -168,7 +168,7 @@ class ScoringJob:
         own = self.config.ttc.model_dump(mode="json")
         further_facts = {
             "pictures": draw_pictures(self.target) if settings.pictures else [],
-            "errors": [*found.errors, *unsettled, *([missing] if missing else [])],
+            "errors": [*found.errors, *without_peers, *unsettled, *([missing] if missing else [])],
             "rows": [row.model_copy(update={"settings": own}) if row.model == TTC else row for row in found.rows],
             "break_even": break_even_of(found, "operator"),
         }
@@ -184,8 +184,18 @@ class ScoringJob:
                 rows |= {DRESSED: ensemble, **after}
         return rows
 
-    def steady_scores(self) -> tuple[list[Row], list[str]]:
-        """Rows of the steady prior, where the run has one; where no trajectory settles, a sentence instead."""
+    def peers(self, stages: dict[str, Forecaster]) -> tuple[dict[str, Forecaster], list[str]]:
+        """Other models, trained for as long as the operator; a sentence instead where there is none."""
+        if self.surrogate.has_operator:
+            given = (self.folder, stages["operator"].train_seconds, self.surrogate.device)
+            return train_baselines(self.config, self.data, *given), []
+        names = ", ".join(self.config.evaluation.baselines)
+        told = f"evaluation.baselines train for as long as the operator, which this run lacks: no row for {names}"
+        return {}, [told] if names else []
+
+    def steady_scores(self, solvers: dict[str, Forecaster]) -> tuple[list[Row], list[str]]:
+        """Rows of the steady prior and of what it is compared with, the solvers among them, where the run has one;
+        where no trajectory settles, a sentence instead."""
         if self.surrogate.steady_prior is None:
             return [], []
         tolerance, seed = self.config.stages.steady_prior.tolerance, self.config.run.seed
@@ -193,7 +203,11 @@ class ScoringJob:
         rows = steady_rows(self.part, std, self.data.system.dt, tolerance)
         if not len(rows):
             return [], [f"{none_steady(self.part, self.split, tolerance)}, so the steady prior has no row"]
-        return steady_score_rows(self.surrogate, self.part, rows, tolerance, self.config.evaluation, seed, std), []
+        settings, train = self.config.evaluation, self.data.train
+        mean = mean_steady(train, steady_rows(train, std, self.data.system.dt, tolerance))
+        compared = steady_forecasters(self.surrogate, mean, solvers, settings.batch)
+        sigma = dict(zip(self.data.system.channels, std, strict=True))
+        return steady_score_rows(compared, self.part, rows, tolerance, settings, seed, sigma), []
 
     def already_scored(self) -> RunScores:
         """The scores that are there; raises UserError if there are none of these data and settings,

@@ -87,7 +87,7 @@ def chosen_stages(context: Context, stage: str) -> list[str]:
 
     Raises UserError where there are none, or where the data cannot train one of them.
     """
-    learnt = [name for name in STAGES if name != "autoencoder" or context.latent.codec != "exact"]
+    learnt = [name for name in STAGES if name != "autoencoder" or not context.exact]
     names = [name for name in learnt if context.settings(name).epochs] if stage == "all" else [stage]
     if stage == "all" and len(learnt) < len(STAGES) and context.settings("autoencoder").epochs:
         print("latent.codec is exact: stage 0 has nothing to learn and is left out", file=sys.stderr)
@@ -111,7 +111,7 @@ def start_over(context: Context, stage: str) -> None:
     for before in context.predecessors(stage):
         require(context, before)
     kept = free_folder(context.folder)
-    set_aside_checkpoints(context.folder, stage, kept)
+    set_aside_checkpoints(context.folder, stage, kept, context.exact)
     if (context.folder / kept).exists():
         print(f"kept the earlier weights in {context.folder / kept}", file=sys.stderr)
 
@@ -123,7 +123,8 @@ def train_stages(config: Config, context: Context, stage: str, tracker: Tracker)
     write_config(config)
     for name in names:
         if name not in begun:  # what is built on weights that now change is built again
-            begun = {later: built for later, built in begun.items() if later not in built_on_by(name)}
+            stale = built_on_by(name, context.exact)
+            begun = {later: built for later, built in begun.items() if later not in stale}
         train_stage(
             begun.pop(name, None) or build_stage(context, name),
             context.settings(name),

@@ -57,6 +57,11 @@ class Context:
         """Folder of the weights."""
         return self.folder / "checkpoints"
 
+    @property
+    def exact(self) -> bool:
+        """Whether the codec is exact, so that there is nothing in it to train."""
+        return self.latent.codec == "exact"
+
     def settings(self, stage: str) -> StageSettings:
         """The settings of a stage."""
         return self.stages.of(stage)
@@ -112,12 +117,10 @@ class Context:
 
     def predecessors(self, stage: str) -> tuple[str, ...]:
         """The stages whose weights a stage loads; an operator that trains its codec can do without stage 0, and with an
-        exact codec there is none."""
-        if self.latent.codec == "exact":
-            return tuple(name for name in STAGES[stage].predecessors if name != "autoencoder")
+        exact codec nothing is loaded for the codec's sake."""
         if stage == "operator" and self.training.train_codec and not self.settings("autoencoder").epochs:
             return ()
-        return STAGES[stage].predecessors
+        return STAGES[stage].needs(self.exact)
 
     def fingerprint(self, stage: str, predecessors: dict[str, str]) -> dict[str, Any]:
         """Everything that decides what a stage learns, as dotted names and plain values."""

@@ -17,13 +17,14 @@ def free_folder(folder: Path) -> str:
     return f"checkpoints.{n}"
 
 
-def set_aside_checkpoints(folder: Path, stage: str, target: str) -> None:
+def set_aside_checkpoints(folder: Path, stage: str, target: str, exact: bool = False) -> None:
     """Moves the files of a stage, and of all that build on it, from `checkpoints` to the folder `target` beside it.
 
     Other models go with the operator, since they are trained for as long as it was. What builds on others goes first,
-    and of each the state to resume from, so that a kill between two files leaves a folder that can be trained in.
+    and of each the state to resume from, so that a kill between two files leaves a folder that can be trained in. With
+    an `exact` codec nothing builds on a stage for the codec's sake.
     """
-    stages = built_on_by(stage)
+    stages = built_on_by(stage, exact)
     stems = [*(PEERS if "operator" in stages else ()), *(STAGES[name].stem for name in stages)]
     for path in (path for stem in stems for path in _files(folder / "checkpoints", stem)):
         (folder / target).mkdir(exist_ok=True)

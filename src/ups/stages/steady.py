@@ -20,6 +20,7 @@ from ups.metrics import compare, nrmse
 from ups.models.latent_operator import LatentModel
 from ups.models.steady_prior import SteadyPrior, is_steady
 from ups.stages import operator
+from ups.stages.autoencoder import new_model
 from ups.stages.context import Context
 from ups.training.checkpoint import digest
 from ups.training.stage import Progress, Stage
@@ -35,6 +36,13 @@ def steady_rows(split: Split, std: Sequence[float], dt: float, tolerance: float)
         change, size = (last - before).norm(dim=1), last.norm(dim=1).clamp_min(NEGLIGIBLE * last.shape[1] ** 0.5)
         steady.append(bool(is_steady(change, size, dt, dt * (split.frames - 1), tolerance).all()))
     return np.flatnonzero(steady)
+
+
+def mean_steady(split: Split, rows: np.ndarray, batch: int = 64) -> Tensor:
+    """The mean (C, *S) of the steady states that the trajectories `rows` of a split reach."""
+    parts = np.array_split(rows, -(-len(rows) // batch))
+    last = (split.windows(part, np.full(len(part), split.frames - 1), 1)[:, 0] for part in parts)
+    return torch.stack([states.double().sum(0) for states in last]).sum(0).div(len(rows)).float()
 
 
 def none_steady(split: Split, part: str, tolerance: float) -> str:
@@ -98,16 +106,27 @@ def steady_score(context: Context, model: LatentModel, rows: np.ndarray) -> Call
     return score
 
 
+def latents(context: Context, name: str) -> tuple[LatentModel, dict[str, Any], dict[str, str]]:
+    """The frozen model whose latents a prior works on, what the prior's checkpoint says of it, and the digests of the
+    stages that it was loaded from: a learnt codec comes with its operator, an exact one is made from the data alone and
+    saved with the prior."""
+    if context.predecessors(name):
+        model = operator.load(context)
+        return model, {"operator_digest": digest(model)}, {"operator": digest(model)}
+    model = new_model(context).to(context.device).requires_grad_(False).eval()
+    return model, {"codec": model.codec.state_dict()}, {}
+
+
 def build(context: Context, name: str = "steady_prior") -> Stage:
     """The stage; its model is a `SteadyPrior`."""
     data = context.data
     rows, held_out = require_steady(context)
-    model = operator.load(context)
+    model, known, predecessors = latents(context, name)
     torch.manual_seed(context.seed + 4)
     steps = context.stages.steady_prior.num_steps
     prior = SteadyPrior(model, steps)
     loader = steady_loader(context, rows, name)
-    payload: dict[str, Any] = {**operator.describe(context), "num_steps": steps, "operator_digest": digest(model)}
+    payload = {**operator.describe(context), "num_steps": steps, **known}
     tolerance = context.stages.steady_prior.tolerance
     return Stage(
         name,
@@ -116,7 +135,7 @@ def build(context: Context, name: str = "steady_prior") -> Stage:
         loader.steps_per_epoch,
         partial(steady_loss, model),
         steady_score(context, model, held_out),
-        fingerprint=context.fingerprint(name, {"operator": digest(model)}),
+        fingerprint=context.fingerprint(name, predecessors),
         payload=payload,
         command=partial(context.command, name, True),
         notes=(f"{len(rows)} of {data.train.n} training trajectories reach a steady state within {tolerance}",),

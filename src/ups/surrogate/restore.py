@@ -1,4 +1,7 @@
-"""Models from the checkpoints of a run folder, each checked against the operator that it was trained for."""
+"""Models from the checkpoints of a run folder, each checked against the operator, or the codec, that it is for.
+
+A steady prior on an exact codec holds that codec, and can be all that a run has.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,11 @@ from ups.models.latent_operator import LatentModel, OperatorSettings
 from ups.models.residual_head import Objective, ResidualHead
 from ups.models.steady_prior import SteadyPrior
 from ups.training import checkpoint
-from ups.training.saved import Saved, read
+from ups.training.saved import Saved, State, read
 
 
-class OperatorFile(Saved):
-    """The weights of an operator with its codec, and how to build it."""
+class ModelFile(Saved):
+    """Weights with all that says how to build a `LatentModel`."""
 
     system: Annotated[System, AfterValidator(consistent)]
     rollout_space: Literal["field", "latent"]
@@ -37,10 +40,23 @@ class OperatorFile(Saved):
         return str(self.fingerprint["data"])
 
     @model_validator(mode="after")
-    def _held(self) -> OperatorFile:
-        """The weights from a patch to a token and the hash of the data are there."""
+    def _hashed(self) -> ModelFile:
+        """The hash of the data is there."""
         if not isinstance(self.fingerprint.get("data"), str):
             raise ValueError("fingerprint.data is missing")
+        return self
+
+    def new_model(self) -> LatentModel:
+        """The model that it describes, with fresh weights."""
+        return LatentModel(self.system, self.latent, self.operator)
+
+
+class OperatorFile(ModelFile):
+    """The weights of an operator with its codec."""
+
+    @model_validator(mode="after")
+    def _held(self) -> OperatorFile:
+        """The weights from a patch to a token are there."""
         least, held = 4e-6 * self.latent.least_weights(self.system.shape), 1e-6 * self.bytes
         if least > held:
             raise ValueError(
@@ -62,10 +78,20 @@ class HeadFile(OnOperator):
     objective: Objective
 
 
-class SteadyFile(OnOperator):
-    """The weights of the steady prior, and how to build it."""
+class SteadyFile(ModelFile):
+    """The weights of the steady prior, with the digest of the operator whose learnt codec it works on, or with an exact
+    codec itself."""
 
     num_steps: int = Field(ge=1, le=10_000)
+    operator_digest: str | None = None
+    codec: State | None = None
+
+    @model_validator(mode="after")
+    def _alone(self) -> SteadyFile:
+        """An exact codec is there."""
+        if (self.codec is None) == (self.latent.codec == "exact"):
+            raise ValueError(f"codec is {'missing' if self.codec is None else 'there, and latent.codec is learnt'}")
+        return self
 
 
 def record_kind(stage: str) -> type[Saved]:
@@ -88,27 +114,49 @@ def best_weights(folder: Path, stage: str) -> Path | None:
 
 
 def load_weights(folder: Path, device: torch.device | str = "cpu") -> dict[str, Weights]:
-    """The best weights in a run's `checkpoints/`, by stage; raises UserError without an operator."""
+    """The best weights in a run's `checkpoints/`, by stage; raises UserError without an operator, unless there is a
+    steady prior that does without."""
     found = {name: path for name, spec in STAGES.items() if (path := best_weights(folder, spec.stem))}
-    if "operator" not in found:
-        raise UserError(f"no trained operator in {folder}: expected operator.pt; train one with `ups run CONFIG`")
+    missing = f"no trained operator in {folder}: expected operator.pt; train one with `ups run CONFIG`"
+    if not found.keys() & {"operator", "steady_prior"}:
+        raise UserError(missing)
     again = {name: f"run `{again_command(folder.parent, name)}`" for name in found}
-    return {name: Weights(read(record_kind(name), path, again[name], device), path) for name, path in found.items()}
+    weights = {name: Weights(read(record_kind(name), path, again[name], device), path) for name, path in found.items()}
+    alone = weights.keys() <= {"autoencoder", "steady_prior"} and self_contained(weights["steady_prior"].saved)
+    if "operator" not in weights and not alone:
+        raise UserError(missing)
+    return weights
+
+
+def self_contained(saved: Saved) -> bool:
+    """Whether weights can be used without an operator."""
+    return isinstance(saved, SteadyFile) and saved.codec is not None
 
 
 def require_same_operator(model: LatentModel, weights: Mapping[str, Weights]) -> None:
-    """Raises UserError unless all that was trained on an operator was trained on `model`."""
-    known, of_operator = checkpoint.digest(model), weights["operator"].path
+    """Raises UserError unless all that was trained on an operator, or on an exact codec, was so on that of `model`."""
+    known, codec, of_operator = checkpoint.digest(model), model.codec.state_dict(), weights["operator"].path
     for name, (saved, path) in weights.items():
-        if isinstance(saved, OnOperator) and saved.operator_digest != known:
+        if isinstance(saved, SteadyFile) and saved.codec is not None:
+            same = (saved.system, saved.latent) == (model.system, _latent(weights["operator"]))
+            fits = same and checkpoint.digest_of(saved.codec) == checkpoint.digest_of(codec)
+        else:
+            fits = not isinstance(saved, OnOperator | SteadyFile) or saved.operator_digest == known
+        if not fits:
             again = again_command(path.parent.parent, name)
             raise UserError(f"{path} belongs to another operator than {of_operator}: run `{again}` first")
 
 
-def again_command(run: Path, stage: str) -> str:
-    """The command that trains a stage of a run folder from scratch, by the config in it, wherever it was moved to."""
+def _latent(weights: Weights) -> LatentSettings:
+    assert isinstance(weights.saved, ModelFile)
+    return weights.saved.latent
+
+
+def again_command(run: Path, stage: str, fresh: bool = True) -> str:
+    """The command that trains a stage of a run folder, from scratch unless `fresh` is false, by the config in it,
+    wherever it was moved to."""
     config = run / "config.yaml"
-    return train_command(config if config.exists() else "CONFIG", stage, True, [f"run.dir={run}"])
+    return train_command(config if config.exists() else "CONFIG", stage, fresh, [f"run.dir={run}"])
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -116,6 +164,14 @@ M = TypeVar("M", bound=nn.Module)
 
 def restored(make: Callable[[], M], weights: Weights) -> M:
     """The model that `make` builds, with its weights; nothing is allocated for it until they are known to fit."""
+    require_fit(make, weights)
+    model = make()
+    checkpoint.load_state(model, weights.saved.state, weights.path)
+    return model
+
+
+def require_fit(make: Callable[[], nn.Module], weights: Weights) -> None:
+    """Raises UserError unless weights are those of the model that `make` builds, for which nothing is allocated."""
     saved, path = weights
     try:
         with torch.device("meta"):
@@ -124,16 +180,20 @@ def restored(make: Callable[[], M], weights: Weights) -> M:
     except (RuntimeError, UserError) as error:
         again = again_command(path.parent.parent, saved.kind)
         raise UserError(f"{path} does not hold the model that it describes ({error}); run `{again}`") from error
-    model = make()
-    checkpoint.load_state(model, saved.state, path)
+
+
+def build_model(weights: Mapping[str, Weights]) -> LatentModel:
+    """A `LatentModel` from the operator's checkpoint, or, its operator untrained, from that of a steady prior."""
+    if "operator" in weights:
+        saved = weights["operator"].saved
+        assert isinstance(saved, OperatorFile)
+        return restored(saved.new_model, weights["operator"])
+    saved, path = weights["steady_prior"]
+    assert isinstance(saved, SteadyFile) and saved.codec is not None
+    require_fit(lambda: SteadyPrior(saved.new_model(), saved.num_steps), weights["steady_prior"])
+    model = saved.new_model()
+    checkpoint.load_state(model.codec, saved.codec, path)
     return model
-
-
-def build_model(weights: Weights) -> LatentModel:
-    """A `LatentModel` from an operator checkpoint alone."""
-    saved = weights.saved
-    assert isinstance(saved, OperatorFile)
-    return restored(lambda: LatentModel(saved.system, saved.latent, saved.operator), weights)
 
 
 def build_head(model: LatentModel, weights: Weights, device: torch.device | str) -> ResidualHead:
@@ -147,7 +207,8 @@ def build_head(model: LatentModel, weights: Weights, device: torch.device | str)
 
 
 def build_steady(model: LatentModel, weights: Weights) -> SteadyPrior:
-    """The steady prior from its checkpoint."""
+    """The steady prior from its checkpoint: on an exact codec as it describes itself, whatever operator there is."""
     saved = weights.saved
     assert isinstance(saved, SteadyFile)
-    return restored(lambda: SteadyPrior(model, saved.num_steps), weights).eval().requires_grad_(False)
+    of = (lambda: model) if saved.codec is None else saved.new_model
+    return restored(lambda: SteadyPrior(of(), saved.num_steps), weights).eval().requires_grad_(False)

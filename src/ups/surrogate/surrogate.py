@@ -25,7 +25,8 @@ from ups.models.steady_prior import SteadyPrior
 from ups.surrogate.arguments import LARGEST_SEED, MOST_EVALUATIONS, Params, conditions, initial_states, whole_number
 from ups.surrogate.forecast import Forecast, Origin
 from ups.surrogate.restore import (
-    OperatorFile,
+    ModelFile,
+    again_command,
     build_head,
     build_model,
     build_steady,
@@ -39,6 +40,7 @@ class Surrogate:
 
     Attributes:
         model: Codec and operator.
+        has_operator: Whether that operator is trained; not in a run of a steady prior alone, which has no rollouts.
         heads: Samplers of the operator's residual by name: `diffusion`, `crps`, `consistency`.
         steady_prior: Stage 4, or None.
         system: Channels, grid, boundary, parameters and time step of the data it was trained on.
@@ -54,6 +56,7 @@ class Surrogate:
         *,
         heads: Mapping[str, ResidualHead] | None = None,
         steady_prior: SteadyPrior | None = None,
+        has_operator: bool = True,
         space: str = "field",
         data_hash: str = "",
         run: str = "",
@@ -65,7 +68,7 @@ class Surrogate:
         self.heads, self.steady_prior = dict(heads or {}), steady_prior
         for module in (*(head.network for head in self.heads.values()), *([steady_prior] if steady_prior else [])):
             module.to(self.device)
-        self.space, self.run = space, run
+        self.space, self.run, self.has_operator = space, run, has_operator
         self.data_hash, self.train_seconds = data_hash, dict(train_seconds or {})
 
     @property
@@ -76,20 +79,22 @@ class Surrogate:
     @property
     def parameters(self) -> int:
         """Number of weights of codec and operator."""
-        return sum(p.numel() for p in self.model.parameters())
+        return sum(p.numel() for p in (self.model if self.has_operator else self.model.codec).parameters())
 
     @classmethod
     def load(cls, run: str | Path, device: torch.device | str = "cpu") -> Surrogate:
         """Opens a run folder.
 
         Raises:
-            UserError: There is no trained operator, or a file is damaged, foreign, or belongs to another operator.
+            UserError: There is neither a trained operator nor a steady prior that does without, or a file is damaged,
+                foreign, or belongs to another operator.
         """
         weights = load_weights(Path(run) / "checkpoints", device)
-        operator, prior = weights["operator"].saved, weights.get("steady_prior")
-        assert isinstance(operator, OperatorFile)
-        model = build_model(weights["operator"])
-        require_same_operator(model, weights)
+        model, prior, has_operator = build_model(weights), weights.get("steady_prior"), "operator" in weights
+        if has_operator:
+            require_same_operator(model, weights)
+        known = weights["operator" if has_operator else "steady_prior"].saved
+        assert isinstance(known, ModelFile)
         return cls(
             model,
             heads={
@@ -98,8 +103,9 @@ class Surrogate:
                 if spec.name in weights
             },
             steady_prior=build_steady(model, prior).to(device) if prior else None,
-            space=operator.rollout_space,
-            data_hash=operator.data_hash,
+            has_operator=has_operator,
+            space=known.rollout_space,
+            data_hash=known.data_hash,
             run=str(run),
             train_seconds={name: found.saved.train_seconds for name, found in weights.items()},
             device=device,
@@ -156,8 +162,9 @@ class Surrogate:
             A `Forecast` with values (B, M, steps, C, *S).
 
         Raises:
-            UserError: The shape, a value or a name does not fit.
+            UserError: The shape, a value or a name does not fit, or the run has no operator.
         """
+        self.require_operator()
         steps, members, batch = map(whole_number, (steps, members, batch), ("steps", "members", "batch"))
         nfe = None if nfe is None else whole_number(nfe, "nfe", high=MOST_EVALUATIONS)
         fields = self.states(u0, domain)
@@ -184,6 +191,15 @@ class Surrogate:
         evaluations = 1 + (head.evaluations(nfe) if head else 0)
         origin = self.origin(params, sampler=self._name(head), nfe=nfe or 0, space=space, seed=seed, dt=step)
         return Forecast(values, times, self._system(domain), given.cpu(), evaluations, origin)
+
+    def require_operator(self) -> None:
+        """Raises UserError where there is nothing to roll out."""
+        if not self.has_operator:
+            command = again_command(Path(self.run), "operator", fresh=False)
+            raise UserError(
+                "this run has a steady prior and no operator: it can jump to steady states (`ups steady`) but not roll "
+                f"out; train the operator with `{command}`"
+            )
 
     def origin(self, params: Params | None, **how: Any) -> Origin:
         """What a forecast with these `params` says of itself; `how` are further fields of `Origin`."""
@@ -266,7 +282,8 @@ class Surrogate:
     @property
     def param_mean(self) -> Tensor:
         """PDE parameters (P,) that stand for those that are not given: their mean over the training data."""
-        return self.model.operator.conditioning.param_mean
+        of = self.model.operator if self.has_operator or self.steady_prior is None else self.steady_prior
+        return of.conditioning.param_mean
 
 
 def _training(sampler: str) -> str:

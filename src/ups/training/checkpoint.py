@@ -71,8 +71,13 @@ def load_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor], path: 
 
 def digest(model: torch.nn.Module) -> str:
     """A hash of all weights and buffers of a model."""
+    return digest_of(model.state_dict())
+
+
+def digest_of(state: Mapping[str, torch.Tensor]) -> str:
+    """A hash of a state."""
     sha = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(state.items()):
         sha.update(name.encode())
         sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()[:16]

@@ -23,7 +23,9 @@ def samplers_of(surrogate: Surrogate) -> list[str]:
 
 
 def head_of(surrogate: Surrogate, sampler: str = "auto") -> tuple[str, ResidualHead]:
-    """The sampler that candidates come from, with its name; raises UserError if the run has none that is random."""
+    """The sampler that candidates come from, with its name; raises UserError if the run has none that is random, or
+    no operator."""
+    surrogate.require_operator()
     usable = samplers_of(surrogate)
     wanted = usable[:1] if sampler == "auto" else [name for name in usable if name == sampler]
     if not wanted:
