@@ -174,7 +174,8 @@ class ConsistencySettings(StageSettings):
 class SteadySettings(StageSettings):
     """The steady prior.
 
-    Good values: `num_steps` 4 to 6; `tolerance` ten times the relative error that matters.
+    Good values: `num_steps` 2 with an exact codec, 4 to 6 with a learnt one; `tolerance` ten times the
+    relative error that matters.
     """
 
     num_steps: int = Field(default=6, ge=1)
