@@ -5,8 +5,8 @@
 NS takes the singular values of a matrix (a, b) to about 1 by five steps X <- p X + (q A + r A A) X, A = X X^T, of a
 Newton-Schulz iteration; the factor gives u the usual size of an update of AdamW (arXiv 2502.16982), so both share a
 rate. The same rule as `torch.optim.Muon`, which works through one matrix after the other in bfloat16: here matrices of
-a shape go through together, in float32 where the device has no bfloat16 units (10 times as fast there), and stacks of
-matrices and convolutions too.
+a shape go through together, in float32 where the device has no bfloat16 units (10 times as fast there) or the matrices
+are small (up to 4 times), and stacks of matrices and convolutions too.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from ups.training.precision import native_bf16
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """p, q and r: steepest at 0, so that five steps suffice; singular values end between 0.7 and 1.2."""
 STEPS = 5
+SMALL = 64
+"""Rows or columns below which a product in bfloat16 takes longer than one in float32."""
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
     """(n, a, b) -> (n, a, b), with the same singular vectors and singular values near 1."""
     p, q, r = COEFFICIENTS
-    x = matrices.to(torch.bfloat16 if native_bf16(matrices.device) else torch.float32)
+    halved = min(matrices.shape[-2:]) >= SMALL and native_bf16(matrices.device)
+    x = matrices.to(torch.bfloat16 if halved else torch.float32)
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)

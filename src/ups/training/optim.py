@@ -25,7 +25,8 @@ class OptimizerSettings(Settings):
 
     name: Literal["adamw", "muon", "adam", "sgd"] = "adamw"
     """`muon` orthogonalises the updates of matrices (Newton-Schulz), those of convolutions and of each frequency of the
-    spectral mixing among them, in bfloat16 where the device computes it natively, and uses AdamW for all else."""
+    spectral mixing among them, large ones in bfloat16 where the device computes it natively, and uses AdamW for all
+    else."""
     lr: float = Field(default=1e-3, gt=0, le=100)
     """Peak learning rate."""
     weight_decay: float = Field(default=0.0, ge=0)
