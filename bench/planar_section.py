@@ -35,9 +35,9 @@ WORD = {"one_step": "in one step", "rollout": "in the rollout", "correlation_tim
 
 TEXT = (
     f"64 × 64 points, 41 frames, {COUNTS['train']} training trajectories; `bench/ups.yaml`, the shipped defaults, "
-    "against the Fourier neural operator and U-Nets of convolutions and of ConvNeXt blocks, one thread each. Every "
-    f"model was tried in as many configurations, {TUNING_MINUTES:g} minute each with the first seed, and the rollout "
-    "on the validation split chose; Kolmogorov flow takes the choice made with frames 0.5 apart at both spacings. "
+    "against the Fourier neural operator and U-Nets of convolutions and of ConvNeXt blocks, one thread each, timed by "
+    f"the processor. Every model was tried in as many configurations, {TUNING_MINUTES:g} minute each with the first "
+    "seed, and the rollout on the validation split chose; Kolmogorov flow takes the choice made with frames 0.5 apart at both spacings. "
     'Errors are nRMSE on the test split, the mean over seeds and their range; "means held" gives a peer the conserved '
     "means that UPS holds by itself, and both of its rows stand here. UPS alone has noise on its inputs and, where a "
     f"mean is conserved, a head in flux form. The largest value is that of rollouts of {LONG} times the frames of the "
@@ -142,5 +142,5 @@ def _tried(tried: Sequence[dict[str, Any]]) -> list[str]:
                 score, candidate = r["training"]["best_score"], r["cell"].removeprefix(f"{system}_{name}_")
                 shown = f"**{number(score)}**" if score is not None and score == best else number(score)
                 rows.append([f"{system}: {NAMES[name]}, `{candidate}`", shown])
-    heads = ("configuration, batches of 16 unless named", "validation nRMSE")
+    heads = ("configuration, batches of 16 (UPS: 8) unless named", "validation nRMSE")
     return ["### What was tried in 2D", table(heads, rows)] if rows else []
