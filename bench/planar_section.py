@@ -34,15 +34,15 @@ WORD = {"one_step": "in one step", "rollout": "in the rollout", "correlation_tim
 
 
 TEXT = (
-    f"64 × 64 points, 41 frames, {COUNTS['train']} training trajectories; `bench/ups.yaml`, the shipped defaults, "
-    "against the Fourier neural operator and U-Nets of convolutions and of ConvNeXt blocks, one thread each, timed by "
-    f"the processor. Every model was tried in as many configurations, {TUNING_MINUTES:g} minute each with the first "
-    "seed, and the rollout on the validation split chose; Kolmogorov flow takes the choice made with frames 0.5 apart at both spacings. "
-    'Errors are nRMSE on the test split, the mean over seeds and their range; "means held" gives a peer the conserved '
-    "means that UPS holds by itself, and both of its rows stand here. UPS alone has noise on its inputs and, where a "
-    f"mean is conserved, a head in flux form. The largest value is that of rollouts of {LONG} times the frames of the "
-    f"data from the first frame of {FOLLOWED} test trajectories, in deviations of its channel, beside the largest in "
-    "the data."
+    f"64 × 64 points, 41 frames, {COUNTS['train']} training trajectories; `bench/ups.yaml`, the shipped "
+    "defaults, against the Fourier neural operator and U-Nets of convolutions and of ConvNeXt blocks, one "
+    f"thread each, timed by the processor. Every model was tried in as many configurations, {TUNING_MINUTES:g} "
+    "minute each with the first seed, and the rollout on the validation split chose; Kolmogorov flow takes the "
+    "choice made with frames 0.5 apart at both spacings. Errors are nRMSE on the test split, the mean over "
+    'seeds and their range; "means held" gives a peer the conserved means that UPS holds by itself, and both '
+    "of its rows stand here. UPS alone has noise on its inputs and, where a mean is conserved, a head in flux "
+    f"form. The largest value is that of rollouts of {LONG} times the frames of the data from the first frame "
+    f"of {FOLLOWED} test trajectories, in deviations of its channel, beside the largest in the data."
 )
 
 
