@@ -80,7 +80,7 @@ def _caption(scores: Scores) -> list[str]:
         "skill. Network calls and ms are per step of one member.",
         "Gain: by how much the CRPS falls below that of another row, with a paired bootstrap 95 % interval over "
         "trajectories (not over training seeds). It pays if the whole interval is above 0, does not if it is below, "
-        "and is undecided (?) otherwise.",
+        "and is undecided (?) otherwise; an ensemble has to gain in energy score too.",
         _against(scores.ledger),
         *_ensembles(scores.ledger),
         _members(scores.ledger),
