@@ -143,7 +143,7 @@ def _data(axes: int) -> list[str]:
 def measure_network(place: Place, folder: Path, *, scenario: str, network: str, seed: int) -> dict[str, Any]:
     """Trains and scores a network of the package by its own code, in its environment."""
     program = [str(ENVIRONMENT / "bin" / "python"), "-P", "bench/apebench_network.py", scenario, network, str(seed)]
-    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    done = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     return own_score(found.pop("curve")) | found
 

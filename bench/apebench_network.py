@@ -8,8 +8,11 @@ The last line is a JSON object: mean nRMSE of steps 1, 2, ... on its test trajec
 import json
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).parent))  # last, so that no module here stands for one of the packages
 from apebench_data import scenario_of
 
 
