@@ -17,6 +17,7 @@ from ups.core.errors import UserError
 from ups.core.system import System
 from ups.core.tasks import TASKS
 from ups.data.settings import DataSettings
+from ups.evaluation.baselines import Untrained
 from ups.evaluation.breakeven import SolverRun, break_even
 from ups.evaluation.forecaster import Forecaster
 from ups.evaluation.row import Role
@@ -72,7 +73,7 @@ class CoarseSolver:
 
 
 @dataclass(frozen=True)
-class TrueEnsemble:
+class TrueEnsemble(Untrained):
     """Independent truths of a random system from the same state, by its generator.
 
     Attributes:
@@ -82,12 +83,7 @@ class TrueEnsemble:
 
     settings: GenerateSettings
     time: int = 1
-    role: Role = "truth"
-    built_on: str | None = None
-    seconds: float | None = None
-    parameters: int = 0
-    train_seconds: float = 0.0
-    evaluations: float = 0.0
+    role: Role = field(default="truth", kw_only=True)
 
     def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
         """Frames after `start` of truth (b, T, 1, X): (b, M, steps, 1, X)."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from ups.core.errors import UserError
 from ups.core.stages import STAGES
 from ups.data.split import Split
-from ups.evaluation.baselines import PERSISTENCE, Persistence
+from ups.evaluation.baselines import PERSISTENCE, Persistence, Untrained
 from ups.evaluation.forecaster import Forecaster
 from ups.evaluation.forecasters import SurrogateForecaster, training_seconds
 from ups.evaluation.row import Role, Row, SteadyShare
@@ -34,16 +34,10 @@ STEADY_MEAN = f"mean{AT_THE_END}"
 
 
 @dataclass(frozen=True)
-class SteadyMean:
+class SteadyMean(Untrained):
     """The mean steady state of the training trajectories, (C, *S), wherever a forecast starts from."""
 
     state: Tensor
-    role: Role = "baseline"
-    built_on: str | None = None
-    seconds: float | None = None
-    parameters: int = 0
-    train_seconds: float = 0.0
-    evaluations: float = 0.0
 
     def rollout(self, truth: Tensor, start: int, steps: int, params: Tensor, members: int, seed: int) -> Tensor:
         """The state for truth (b, T, C, *S): (b, 1, 1, C, *S), whatever `steps` is."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -44,7 +45,7 @@ def cosine_basis(channels: int, sides: Sequence[int], keep: int) -> Tensor:
     return basis.flatten(1)
 
 
-class LearntCodec(GridCodec):
+class LearntCodec(GridCodec, ABC):
     """A codec of tokens of `dim` numbers; a subclass says what it learns: `_correction` and `_detail`.
 
     Args:
@@ -73,13 +74,13 @@ class LearntCodec(GridCodec):
         self.z_mean.copy_(z.mean((0, 1)))
         self.z_std.copy_(z.std((0, 1)).clamp_min(1e-3))
 
+    @abstractmethod
     def _correction(self, v: Tensor, domain: Domain) -> Tensor:
         """c: standardised fields (B, C, *S) -> (B, N, D)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _detail(self, z: Tensor, v: Tensor, domain: Domain) -> Tensor:
         """h: latents (B, N, D), and the fields v (B, C, *S) of their exact part -> (B, C, *S)."""
-        raise NotImplementedError
 
     def _exact(self, v: Tensor, domain: Domain) -> Tensor:
         """The cosine modes of standardised fields (B, C, *S), (B, N, linear_dim)."""
